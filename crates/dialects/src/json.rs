@@ -1,0 +1,74 @@
+//! Reading JSON so that a mistake is named with its place.
+
+use serde::de::DeserializeOwned;
+
+use crate::error::Invalid;
+
+/// Reads `text` as a `T`; on a mistake names the field.
+///
+/// The path of a field costs time to keep, so it is only looked for once the plain reading has failed.
+///
+/// # Errors
+/// Names the first field with a wrong type or value, or the place where the text is not JSON.
+pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Invalid> {
+    serde_json::from_slice(text).map_err(|plain| explain::<T>(text, &plain))
+}
+
+#[cold]
+fn explain<T: DeserializeOwned>(text: &[u8], plain: &serde_json::Error) -> Invalid {
+    if !plain.is_data() {
+        return syntax(plain);
+    }
+    let deserializer = &mut serde_json::Deserializer::from_slice(text);
+    match serde_path_to_error::deserialize::<_, T>(deserializer) {
+        Ok(_) => Invalid::body(plain.to_string()),
+        Err(error) => {
+            let path = error.path().to_string();
+            let message = without_place(&error.into_inner().to_string());
+            if path == "." { Invalid::body(message) } else { Invalid::new(path, message) }
+        }
+    }
+}
+
+/// A message for text that is not JSON at all.
+#[must_use]
+pub fn syntax(error: &serde_json::Error) -> Invalid {
+    Invalid::body(format!("Invalid JSON payload: {error}"))
+}
+
+/// serde's messages end in a line and column, which say nothing where the field is named.
+fn without_place(message: &str) -> String {
+    message.rsplit_once(" at line ").map_or(message, |(text, _)| text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Outer {
+        #[serde(rename = "items")]
+        _items: Vec<Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Inner {
+        #[serde(rename = "size")]
+        _size: u32,
+    }
+
+    #[test]
+    fn a_wrong_type_names_its_field() {
+        let error = read::<Outer>(br#"{"items":[{"size":1},{"size":"x"}]}"#).unwrap_err();
+        assert_eq!(error.to_string(), "`items[1].size`: invalid type: string \"x\", expected u32");
+    }
+
+    #[test]
+    fn broken_json_names_its_place() {
+        let error = read::<Outer>(br#"{"items":["#).unwrap_err();
+        assert_eq!(error.param, None);
+        assert_eq!(error.message, "Invalid JSON payload: EOF while parsing a list at line 1 column 10");
+    }
+}

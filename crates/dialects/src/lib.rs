@@ -1,0 +1,29 @@
+//! The wire protocols of language-model providers, in both directions.
+//!
+//! A *dialect* is one wire protocol. Each has a module that reads and writes requests, answers, event
+//! streams and errors; all of them meet in one [`conversation`] model, so that every client dialect works
+//! with every provider dialect without a pairwise adapter. Where client and provider speak the same
+//! dialect nothing is rebuilt: [`document::Document`] edits the fields that must change and keeps every
+//! other byte.
+//!
+//! This crate does no I/O: bytes in, values out. It knows no socket, clock, random number, environment
+//! variable or runtime; what needs one of those is an argument.
+
+pub mod codec;
+pub mod conversation;
+pub mod dialect;
+pub mod document;
+pub mod error;
+pub mod exchange;
+pub mod framing;
+pub mod json;
+pub mod loss;
+pub mod quirk;
+
+pub mod anthropic_messages;
+pub mod gemini;
+pub mod openai_chat;
+pub mod openai_responses;
+
+pub use dialect::Dialect;
+pub use error::{BadReply, CannotSay, ErrorClass, Invalid, ProviderError};
