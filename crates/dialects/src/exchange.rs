@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::Deserialize;
+
 use crate::Dialect;
 use crate::conversation::{Request, StopReason, Usage};
 use crate::error::ProviderError;
@@ -27,7 +29,8 @@ impl Target<'_> {
 }
 
 /// What is known about a model; `None` where nothing is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 pub struct ModelFacts {
     pub max_output_tokens: Option<u64>,
     pub max_input_tokens: Option<u64>,

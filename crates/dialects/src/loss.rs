@@ -1,9 +1,12 @@
 //! What cannot be carried from one dialect to another, and what is done about it.
 
+use serde::Deserialize;
+
 use crate::error::CannotSay;
 
 /// What the operator or the caller decided about parameters that the target does not know.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 pub struct ParameterPolicy {
     /// Leave out what cannot be carried instead of refusing the request (`drop_params`).
     pub drop_params: bool,

@@ -1,10 +1,11 @@
 //! How a provider departs from its dialect. Data from the provider's row; named for the behaviour, so that
 //! any provider that behaves so can have it.
 
+use serde::Deserialize;
 use serde_json::{Number, Value};
 
 /// One deviation. The order of a row's quirks does not matter.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub enum Quirk {
     /// The provider does not know this parameter: refused, or left out with `drop_params`.
     Lacks(String),
@@ -41,7 +42,7 @@ pub enum Quirk {
 }
 
 /// Deviations without data of their own. Each says what the provider does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 pub enum NamedQuirk {
     /// `tools[].function.strict` is refused.
     NoStrictTools,
