@@ -152,12 +152,14 @@ pub fn note(observed: &mut Observed, event: &Event) {
             observed.model.clone_from(model);
         }
         Event::PartStart { start: PartStart::ToolCall { .. } | PartStart::Whole(_), .. } => {
-            observed.has_content = true
+            observed.has_content = true;
         }
         Event::Delta { delta, .. } => {
             let bytes = match delta {
-                Delta::Text(text) | Delta::Thinking(text) | Delta::Arguments(text) => text.len(),
-                Delta::Summary { text, .. } => text.len(),
+                Delta::Text(text)
+                | Delta::Thinking(text)
+                | Delta::Arguments(text)
+                | Delta::Summary { text, .. } => text.len(),
                 Delta::AudioData(data) => {
                     observed.has_content |= !data.is_empty();
                     0
