@@ -98,11 +98,8 @@ impl Checker<'_> {
                 }
             }
             (Depth::EachValueIfMapping, Value::Mapping(mapping)) => {
-                for pair in &mapping.pairs {
-                    if matches!(pair.value.value, Value::Scalar(_)) {
-                        continue;
-                    }
-                    self.entry(section, &pair.value, covered);
+                for long in mapping.pairs.iter().filter_map(|pair| pair.value.mapping()) {
+                    self.section(section, long, covered);
                 }
             }
             _ => {}
@@ -138,13 +135,14 @@ impl Checker<'_> {
                 if foreign && severity(key) == Severity::Warning {
                     return false;
                 }
-                let mut finding = Finding::new(
-                    severity(key),
-                    kind,
-                    format!("`{}` takes {}", key.name, value::short_expected(key.kind)),
-                )
-                .expected(value::expected(key.kind))
-                .found(found(key, &pair.value));
+                let found = found(key, &pair.value);
+                let message = match key.kind {
+                    Kind::OneOf(_) => format!("there is no such `{}`", key.name),
+                    kind => format!("`{}` takes {}", key.name, value::expected(kind)),
+                };
+                let mut finding = Finding::new(severity(key), kind, message)
+                    .expected(value::expected(key.kind))
+                    .found(found);
                 if let Some(help) = help {
                     finding = finding.help(help);
                 }
@@ -173,11 +171,11 @@ impl Checker<'_> {
             }
             Status::NotYet => Finding::warning(
                 ProblemKind::NotYetEffective,
-                format!("`{name}` is known but not yet effective in this version ({})", key.about),
+                format!("`{name}` is known but not yet effective in this version"),
             ),
             Status::NoEffect => Finding::warning(
                 ProblemKind::NoEffect,
-                format!("`{name}` has no effect in Tollway ({})", key.about),
+                format!("`{name}` has no effect in Tollway: {}", key.about),
             ),
         };
         self.diagnosis.report(&pair.key.span, finding);
@@ -245,7 +243,10 @@ impl Checker<'_> {
             self.diagnosis.report(&pair.key.span, with_guess(finding, section, name));
             return;
         }
-        let homes = keys::homes(section, name);
+        let homes = match keys::usual_mistake(section, name) {
+            Some(_) => Vec::new(),
+            None => keys::homes(section, name),
+        };
         let finding = if homes.is_empty() {
             let consequence = match (section, keys::param_role(name)) {
                 (Section::LitellmParams, ParamRole::Unknown) => "; it is sent to the provider with every request",
@@ -306,11 +307,14 @@ fn nested(key: KnownKey) -> bool {
 }
 
 /// A wrong value is an error where it would be acted on, or where LiteLLM does not start with it.
+///
+/// What is said about a model, and what is sent to a provider, is for others to judge.
 fn severity(key: KnownKey) -> Severity {
     let is_default =
         key.section == Section::LitellmParams && keys::param_role(key.name) == ParamRole::RequestDefault;
+    let is_told = key.section == Section::ModelInfo || keys::is_price(key.name);
     match key.status {
-        Status::Effective if !is_default => Severity::Error,
+        Status::Effective if !is_default && !is_told => Severity::Error,
         Status::NotYet if key.section == Section::CacheParams && key.name == "type" => Severity::Error,
         Status::Effective | Status::NotYet | Status::NoEffect => Severity::Warning,
     }
@@ -329,6 +333,9 @@ fn found(key: KnownKey, node: &Node) -> String {
 fn with_guess(finding: Finding, section: Section, name: &str) -> Finding {
     if let Some(right) = keys::usual_mistake(section, name) {
         return finding.help(format!("did you mean `{right}`?"));
+    }
+    if let Some(variable) = keys::variable(name) {
+        return finding.help(format!("set the variable `{variable}`, for instance under `environment_variables`"));
     }
     match nearest(name, keys::in_section(section).map(|key| key.name)) {
         Some(near) => finding.help(format!("did you mean `{near}`?")),

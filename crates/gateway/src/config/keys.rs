@@ -299,6 +299,11 @@ pub(crate) fn homes(standing: Section, name: &str) -> Vec<Section> {
     };
     let known = |section: &Section| *section != standing && find(*section, name).is_some();
     let mut homes: Vec<Section> = near.iter().copied().filter(known).collect();
+    if standing == Section::ModelInfo {
+        // Anything may be said about a model; only what would have routed or limited requests is missed elsewhere.
+        homes.retain(|_| LIMITS.contains(&name));
+        return homes;
+    }
     if homes.is_empty() {
         homes.extend(far.iter().copied().filter(known));
     }
@@ -307,6 +312,21 @@ pub(crate) fn homes(standing: Section, name: &str) -> Vec<Section> {
     }
     homes
 }
+
+/// Keys of `litellm_params` that people look for in `model_info`.
+const LIMITS: &[&str] = &[
+    "rpm",
+    "tpm",
+    "weight",
+    "order",
+    "tags",
+    "timeout",
+    "stream_timeout",
+    "max_retries",
+    "max_parallel_requests",
+    "api_key",
+    "api_base",
+];
 
 /// What becomes of a key of `litellm_params`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -350,6 +370,9 @@ pub(crate) fn usual_mistake(section: Section, name: &str) -> Option<&'static str
         (Section::LitellmParams, "context_window" | "context_length") => "model_info.max_input_tokens",
         (Section::ModelInfo, "context_window" | "context_length") => "max_input_tokens",
         (Section::ModelInfo, "dimension" | "embedding_dims") => "output_vector_size",
+        (Section::TopLevel, "cache") => "litellm_settings.cache_params",
+        (Section::TopLevel, "server") => "tollway",
+        (Section::GeneralSettings, "enable_telemetry") => "litellm_settings.telemetry",
         (Section::PassThroughEndpoint, "path_prefix") => "path",
         (Section::PassThroughEndpoint, "target_url") => "target",
         (Section::RouterSettings, "model_alias" | "model_aliases") => "model_group_alias",
@@ -358,6 +381,26 @@ pub(crate) fn usual_mistake(section: Section, name: &str) -> Option<&'static str
         (Section::McpServer, "headers") => "static_headers",
         _ => return None,
     })
+}
+
+/// The variable that LiteLLM reads what this key says from; there is no such key.
+pub(crate) fn variable(name: &str) -> Option<&'static str> {
+    const VARIABLES: &[&str] = &[
+        "UI_USERNAME",
+        "UI_PASSWORD",
+        "PROXY_BASE_URL",
+        "SERVER_ROOT_PATH",
+        "LANGFUSE_HOST",
+        "LANGFUSE_PUBLIC_KEY",
+        "LANGFUSE_SECRET_KEY",
+        "LITELLM_SALT_KEY",
+        "STORE_MODEL_IN_DB",
+        "DOCS_URL",
+        "NO_DOCS",
+        "NUM_WORKERS",
+        "SLACK_WEBHOOK_URL",
+    ];
+    VARIABLES.iter().copied().find(|variable| variable.eq_ignore_ascii_case(name))
 }
 
 /// Whether a name is a price: any key of the price map may stand in `litellm_params` or `model_info`.

@@ -85,7 +85,7 @@ fn aliases(
         let Some(alias) = alias else {
             diagnosis.report(
                 &pair.value.span,
-                Finding::error(ProblemKind::WrongType, format!("the alias `{}` names no group", pair.key.name))
+                Finding::warning(ProblemKind::WrongType, format!("the alias `{}` is left out: it names no group", pair.key.name))
                     .expected("`alias: group` or `alias: {model: group, hidden: true}`")
                     .found(pair.value.kind()),
             );

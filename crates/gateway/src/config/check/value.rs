@@ -36,14 +36,6 @@ pub(super) fn expected(kind: Kind) -> String {
     }
 }
 
-/// The same where the words would be too many for a sentence.
-pub(super) fn short_expected(kind: Kind) -> String {
-    match kind {
-        Kind::OneOf(words) if words.len() > 3 => "one of a few words".into(),
-        _ => expected(kind),
-    }
-}
-
 pub(super) fn fit(key: KnownKey, node: &Node) -> Fit {
     // A list here has always been taken for `true` by LiteLLM; what people mean by it has its own key.
     if (key.section, key.name) == (Section::LitellmParams, "drop_params") && node.sequence().is_some() {

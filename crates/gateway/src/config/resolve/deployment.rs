@@ -294,7 +294,7 @@ fn model_info(info: &Layers<'_>, params: &Layers<'_>) -> ModelInfo {
     let prices = info
         .pairs()
         .chain(params.pairs())
-        .filter(|pair| keys::is_price(&pair.key.name))
+        .filter(|pair| keys::is_price(&pair.key.name) && !is_negative(&pair.value))
         .filter_map(|pair| Some((pair.key.name.clone(), exact_json(&pair.value)?)))
         .collect();
     ModelInfo {
@@ -306,6 +306,11 @@ fn model_info(info: &Layers<'_>, params: &Layers<'_>) -> ModelInfo {
         max_output_tokens: info.integer("max_output_tokens"),
         shown: info.pairs().map(|pair| (pair.key.name.clone(), pair.value.to_json())).collect(),
     }
+}
+
+/// A price below 0 means "unknown" where people write it; taken for a price, it would fill budgets.
+fn is_negative(node: &Node) -> bool {
+    node.scalar().and_then(Scalar::number).is_some_and(|number| number < 0.0)
 }
 
 /// A value as JSON text in which every number has the digits that were written: prices are not floats.
