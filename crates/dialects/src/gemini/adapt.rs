@@ -57,21 +57,15 @@ pub(super) fn adapt(
     }
     for quirk in target.quirks {
         match quirk {
-            Quirk::Lacks(param) => {
-                if remove(document, param) {
-                    losses.cannot_carry(param, "the provider does not know this parameter")?;
-                }
+            Quirk::Lacks(param) if remove(document, param) => {
+                losses.cannot_carry(param, "the provider does not know this parameter")?;
             }
-            Quirk::Renames { from, to } => {
-                if document.rename(from, to) {
-                    losses.note(from, Change::Renamed, format!("`{to}`"));
-                }
+            Quirk::Renames { from, to } if document.rename(from, to) => {
+                losses.note(from, Change::Renamed, format!("`{to}`"));
             }
-            Quirk::Injects { name, value } => {
-                if !document.has(name) {
-                    document.set_value(name, value);
-                    losses.note(name, Change::Added, "the provider wants it in every request");
-                }
+            Quirk::Injects { name, value } if !document.has(name) => {
+                document.set_value(name, value);
+                losses.note(name, Change::Added, "the provider wants it in every request");
             }
             // The others are about messages in OpenAI's shape.
             _ => {}
@@ -83,7 +77,11 @@ pub(super) fn adapt(
 /// Takes a parameter out, by its name in OpenAI's dialect or by its path in this one.
 fn remove(document: &mut Document<'_>, param: &str) -> bool {
     let places = PLACES.iter().find(|(name, _)| *name == param).map(|(_, places)| *places);
-    places.unwrap_or(&[param]).iter().fold(false, |removed, path| remove_path(document, path) || removed)
+    let mut removed = false;
+    for path in places.unwrap_or(&[param]) {
+        removed |= remove_path(document, path);
+    }
+    removed
 }
 
 fn remove_path(document: &mut Document<'_>, path: &str) -> bool {

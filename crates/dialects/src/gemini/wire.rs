@@ -2,8 +2,8 @@
 //! (<https://ai.google.dev/api/generate-content> and
 //! <https://docs.cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference>, read 2026-11-21).
 //!
-//! Requests may spell their fields in camelCase or in snake_case, as Protobuf's JSON mapping has it; answers are
-//! camelCase. Fields that are not listed land in `extra`.
+//! Requests may spell their fields in `camelCase` or in `snake_case`, as Protobuf's JSON mapping has it; answers are
+//! `camelCase`. Fields that are not listed land in `extra`.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Number, Value};
@@ -140,7 +140,7 @@ pub(super) struct FunctionDeclaration {
     pub(super) name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) description: Option<String>,
-    /// In Google's `Schema`, a subset of OpenAPI 3.0.
+    /// In Google's `Schema`, a subset of `OpenAPI` 3.0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) parameters: Option<Value>,
     #[serde(alias = "parameters_json_schema", skip_serializing_if = "Option::is_none")]

@@ -7,8 +7,8 @@ use serde_json::{Map, Number, Value, json};
 use super::read::inner;
 use crate::Dialect;
 use crate::conversation::{
-    CacheMarker, Extra, JsonSchema, MediaKind, Message, Modality, OutputFormat, Part, ReasoningSummary,
-    Request, Role, Thinking, Tool, ToolChoice, WebSearch,
+    CacheMarker, Effort, Extra, FunctionTool, JsonSchema, MediaKind, Message, Modality, OutputFormat, Part,
+    ReasoningSummary, Request, Role, Thinking, Tool, ToolChoice, WebSearch,
 };
 use crate::error::CannotSay;
 use crate::exchange::Target;
@@ -245,13 +245,7 @@ impl Writer<'_> {
         let fields = |extra: &Extra| if own { extra.clone() } else { Extra::new() };
         for tool in &self.request.tools {
             match tool {
-                Tool::Function(tool) => functions.push(wire::FunctionDeclaration {
-                    name: tool.name.clone(),
-                    description: tool.description.clone(),
-                    parameters: tool.parameters.as_ref().and_then(schema::parameters_to_google),
-                    parameters_json_schema: None,
-                    extra: fields(&tool.extra),
-                }),
+                Tool::Function(tool) => functions.push(self.function(tool)),
                 Tool::WebSearch(search) => hosted.push(wire::Tool {
                     google_search: Some(self.web_search(search)?),
                     ..wire::Tool::default()
@@ -293,6 +287,23 @@ impl Writer<'_> {
         }
         tools.extend(hosted);
         Ok(tools)
+    }
+
+    /// Functions of other dialects are declared in Google's `Schema`, which every model reads; Gemini's own keep
+    /// their JSON Schema.
+    fn function(&self, tool: &FunctionTool) -> wire::FunctionDeclaration {
+        let keeps_schema = self.own && self.model.takes_json_schema();
+        wire::FunctionDeclaration {
+            name: tool.name.clone(),
+            description: tool.description.clone(),
+            parameters: tool
+                .parameters
+                .as_ref()
+                .filter(|_| !keeps_schema)
+                .and_then(schema::parameters_to_google),
+            parameters_json_schema: tool.parameters.clone().filter(|_| keeps_schema),
+            extra: if self.own { tool.extra.clone() } else { Extra::new() },
+        }
     }
 
     fn web_search(&mut self, search: &WebSearch) -> Result<Extra, CannotSay> {
@@ -400,11 +411,8 @@ impl Writer<'_> {
         const JSON: &str = "application/json";
         match &self.request.output_format {
             None => {}
-            Some(OutputFormat::Text) => {
-                if self.own {
-                    config.response_mime_type = Some("text/plain".to_owned());
-                }
-            }
+            Some(OutputFormat::Text) if !self.own => {}
+            Some(OutputFormat::Text) => config.response_mime_type = Some("text/plain".to_owned()),
             Some(OutputFormat::JsonObject) => config.response_mime_type = Some(JSON.to_owned()),
             Some(OutputFormat::JsonSchema(JsonSchema { schema, .. })) => {
                 config.response_mime_type = Some(JSON.to_owned());
@@ -502,8 +510,6 @@ impl Writer<'_> {
 
     /// `None` leaves the level to the model.
     fn thinking_level(&mut self, off: bool) -> Option<String> {
-        use crate::conversation::Effort;
-
         let reasoning = &self.request.reasoning;
         let effort = match (&reasoning.effort, &reasoning.thinking) {
             _ if off => Effort::None,
@@ -532,8 +538,7 @@ impl Writer<'_> {
                 min
             }
             (Some(Thinking::Budget(budget)), _) => *budget,
-            (Some(Thinking::Adaptive), None) => return -1,
-            (_, Some(crate::conversation::Effort::Minimal)) => min,
+            (_, Some(Effort::Minimal)) => min,
             (_, Some(effort)) => effort.budget_tokens().unwrap_or(min),
             (_, None) => return -1,
         };

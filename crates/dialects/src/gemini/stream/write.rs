@@ -174,7 +174,7 @@ impl GeminiWriter {
                 }
             }
             Kind::Text { text, citations } if !citations.is_empty() => {
-                self.cited.push((choice, text, citations))
+                self.cited.push((choice, text, citations));
             }
             Kind::Text { .. } | Kind::Reasoning { .. } | Kind::Audio => {}
         }
