@@ -12,6 +12,8 @@ mod relay;
 mod request;
 mod response;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod usage;
 mod wire;
 

@@ -228,8 +228,13 @@ pub(super) fn read_citation(original: Value) -> Citation {
     }
 }
 
-/// A citation of another dialect, in the form that Anthropic has for the web.
+/// A citation as Anthropic wrote it; one of another dialect in the form that Anthropic has for the web.
 pub(super) fn write_citation(citation: &Citation) -> Value {
+    if let Some(original) = &citation.original
+        && original.get("type").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("_location"))
+    {
+        return original.clone();
+    }
     json!({
         "type": "web_search_result_location",
         "cited_text": citation.quote.as_deref().unwrap_or_default(),
@@ -239,7 +244,7 @@ pub(super) fn write_citation(citation: &Citation) -> Value {
     })
 }
 
-/// A text block; `citations` are those the listener understands.
+/// A text block without attachments.
 pub(super) fn text(text: impl Into<String>) -> wire::Block {
     wire::Block::Text(wire::TextBlock { text: text.into(), ..wire::TextBlock::default() })
 }

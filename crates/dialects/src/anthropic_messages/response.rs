@@ -5,9 +5,7 @@ use serde_json::{Value, json};
 
 use super::{block, usage, wire};
 use crate::Dialect;
-use crate::conversation::{
-    Choice, Citation, Extra, MediaKind, Part, Response, Seal, SealKind, Source, StopReason, Text,
-};
+use crate::conversation::{Choice, Extra, MediaKind, Part, Response, Seal, SealKind, Source, StopReason};
 use crate::error::BadReply;
 use crate::exchange::AnswerContext;
 
@@ -119,14 +117,15 @@ pub(super) fn id(id: Option<&str>, answer: &AnswerContext) -> String {
     id.map_or_else(|| format!("msg_{}", answer.seed), str::to_owned)
 }
 
-/// Appends what a client gets of a part. `native`: citations and extra fields are Anthropic's own.
+/// Appends what a client gets of a part. `native`: its extra fields are Anthropic's own.
 pub(super) fn write_part(part: &Part, native: bool, blocks: &mut Vec<wire::Block>) {
     let own = |extra: &Extra| if native { extra.clone() } else { Extra::new() };
     match part {
         Part::Text(text) if text.text.is_empty() => {}
         Part::Text(text) => blocks.push(wire::Block::Text(wire::TextBlock {
             text: text.text.clone(),
-            citations: write_citations(text, native),
+            citations: (!text.citations.is_empty())
+                .then(|| text.citations.iter().map(block::write_citation).collect()),
             cache_control: None,
             extra: own(&text.extra),
         })),
@@ -180,14 +179,6 @@ fn own_seal(part: &Part) -> Option<&Seal> {
 
 fn image(source: wire::Source) -> wire::Block {
     wire::Block::Image(wire::ImageBlock { source, cache_control: None, extra: Extra::new() })
-}
-
-fn write_citations(text: &Text, native: bool) -> Option<Vec<Value>> {
-    let write = |citation: &Citation| match &citation.original {
-        Some(original) if native => original.clone(),
-        _ => block::write_citation(citation),
-    };
-    (!text.citations.is_empty()).then(|| text.citations.iter().map(write).collect())
 }
 
 #[cfg(test)]
