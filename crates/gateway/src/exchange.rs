@@ -125,7 +125,7 @@ pub struct AnswerFacts {
     pub usage: Option<Usage>,
     /// The provider reported no usage; the counts are ours.
     pub usage_is_estimate: bool,
-    pub cost: Option<catalog::cost::Cost>,
+    pub cost: Option<catalog::Cost>,
 }
 
 /// How it ended.

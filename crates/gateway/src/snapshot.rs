@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use catalog::cost::Cost;
+use catalog::{Cost, CostContext};
 use dialects::conversation::{Extra, Usage};
 use http::header::HeaderName;
 use http::HeaderValue;
@@ -216,8 +216,9 @@ impl Served {
     /// What `usage` costs here; `None` if no price is known.
     #[must_use]
     pub fn cost(&self, usage: &Usage) -> Option<Cost> {
-        let prices = self.prices.as_ref()?;
-        Some(catalog::cost::cost(usage, prices, &catalog::cost::CostContext::default()))
+        let context = CostContext { service_tier: usage.service_tier.as_deref(), ..CostContext::default() };
+        let cost = catalog::cost(usage, self.prices.as_ref(), &context);
+        (!cost.unpriced).then_some(cost)
     }
 
     pub(crate) fn handles(&self, metrics: &Metrics) -> &Handles {

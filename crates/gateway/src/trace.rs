@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use catalog::Cost;
 use dialects::conversation::Usage;
 use serde_json::{Map, Value, json};
 
@@ -129,7 +130,7 @@ impl Exchange {
             "stop": self.answer.stop.as_ref().map(stop_name),
             "usage": self.answer.usage.as_ref().map(usage_json),
             "usage_is_estimate": self.answer.usage_is_estimate,
-            "cost": self.answer.cost.as_ref().map(catalog::cost::Cost::to_json),
+            "cost": self.answer.cost.as_ref().map(cost_json),
         })
     }
 }
@@ -169,6 +170,20 @@ fn usage_json(usage: &Usage) -> Value {
     let totals = [("input_tokens", usage.input), ("output_tokens", usage.output)];
     let shown = totals.into_iter().chain(parts.into_iter().filter(|(_, count)| *count > 0));
     Value::Object(shown.map(|(name, count)| (name.to_owned(), json!(count))).collect())
+}
+
+/// The bill: each line as a sentence and in numbers.
+fn cost_json(cost: &Cost) -> Value {
+    let lines = cost.lines.iter().map(|line| {
+        json!({
+            "text": line.to_string(),
+            "what": line.what,
+            "count": line.quantity.count,
+            "unit_price": line.unit_price.to_string(),
+            "amount": line.amount.to_string(),
+        })
+    });
+    json!({"total": cost.total().to_string(), "lines": lines.collect::<Value>()})
 }
 
 fn bodies_json(bodies: &Bodies) -> Value {

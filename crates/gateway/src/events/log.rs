@@ -144,7 +144,7 @@ impl Log {
             }
         }
         if let Some(cost) = &exchange.answer.cost {
-            line.raw("cost_usd", &cost.total.to_string());
+            line.raw("cost_usd", &cost.total().to_string());
         }
         if let Some(stop) = &exchange.answer.stop {
             line.text("stop", stop_name(stop));

@@ -323,7 +323,7 @@ impl Handles {
             self.first_token.observe(first.as_secs_f64());
         }
         if let Some(cost) = &exchange.answer.cost {
-            self.spend.inc_by(cost.total.to_f64());
+            self.spend.inc_by(cost.total().to_f64());
         }
         if let Some(usage) = &exchange.answer.usage {
             let counts = [

@@ -23,7 +23,7 @@ pub(super) fn whole(mut running: Running, body: Vec<u8>) -> Response<AnswerBody>
     let mut headers = common_headers(&running);
     headers.insert(CONTENT_TYPE, JSON);
     if let Some(cost) = &running.exchange.answer.cost {
-        put(&mut headers, "x-litellm-response-cost", &cost.total);
+        put(&mut headers, "x-litellm-response-cost", &cost.total());
     }
     put(&mut headers, "x-litellm-response-duration-ms", &milliseconds(running.exchange.duration));
     let overhead = running.exchange.duration.saturating_sub(running.exchange.upstream_time);

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use catalog::provider::{Auth as SignIn, Provider, Route};
-use catalog::{EndpointKind, ModelEntry, ModelQuery, UrlParams};
+use catalog::model::ModelQuery;
+use catalog::{EndpointKind, ModelEntry, UrlParams};
 use dialects::Dialect;
 use dialects::conversation::Extra;
 use dialects::exchange::ModelFacts;
@@ -222,14 +223,7 @@ fn served(config: &DeploymentConfig, group: &str, model: &str, common: &Common, 
         Ok((provider, name)) => (Some(provider), name),
         Err(_) => (None, model),
     };
-    let entry = provider.and_then(|provider| {
-        catalog::find_model(&ModelQuery {
-            provider: provider.id,
-            model: name,
-            base_model: config.info.base_model.as_deref(),
-            overrides: &config.info.prices,
-        })
-    });
+    let entry = entry(provider, name, config);
     let mut facts = entry.as_ref().map(ModelEntry::facts).unwrap_or_default();
     facts.max_output_tokens = config.info.max_output_tokens.or(config.info.max_tokens).or(facts.max_output_tokens);
     facts.max_input_tokens = config.info.max_input_tokens.or(facts.max_input_tokens);
@@ -269,14 +263,33 @@ fn served(config: &DeploymentConfig, group: &str, model: &str, common: &Common, 
         facts,
         verify_tls: config.connection.tls.as_ref().map_or(common.verify_tls, |tls| *tls != TlsVerify::Off),
     };
-    let mut info = match entry.as_ref().map(ModelEntry::to_json) {
-        Some(Value::Object(info)) => info,
-        _ => Extra::new(),
-    };
+    let mut info = entry.as_ref().map(ModelEntry::to_json).unwrap_or_default();
     info.extend(config.info.shown.clone());
     let params = shown_params(config, model, &deployment);
     let order = config.order;
     finished(deployment, mock.unwrap_or(Upstream::Provider), order, weight, entry, info, params)
+}
+
+/// What is known of the model, and what the configuration says instead.
+fn entry(provider: Option<&'static Provider>, model: &str, config: &DeploymentConfig) -> Option<ModelEntry> {
+    let found = catalog::prices::embedded().find(&ModelQuery {
+        provider: provider.map(|provider| provider.id),
+        model,
+        base_model: config.info.base_model.as_deref(),
+        region: config.vertex.location.as_deref().or(config.aws.aws_region_name.as_deref()),
+    });
+    let prices: Extra = config
+        .info
+        .prices
+        .iter()
+        .filter_map(|(field, digits)| Some((field.clone(), serde_json::from_str(digits.get()).ok()?)))
+        .collect();
+    if prices.is_empty() {
+        return found;
+    }
+    let base = found.unwrap_or_else(|| ModelEntry::empty(model));
+    // The configuration's check has refused prices that cannot be held exactly.
+    base.clone().with_overrides(&prices).ok().or(Some(base))
 }
 
 fn finished(
