@@ -131,6 +131,12 @@ impl Section {
         }
     }
 
+    /// The same as a place: ``in `model_info` ``, `at the top level`.
+    pub(crate) fn within(self) -> String {
+        let preposition = if self == Self::TopLevel { "at" } else { "in" };
+        format!("{preposition} {}", self.title())
+    }
+
     const fn groups(self) -> &'static [Group] {
         match self {
             Self::TopLevel => top_level::KEYS,
@@ -357,9 +363,13 @@ pub(crate) fn param_role(name: &str) -> ParamRole {
     }
 }
 
+/// Whether a name is likelier a misspelled setting than a misspelled or unknown parameter of the request.
 fn near_setting(name: &str) -> bool {
-    nearest(name, in_section(Section::LitellmParams).map(|key| key.name))
-        .is_some_and(|near| param_role(near) == ParamRole::Setting)
+    let defaults =
+        model_list::OPENAI_DEFAULTS.iter().chain(model_list::PROVIDER_DEFAULTS).map(|&(name, _)| name);
+    // Among equally near names the first counts.
+    let names = defaults.chain(in_section(Section::LitellmParams).map(|key| key.name));
+    nearest(name, names).is_some_and(|near| param_role(near) == ParamRole::Setting)
 }
 
 /// Names that people write often and that no distance of letters leads back to the right one.
@@ -405,7 +415,9 @@ pub(crate) fn variable(name: &str) -> Option<&'static str> {
 
 /// Whether a name is a price: any key of the price map may stand in `litellm_params` or `model_info`.
 pub fn is_price(name: &str) -> bool {
-    model_list::PRICES.iter().any(|&(price, _)| price == name) || name.contains("_cost_per_") || name.contains("_token_cost")
+    model_list::PRICES.iter().any(|&(price, _)| price == name)
+        || name.contains("_cost_per_")
+        || name.contains("_token_cost")
 }
 
 /// Whether a name is a capability, as the price map spells them.

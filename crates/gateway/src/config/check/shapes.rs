@@ -91,10 +91,14 @@ fn fallbacks(key: &str, list: &Node, diagnosis: &mut Diagnosis) {
         let finding = match entry.mapping() {
             Some(mapping) if mapping.pairs.len() == 1 => continue,
             Some(mapping) => {
-                let names: Vec<String> = mapping.pairs.iter().map(|pair| format!("`{}`", pair.key.name)).collect();
+                let names: Vec<String> =
+                    mapping.pairs.iter().map(|pair| format!("`{}`", pair.key.name)).collect();
                 let found = if names.is_empty() { "none".into() } else { names.join(", ") };
-                Finding::error(ProblemKind::WrongValue, format!("an entry of `{key}` has one key, the model group"))
-                    .found(found)
+                Finding::error(
+                    ProblemKind::WrongValue,
+                    format!("an entry of `{key}` has one key, the model group"),
+                )
+                .found(found)
             }
             None => Finding::error(ProblemKind::WrongType, format!("an entry of `{key}` is a mapping"))
                 .found(entry.kind()),

@@ -1,7 +1,8 @@
 //! Entries of `model_list`: connection, credentials, defaults of the request, prices, facts about the model.
 
 use super::Kind::{
-    Any, Bool, Integer, List, Map, Number, OneOf, Seconds, Secret, SecretOrMap, Text, TextList, TextMap, TextOrList,
+    Any, Bool, Integer, List, Map, Number, OneOf, Seconds, Secret, SecretOrMap, Text, TextList, TextMap,
+    TextOrList,
 };
 use super::Priority::{P0, P1, P2, P3};
 use super::Status::{Effective, NoEffect, NotYet};
@@ -126,8 +127,18 @@ pub(super) const LITELLM_PARAMS: &[Group] = &[
     group(NotYet, P1, "retries of this deployment", &[("max_retries", Integer), ("num_retries", Integer)]),
     group(NotYet, P1, "seconds that it is left alone after failures", &[("cooldown_time", Number)]),
     group(NotYet, P1, "routing by the tags of a request", &[("tags", TextList), ("tag_regex", TextList)]),
-    group(NotYet, P2, "which of these a caller may override", &[("configurable_clientside_auth_params", List)]),
-    group(NotYet, P2, "test doubles", &[("mock_timeout", Any), ("mock_delay", Number), ("mock_tool_calls", List)]),
+    group(
+        NotYet,
+        P2,
+        "which of these a caller may override",
+        &[("configurable_clientside_auth_params", List)],
+    ),
+    group(
+        NotYet,
+        P2,
+        "test doubles",
+        &[("mock_timeout", Any), ("mock_delay", Number), ("mock_tool_calls", List)],
+    ),
     group(NotYet, P2, "budget of this deployment", &[("max_budget", Number), ("budget_duration", Text)]),
     group(
         NotYet,
@@ -141,7 +152,12 @@ pub(super) const LITELLM_PARAMS: &[Group] = &[
         "which protocol the provider is spoken to with",
         &[("use_in_pass_through", Bool), ("use_litellm_proxy", Bool), ("use_chat_completions_api", Bool)],
     ),
-    group(NotYet, P2, "reasoning as `<think>` inside the content", &[("merge_reasoning_content_in_choices", Bool)]),
+    group(
+        NotYet,
+        P2,
+        "reasoning as `<think>` inside the content",
+        &[("merge_reasoning_content_in_choices", Bool)],
+    ),
     group(
         NotYet,
         P3,
@@ -164,7 +180,12 @@ pub(super) const LITELLM_PARAMS: &[Group] = &[
     ),
     group(NotYet, P2, "guardrails of this deployment", &[("guardrails", List)]),
     group(NotYet, P2, "a system prompt that is put in front", &[("litellm_system_prompt", Text)]),
-    group(NotYet, P2, "fallbacks and cache of this deployment", &[("fallbacks", List), ("caching_groups", List)]),
+    group(
+        NotYet,
+        P2,
+        "fallbacks and cache of this deployment",
+        &[("fallbacks", List), ("caching_groups", List)],
+    ),
     group(NoEffect, P3, "a copy of `model_info`, for LiteLLM's SDK", &[("model_info", Map)]),
     group(
         NotYet,
@@ -240,7 +261,12 @@ pub(super) const LITELLM_PARAMS: &[Group] = &[
 
 pub(super) const MODEL_INFO: &[Group] = &[
     group(Effective, P0, "the deployment's id (a hash of the entry)", &[("id", Text)]),
-    group(Effective, P0, "the model whose price and limits count, for Azure deployments and names of one's own", &[("base_model", Text)]),
+    group(
+        Effective,
+        P0,
+        "the model whose price and limits count, for Azure deployments and names of one's own",
+        &[("base_model", Text)],
+    ),
     group(
         Effective,
         P0,
@@ -295,7 +321,12 @@ pub(super) const MODEL_INFO: &[Group] = &[
     group(NotYet, P2, "environments in which the entry is loaded", &[("supported_environments", TextList)]),
     group(NotYet, P2, "tier of the model's account", &[("tier", Text)]),
     group(NotYet, P2, "models of one team", &[("team_id", Text), ("team_public_model_name", Text)]),
-    group(NotYet, P2, "who may see and call it, and when", &[("blocked", Bool), ("discoverable", Bool), ("access_windows", List)]),
+    group(
+        NotYet,
+        P2,
+        "who may see and call it, and when",
+        &[("blocked", Bool), ("discoverable", Bool), ("access_windows", List)],
+    ),
     group(
         NotYet,
         P2,
@@ -342,7 +373,18 @@ pub(super) const MODEL_INFO: &[Group] = &[
             ("type", Text),
         ],
     ),
-    group(NoEffect, P3, "written by LiteLLM for models from its database", &[("db_model", Bool), ("created_by", Text), ("updated_by", Text), ("created_at", Text), ("updated_at", Text)]),
+    group(
+        NoEffect,
+        P3,
+        "written by LiteLLM for models from its database",
+        &[
+            ("db_model", Bool),
+            ("created_by", Text),
+            ("updated_by", Text),
+            ("created_at", Text),
+            ("updated_at", Text),
+        ],
+    ),
 ];
 
 /// The price map's keys for prices.

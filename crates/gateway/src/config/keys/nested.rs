@@ -1,6 +1,8 @@
 //! Mappings nested in the settings.
 
-use super::Kind::{Any, Bool, Integer, List, Map, Number, OneOf, Secret, Text, TextList, TextMap, TextOrList};
+use super::Kind::{
+    Any, Bool, Integer, List, Map, Number, OneOf, Secret, Text, TextList, TextMap, TextOrList,
+};
 use super::Priority::{P0, P1, P2};
 use super::Status::NotYet;
 use super::{Group, group};
