@@ -1,1 +1,3 @@
+//! The Tollway gateway.
+
 pub mod config;

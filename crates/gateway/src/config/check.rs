@@ -128,7 +128,7 @@ impl Checker<'_> {
             Fit::Fits => return true,
             Fit::Spelled { spelled, read_as } => Finding::warning(
                 ProblemKind::Spelling,
-                format!("`{}` is {spelled} here; it is read as {read_as}", key.name),
+                format!("`{}` is {spelled} here; it is read as {read_as}", pair.key.name),
             )
             .expected(value::expected(key.kind)),
             Fit::Wrong { kind, help } => {
@@ -139,8 +139,8 @@ impl Checker<'_> {
                 }
                 let found = found(key, &pair.value);
                 let message = match key.kind {
-                    Kind::OneOf(_) => format!("there is no such `{}`", key.name),
-                    kind => format!("`{}` takes {}", key.name, value::expected(kind)),
+                    Kind::OneOf(_) => format!("there is no such `{}`", pair.key.name),
+                    kind => format!("`{}` takes {}", pair.key.name, value::expected(kind)),
                 };
                 let mut finding = Finding::new(severity(key), kind, message)
                     .expected(value::expected(key.kind))
@@ -157,7 +157,7 @@ impl Checker<'_> {
     }
 
     fn status(&mut self, key: KnownKey, pair: &Pair) {
-        let name = key.name;
+        let name = pair.key.name.as_str();
         let finding = match key.status {
             Status::Effective => {
                 let strategy = pair.value.scalar().map(|scalar| scalar.text.as_str());
@@ -192,7 +192,7 @@ impl Checker<'_> {
             }
             return;
         }
-        let finding = match (key.section, key.name) {
+        let finding = match (key.section, pair.key.name.as_str()) {
             (Section::GeneralSettings, "master_key") => Finding::error(
                 ProblemKind::UnsetVariable,
                 format!("the master key's variable `{variable}` is not set"),
@@ -286,17 +286,19 @@ enum Depth {
     EachValueIfMapping,
 }
 
-/// A key by its table, or by the rule that stands for many: prices and capabilities.
+/// A key by its table, or by the rule that stands for many: prices.
 fn known(section: Section, name: &str) -> Option<KnownKey> {
     keys::find(section, name).or_else(|| {
-        let about = match section {
-            Section::LitellmParams | Section::ModelInfo if keys::is_price(name) => "a price in dollars",
-            Section::ModelInfo if keys::is_capability(name) => "whether the model can do this",
-            _ => return None,
-        };
-        let priority = keys::Priority::P1;
-        // The name is the caller's; tables need it for messages about values only, and these accept any.
-        Some(KnownKey { section, name: "", kind: Kind::Any, status: Status::Effective, priority, about })
+        let may_be_price =
+            matches!(section, Section::LitellmParams | Section::ModelInfo) && keys::is_price(name);
+        may_be_price.then_some(KnownKey {
+            section,
+            name: "*_cost_*",
+            kind: Kind::Any,
+            status: Status::Effective,
+            priority: keys::Priority::P1,
+            about: "a price in dollars",
+        })
     })
 }
 
@@ -304,7 +306,8 @@ fn known(section: Section, name: &str) -> Option<KnownKey> {
 fn nested(key: KnownKey) -> bool {
     matches!(
         (key.section, key.name),
-        (Section::TopLevel, _)
+        (Section::TopLevel, "model_list" | "credential_list")
+            | (Section::TopLevel, "litellm_settings" | "general_settings" | "router_settings" | "tollway")
             | (Section::Model, "litellm_params" | "model_info")
             | (Section::Credential, "credential_values")
             | (Section::RouterSettings, "default_litellm_params")
@@ -344,7 +347,7 @@ fn with_guess(finding: Finding, section: Section, name: &str) -> Finding {
         return finding
             .help(format!("set the variable `{variable}`, for instance under `environment_variables`"));
     }
-    match nearest(name, keys::in_section(section).map(|key| key.name)) {
+    match nearest(name, keys::names(section)) {
         Some(near) => finding.help(format!("did you mean `{near}`?")),
         None => finding,
     }

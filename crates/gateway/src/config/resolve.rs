@@ -201,12 +201,9 @@ fn litellm_settings(
 }
 
 fn router_settings(router: &Layers<'_>) -> RouterSettings {
-    // The checks have said so where another strategy is named.
-    let routing_strategy = match router.get("routing_strategy") {
-        Some(_) | None => RoutingStrategy::SimpleShuffle,
-    };
     RouterSettings {
-        routing_strategy,
+        // The only one that is effective; the checks have said so where another is named.
+        routing_strategy: RoutingStrategy::SimpleShuffle,
         timeout: router.seconds("timeout").unwrap_or(DEFAULT_TIMEOUT),
         stream_timeout: router.seconds("stream_timeout"),
     }

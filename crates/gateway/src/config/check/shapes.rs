@@ -1,7 +1,7 @@
 //! Mistakes of shape with which LiteLLM does not start: they are errors here too, also under keys without effect yet.
 
 use crate::config::diagnose::{Diagnosis, Finding, ProblemKind};
-use crate::config::raw::{Mapping, Node, Value};
+use crate::config::raw::{Mapping, Node, Scalar, Value};
 use crate::config::references::Environment;
 
 pub(super) fn check(root: &Mapping, environment: &Environment<'_>, diagnosis: &mut Diagnosis) {
@@ -36,7 +36,7 @@ pub(super) fn redis_cache(root: &Mapping) -> bool {
 }
 
 fn cache_is_on(settings: &Mapping) -> bool {
-    settings.get("cache").and_then(Node::scalar).and_then(|scalar| scalar.boolean()).unwrap_or(false)
+    settings.get("cache").and_then(Node::scalar).and_then(Scalar::boolean).unwrap_or(false)
 }
 
 fn cache_type(settings: &Mapping) -> Option<&str> {

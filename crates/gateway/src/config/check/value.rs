@@ -106,9 +106,8 @@ fn scalar_fit(scalar: &Scalar, kind: Kind) -> Fit {
         },
         Kind::TextList => spelled("a list of one"),
         Kind::BoolOrPath => match meaning {
-            Meaning::Bool(_) => Fit::Fits,
             Meaning::Text if scalar.boolean().is_some() => spelled("a boolean"),
-            Meaning::Text => Fit::Fits,
+            Meaning::Bool(_) | Meaning::Text => Fit::Fits,
             _ => wrong(None),
         },
         Kind::OneOf(words) if words.contains(&scalar.text.as_str()) => Fit::Fits,

@@ -216,9 +216,7 @@ pub(super) const COORDINATION_REDIS: &[Group] = &[group(
         ("sentinel_nodes", List),
         ("sentinel_password", Secret),
         ("service_name", Text),
-        ("aws_iam_auth", Any),
-        ("aws_iam_region", Text),
-        ("aws_iam_cluster_name", Text),
+        ("aws_iam_*", Any),
     ],
 )];
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::keys::{self, Section, Status};
-use super::super::{LogFormat, LogLevel, MasterKey, ModelAlias, RoutingStrategy, Share, TlsVerify};
+use super::super::{LogFormat, LogLevel, MasterKey, ModelAlias, RoutingStrategy, Secret, Share, TlsVerify};
 use super::{config, load};
 use crate::config::resolve::consulted;
 
@@ -117,7 +117,7 @@ fn a_deployment_has_its_own_values_over_its_credentials_over_the_defaults() {
     assert_eq!(deployment.place, "config.yaml:10");
 
     let connection = &deployment.connection;
-    assert_eq!(connection.api_key.as_ref().map(|key| key.expose()), Some("of-the-credential"));
+    assert_eq!(connection.api_key.as_ref().map(Secret::expose), Some("of-the-credential"));
     assert_eq!(connection.api_base.as_deref(), Some("https://example.com"));
     assert_eq!(connection.api_version.as_deref(), Some("2024-10-21"));
     assert_eq!(connection.organization.as_deref(), Some("of-the-entry"));
@@ -131,8 +131,8 @@ fn a_deployment_has_its_own_values_over_its_credentials_over_the_defaults() {
     assert_eq!(connection.tls, Some(TlsVerify::Off));
 
     assert_eq!(deployment.aws.aws_region_name.as_deref(), Some("eu-central-1"));
-    assert_eq!(deployment.aws.aws_secret_access_key.as_ref().map(|key| key.expose()), Some("of-the-file"));
-    let credentials = deployment.vertex.credentials.as_ref().map(|text| text.expose());
+    assert_eq!(deployment.aws.aws_secret_access_key.as_ref().map(Secret::expose), Some("of-the-file"));
+    let credentials = deployment.vertex.credentials.as_ref().map(Secret::expose);
     assert_eq!(credentials, Some(r#"{"type":"service_account"}"#));
 
     assert_eq!(deployment.timeout, Some(Duration::from_millis(1500)));
@@ -301,6 +301,7 @@ fn what_the_table_calls_effective_is_read() {
         let by_rule = || match key.section {
             // Read before the rest, or shown as it is.
             Section::TopLevel => key.name == "include",
+            Section::RouterSettings => key.name == "routing_strategy",
             Section::Credential => key.name == "credential_info",
             Section::ModelInfo => keys::is_price(key.name) || config_shows(key.name),
             Section::LitellmParams => keys::is_price(key.name) || config_sends(key.name),
