@@ -306,9 +306,15 @@ fn known(section: Section, name: &str) -> Option<KnownKey> {
 fn nested(key: KnownKey) -> bool {
     matches!(
         (key.section, key.name),
-        (Section::TopLevel, "model_list" | "credential_list")
-            | (Section::TopLevel, "litellm_settings" | "general_settings" | "router_settings" | "tollway")
-            | (Section::Model, "litellm_params" | "model_info")
+        (
+            Section::TopLevel,
+            "model_list"
+                | "credential_list"
+                | "litellm_settings"
+                | "general_settings"
+                | "router_settings"
+                | "tollway"
+        ) | (Section::Model, "litellm_params" | "model_info")
             | (Section::Credential, "credential_values")
             | (Section::RouterSettings, "default_litellm_params")
     )
