@@ -107,7 +107,12 @@ impl Config {
     }
 }
 
-fn finish(tree: Option<Node>, files: Vec<PathBuf>, sources: &Sources<'_>, mut diagnosis: Diagnosis) -> Loaded {
+fn finish(
+    tree: Option<Node>,
+    files: Vec<PathBuf>,
+    sources: &Sources<'_>,
+    mut diagnosis: Diagnosis,
+) -> Loaded {
     let config = tree.and_then(|mut tree| {
         let mut environment = Environment::new(sources.environment);
         if let Value::Mapping(root) = &tree.value {

@@ -78,6 +78,10 @@ fn apply(
         | Quirk::WantsReasoningHistory
         | Quirk::StripsReasoningHistory
         | Quirk::StripsMessageName
+        | Quirk::PrefixesModel { .. }
+        | Quirk::SearchesByTool(_)
+        | Quirk::ReasonsByPromptMode { .. }
+        | Quirk::SeveralAnswersNeedTemperature(_)
         | Quirk::Named(_) => {}
     }
     Ok(())

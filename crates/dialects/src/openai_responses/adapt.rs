@@ -81,10 +81,15 @@ fn apply(
         // These are about the messages of Chat Completions.
         | Quirk::ContentIsText
         | Quirk::NoImages
+        | Quirk::PrefixesModel { .. }
+        | Quirk::SearchesByTool(_)
+        | Quirk::ReasonsByPromptMode { .. }
+        | Quirk::SeveralAnswersNeedTemperature(_)
         | Quirk::DropsToolResultImages
         | Quirk::WantsReasoningHistory
         | Quirk::StripsReasoningHistory
-        | Quirk::StripsMessageName => {}
+        | Quirk::StripsMessageName
+        | Quirk::Named(_) => {}
     }
     Ok(())
 }
