@@ -274,8 +274,12 @@ fn auth(auth: &Auth) -> String {
         Auth::OciSignature => "Auth::OciSignature".to_owned(),
         Auth::OauthClientCredentials => "Auth::OauthClientCredentials".to_owned(),
         Auth::OauthExchange { token_url } => format!("Auth::OauthExchange {{ token_url: {token_url:?} }}"),
-        Auth::OpenaiDeviceFlow { token_url } => format!("Auth::OpenaiDeviceFlow {{ token_url: {token_url:?} }}"),
-        Auth::GithubDeviceFlow { token_url } => format!("Auth::GithubDeviceFlow {{ token_url: {token_url:?} }}"),
+        Auth::OpenaiDeviceFlow { token_url } => {
+            format!("Auth::OpenaiDeviceFlow {{ token_url: {token_url:?} }}")
+        }
+        Auth::GithubDeviceFlow { token_url } => {
+            format!("Auth::GithubDeviceFlow {{ token_url: {token_url:?} }}")
+        }
         Auth::GrpcMetadata { name, prefix } => {
             format!("Auth::GrpcMetadata {{ name: {name:?}, prefix: {prefix:?} }}")
         }
@@ -303,8 +307,8 @@ fn endpoints(
 ) -> Result<String> {
     let mut out = String::from("[");
     for (name, value) in endpoints {
-        let endpoint: Endpoint = serde_json::from_value(value.clone())
-            .map_err(|error| format!("endpoint `{name}`: {error}"))?;
+        let endpoint: Endpoint =
+            serde_json::from_value(value.clone()).map_err(|error| format!("endpoint `{name}`: {error}"))?;
         let Endpoint { dialect, path, stream, method, websocket, framing } = &endpoint;
         if !dialects.contains_key(dialect) {
             return Err(format!("endpoint `{name}`: unknown dialect `{dialect}`").into());
@@ -318,9 +322,9 @@ fn endpoints(
             }
         }
         let method = method.as_deref().unwrap_or("POST");
-        let framing = framing.as_deref().map_or("Framing::OfDialect".to_owned(), |name| {
-            format!("Framing::{}", camel(name))
-        });
+        let framing = framing
+            .as_deref()
+            .map_or("Framing::OfDialect".to_owned(), |name| format!("Framing::{}", camel(name)));
         write!(
             out,
             "Endpoint {{ kind: EndpointKind::{}, dialect: {dialect:?}, path: {path:?}, stream: {stream:?}, \
@@ -358,8 +362,15 @@ fn rules(row: &Row) -> Result<String> {
             write!(out, "Rule::MapsValue({name:?}, {from:?}, {:?}),", to.to_string())?;
         }
     }
-    let Messages { content, images, developer_role, cache_control, tool_result_images, reasoning_history, name } =
-        &row.messages;
+    let Messages {
+        content,
+        images,
+        developer_role,
+        cache_control,
+        tool_result_images,
+        reasoning_history,
+        name,
+    } = &row.messages;
     for (field, value, meanings) in [
         ("content", content, &[("string", "ContentIsText")][..]),
         ("images", images, &[("unsupported", "NoImages")]),
@@ -391,8 +402,19 @@ fn rules(row: &Row) -> Result<String> {
 
 /// Parts of a URL that `UrlParams` can fill.
 const URL_PARTS: [&str; 13] = [
-    "model", "api_version", "project", "location", "region", "account_id", "voice_id", "chat_id", "agent_id",
-    "tenant", "bucket", "id", "op",
+    "model",
+    "api_version",
+    "project",
+    "location",
+    "region",
+    "account_id",
+    "voice_id",
+    "chat_id",
+    "agent_id",
+    "tenant",
+    "bucket",
+    "id",
+    "op",
 ];
 
 fn known_part(name: &str) -> Result<()> {
@@ -415,7 +437,9 @@ fn camel(name: &str) -> String {
     name.split(['_', '-'])
         .map(|word| {
             let mut letters = word.chars();
-            letters.next().map_or(String::new(), |first| first.to_ascii_uppercase().to_string() + letters.as_str())
+            letters
+                .next()
+                .map_or(String::new(), |first| first.to_ascii_uppercase().to_string() + letters.as_str())
         })
         .collect()
 }

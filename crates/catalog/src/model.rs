@@ -195,8 +195,13 @@ impl ModelEntry {
         let mut out = Map::new();
         out.insert("key".to_owned(), self.name.as_str().into());
         for field in [
-            "max_tokens", "max_input_tokens", "max_output_tokens", "input_cost_per_token",
-            "output_cost_per_token", "litellm_provider", "mode",
+            "max_tokens",
+            "max_input_tokens",
+            "max_output_tokens",
+            "input_cost_per_token",
+            "output_cost_per_token",
+            "litellm_provider",
+            "mode",
         ] {
             out.insert(field.to_owned(), Value::Null);
         }
@@ -223,7 +228,10 @@ pub fn is_pricing_key(field: &str) -> bool {
     field.contains("_cost")
         || field.starts_with("cost_per_")
         || field.ends_with("_uplift_multiplier")
-        || matches!(field, "tiered_pricing" | "off_peak_pricing" | "web_search_billing_unit" | "search_free_requests")
+        || matches!(
+            field,
+            "tiered_pricing" | "off_peak_pricing" | "web_search_billing_unit" | "search_free_requests"
+        )
 }
 
 fn is_fact_key(field: &str) -> bool {

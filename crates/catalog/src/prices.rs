@@ -91,8 +91,12 @@ impl PriceMap {
         let Some(row) = crate::provider::find(provider) else { return Vec::new() };
         let belongs = |label: &str| crate::provider::row_of_label(label).is_some_and(|it| it.id == row.id);
         let mut names: Vec<&str> = if matches!(self.text, Cow::Borrowed(_)) {
-            let numbers = BY_PROVIDER.iter().filter(|(label, _)| belongs(label)).flat_map(|(_, numbers)| *numbers);
-            numbers.filter_map(|number| self.places.get(usize::from(*number))).map(|p| p.name(&self.text)).collect()
+            let numbers =
+                BY_PROVIDER.iter().filter(|(label, _)| belongs(label)).flat_map(|(_, numbers)| *numbers);
+            numbers
+                .filter_map(|number| self.places.get(usize::from(*number)))
+                .map(|p| p.name(&self.text))
+                .collect()
         } else {
             let of_row = |place: &&Place| {
                 let label = serde_json::from_str::<Label<'_>>(place.entry(&self.text)).ok();

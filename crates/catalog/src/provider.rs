@@ -94,28 +94,51 @@ pub enum Auth {
     /// `Authorization: Basic KEY`, the key being `user:password` in base64.
     Basic,
     /// The key in a header, behind `prefix`.
-    Header { name: &'static str, prefix: &'static str },
+    Header {
+        name: &'static str,
+        prefix: &'static str,
+    },
     /// The key in the query string.
-    Query { name: &'static str },
+    Query {
+        name: &'static str,
+    },
     /// The key in the header `name`, or a Microsoft Entra ID token for `scope` as bearer.
-    Azure { name: &'static str, scope: &'static str },
+    Azure {
+        name: &'static str,
+        scope: &'static str,
+    },
     /// AWS Signature Version 4; a key from `bearer_env` (or the user's `api_key`) as bearer instead.
-    AwsSignature { service: &'static str },
+    AwsSignature {
+        service: &'static str,
+    },
     /// A Google access token for `scope` as bearer.
-    GoogleOauth { scope: &'static str },
+    GoogleOauth {
+        scope: &'static str,
+    },
     /// A token of Google Distributed Cloud whose audience is the base's scheme and host.
     GdchServiceAccount,
     /// An IBM Cloud token, got for an API key at `token_url`.
-    IbmIam { token_url: &'static str },
+    IbmIam {
+        token_url: &'static str,
+    },
     /// Oracle's HTTP request signature (rsa-sha256).
     OciSignature,
     /// OAuth client credentials, as SAP AI Core's service key describes them.
     OauthClientCredentials,
     /// A short-lived token, got for the credentials at `token_url`.
-    OauthExchange { token_url: &'static str },
-    OpenaiDeviceFlow { token_url: &'static str },
-    GithubDeviceFlow { token_url: &'static str },
-    GrpcMetadata { name: &'static str, prefix: &'static str },
+    OauthExchange {
+        token_url: &'static str,
+    },
+    OpenaiDeviceFlow {
+        token_url: &'static str,
+    },
+    GithubDeviceFlow {
+        token_url: &'static str,
+    },
+    GrpcMetadata {
+        name: &'static str,
+        prefix: &'static str,
+    },
     MongodbUri,
     RedisAuth,
 }

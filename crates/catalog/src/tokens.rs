@@ -49,11 +49,7 @@ pub fn count_text(model: &str, text: &str) -> TokenCount {
 pub fn count(model: &str, request: &Request) -> TokenCount {
     let family = family::of(model);
     let counted = request::count(&family, request);
-    TokenCount {
-        tokens: counted.tokens,
-        exact: family.exact && counted.exact,
-        tokenizer: family.tokenizer,
-    }
+    TokenCount { tokens: counted.tokens, exact: family.exact && counted.exact, tokenizer: family.tokenizer }
 }
 
 impl Encoding {

@@ -223,6 +223,15 @@ impl NanoUsd {
     }
 }
 
+impl NanoUsd {
+    /// Dollars as a float: for metrics and charts, never to calculate with.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a chart shows no more digits")]
+    pub fn to_f64(self) -> f64 {
+        self.0 as f64 / 1e9
+    }
+}
+
 impl From<NanoUsd> for Usd {
     fn from(nano: NanoUsd) -> Self {
         Self(i128::from(nano.0).saturating_mul(PER_NANO))

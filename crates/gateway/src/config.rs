@@ -13,7 +13,6 @@ mod raw;
 mod references;
 mod resolve;
 mod resolved;
-mod secret;
 #[cfg(test)]
 mod tests;
 
@@ -27,7 +26,7 @@ pub use resolved::{
     LitellmSettings, LogFormat, LogLevel, MasterKey, MissingVariable, ModelAlias, ModelInfo, ParameterPolicy,
     RouterSettings, RoutingStrategy, Share, TlsVerify, TollwaySettings, VertexCredentials,
 };
-pub use secret::Secret;
+pub use tollway::Secret;
 
 use diagnose::Diagnosis;
 use files::Files;

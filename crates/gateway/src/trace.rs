@@ -72,14 +72,15 @@ impl Exchange {
                 "user_agent": self.caller.user_agent,
             }),
         );
-        let candidates = self.candidates.iter().map(|candidate| {
-            json!({"deployment": &*candidate.deployment, "verdict": candidate.verdict.name()})
-        });
+        let candidates = self.candidates.iter().map(
+            |candidate| json!({"deployment": &*candidate.deployment, "verdict": candidate.verdict.name()}),
+        );
         trace.insert("candidates".into(), candidates.collect());
         trace.insert("attempts".into(), self.attempts.iter().map(attempt).collect());
-        let notes = self.notes.iter().map(|note| {
-            json!({"param": note.param, "change": note.change.name(), "detail": note.detail})
-        });
+        let notes = self
+            .notes
+            .iter()
+            .map(|note| json!({"param": note.param, "change": note.change.name(), "detail": note.detail}));
         trace.insert("parameters".into(), notes.collect());
         trace.insert("answer".into(), self.answer_json());
         if let Some(bodies) = &self.bodies {

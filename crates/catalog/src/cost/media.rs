@@ -48,7 +48,8 @@ pub(super) fn lines(
             }
         }
         CallKind::Image if !by_tokens => {
-            let sized = context.resolution.and_then(|size| named(rates, format!("output_cost_per_image_{size}")));
+            let sized =
+                context.resolution.and_then(|size| named(rates, format!("output_cost_per_image_{size}")));
             let per_image = sized.or_else(|| rates.first(&["output_cost_per_image", "input_cost_per_image"]));
             let per_pixel = rates.first(&["output_cost_per_pixel", "input_cost_per_pixel"]);
             if per_image.is_some() {
@@ -70,14 +71,21 @@ pub(super) fn lines(
             }
         }
         CallKind::Video if !by_tokens => {
-            let sized = context.resolution.and_then(|size| named(rates, format!("output_cost_per_second_{size}")));
-            let rate =
-                sized.or_else(|| rates.first(&["output_cost_per_video_per_second", "output_cost_per_second"]));
+            let sized =
+                context.resolution.and_then(|size| named(rates, format!("output_cost_per_second_{size}")));
+            let rate = sized
+                .or_else(|| rates.first(&["output_cost_per_video_per_second", "output_cost_per_second"]));
             bill(LineKind::Output, "seconds of video".into(), counts.output_ms, 1000, rate);
         }
         CallKind::Image | CallKind::Transcription | CallKind::Speech | CallKind::Video => {}
         CallKind::Rerank => {
-            bill(LineKind::Input, "search units".into(), counts.queries, 1, rates.rate("input_cost_per_query"));
+            bill(
+                LineKind::Input,
+                "search units".into(),
+                counts.queries,
+                1,
+                rates.rate("input_cost_per_query"),
+            );
         }
         CallKind::Search => {
             let rate = by_results(rates, counts.results).or_else(|| rates.rate("input_cost_per_query"));
@@ -99,7 +107,13 @@ pub(super) fn lines(
             }
         }
     }
-    bill(LineKind::Request, "requests".into(), 1, 1, rates.first(&["input_cost_per_request", "cost_per_request"]));
+    bill(
+        LineKind::Request,
+        "requests".into(),
+        1,
+        1,
+        rates.first(&["input_cost_per_request", "cost_per_request"]),
+    );
 }
 
 /// Price maps state a second's price for input and output alike; it is due once.

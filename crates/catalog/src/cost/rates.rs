@@ -77,12 +77,14 @@ impl<'a> Rates<'a> {
     /// The price that applies, `base` being a field such as `input_cost_per_token`.
     pub(super) fn rate(&self, base: &'static str) -> Option<Rate> {
         if let Some((origin, table)) = &self.table
-            && let Some(price) = table.iter().find(|(name, _)| *name == base).and_then(|(_, raw)| Usd::parse(raw.get()).ok())
+            && let Some(price) =
+                table.iter().find(|(name, _)| *name == base).and_then(|(_, raw)| Usd::parse(raw.get()).ok())
         {
             let price = if self.batch { price.divided_by(2) } else { price };
             return Some((format!("{origin}: {base}").into(), price));
         }
-        let stepped = self.steps.iter().find_map(|step| self.tiered(format!("{base}_above_{step}k_tokens").into()));
+        let stepped =
+            self.steps.iter().find_map(|step| self.tiered(format!("{base}_above_{step}k_tokens").into()));
         stepped.or_else(|| self.tiered(base.into()))
     }
 
@@ -102,7 +104,11 @@ impl<'a> Rates<'a> {
         }
         let price = self.entry.price(&field)?;
         // A batch costs half of the standard price where no other is stated.
-        if self.batch { Some((format!("half of {field}").into(), price.divided_by(2))) } else { Some((field, price)) }
+        if self.batch {
+            Some((format!("half of {field}").into(), price.divided_by(2)))
+        } else {
+            Some((field, price))
+        }
     }
 
     /// The standard price of `base`, whatever the call adds.

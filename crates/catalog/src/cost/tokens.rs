@@ -15,7 +15,8 @@ pub(super) fn lines(
     let input = rates.rate("input_cost_per_token");
     let or_input = |rate: Option<Rate>| rate.or_else(|| input.clone());
 
-    let Usage { cache_read, cache_write_5m, cache_write_1h, input_audio, input_image, input_video, .. } = *usage;
+    let Usage { cache_read, cache_write_5m, cache_write_1h, input_audio, input_image, input_video, .. } =
+        *usage;
     let parts = [cache_read, cache_write_5m, cache_write_1h, input_audio, input_image, input_video];
     let text = parts.into_iter().fold(usage.input, u64::saturating_sub);
 
@@ -41,10 +42,30 @@ pub(super) fn lines(
         (LineKind::Input, "input tokens", text, input.clone()),
         (LineKind::CacheRead, "cached input tokens", cache_read, or_input(cached)),
         (LineKind::CacheWrite, "tokens written to the cache", cache_write_5m, or_input(written)),
-        (LineKind::CacheWrite, "tokens written to the cache for 1 hour", cache_write_1h, or_input(written_1h)),
-        (LineKind::Input, "input audio tokens", input_audio, or_input(rates.rate("input_cost_per_audio_token"))),
-        (LineKind::Input, "input image tokens", input_image, or_input(rates.rate("input_cost_per_image_token"))),
-        (LineKind::Input, "input video tokens", input_video, or_input(rates.rate("input_cost_per_video_token"))),
+        (
+            LineKind::CacheWrite,
+            "tokens written to the cache for 1 hour",
+            cache_write_1h,
+            or_input(written_1h),
+        ),
+        (
+            LineKind::Input,
+            "input audio tokens",
+            input_audio,
+            or_input(rates.rate("input_cost_per_audio_token")),
+        ),
+        (
+            LineKind::Input,
+            "input image tokens",
+            input_image,
+            or_input(rates.rate("input_cost_per_image_token")),
+        ),
+        (
+            LineKind::Input,
+            "input video tokens",
+            input_video,
+            or_input(rates.rate("input_cost_per_video_token")),
+        ),
         (LineKind::Output, "output tokens", answer, plain),
         (LineKind::Reasoning, "reasoning tokens", reasoning, reasoning_rate(rates, output.clone())),
         (LineKind::Output, "output audio tokens", output_audio, or_output(spoken)),

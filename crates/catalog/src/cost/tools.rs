@@ -9,12 +9,7 @@ use super::line::{CostLine, LineKind, Quantity};
 use super::rates::{Rate, Rates, object};
 use crate::usd::Usd;
 
-pub(super) fn lines(
-    usage: &Usage,
-    rates: &Rates<'_>,
-    context: &CostContext<'_>,
-    lines: &mut Vec<CostLine>,
-) {
+pub(super) fn lines(usage: &Usage, rates: &Rates<'_>, context: &CostContext<'_>, lines: &mut Vec<CostLine>) {
     let counts = &context.counts;
     let mut bill = |what: &'static str, count, per, rate: Option<Rate>| {
         if let (Some(rate), true) = (rate, count > 0) {

@@ -56,7 +56,9 @@ pub(super) fn of_family(provider: Option<&str>, model: &str) -> Option<ModelEntr
         &CLAUDE
     } else if pattern::any(&OPENAI_REASONING, bare).is_some() && !bare.contains("-chat") {
         &OPENAI
-    } else if pattern::any(&["gemini-#*pro*", "gemini-#*flash*"], bare).is_some() && gemini_version(bare) >= (2, 5) {
+    } else if pattern::any(&["gemini-#*pro*", "gemini-#*flash*"], bare).is_some()
+        && gemini_version(bare) >= (2, 5)
+    {
         &GEMINI
     } else if provider == Some("wandb") {
         &WANDB

@@ -71,8 +71,16 @@ fn belongs(entry: &ModelEntry, provider: &str) -> bool {
 
 /// Words at the beginning of a model's name that only choose a route.
 const ROUTES: [&str; 10] = [
-    "converse/", "invoke/", "converse_like/", "chat_completions/", "responses/", "o_series/", "gpt5_series/",
-    "gemini/", "v1/", "v2/",
+    "converse/",
+    "invoke/",
+    "converse_like/",
+    "chat_completions/",
+    "responses/",
+    "o_series/",
+    "gpt5_series/",
+    "gemini/",
+    "v1/",
+    "v2/",
 ];
 
 /// Of Bedrock's cross-region profiles: `us.anthropic.claude-…`.
@@ -124,7 +132,11 @@ pub struct ImageQuery<'a> {
 
 /// Looks an image model up by quality and size (`high/1024-x-1536/gpt-image-1.5`), then by size, then alone.
 #[must_use]
-pub fn find_image_model(prices: &PriceMap, query: &ModelQuery<'_>, image: &ImageQuery<'_>) -> Option<ModelEntry> {
+pub fn find_image_model(
+    prices: &PriceMap,
+    query: &ModelQuery<'_>,
+    image: &ImageQuery<'_>,
+) -> Option<ModelEntry> {
     let model = query.base_model.unwrap_or(query.model);
     let size = image.size.map(|size| size.replace('x', "-x-"));
     let names = size.iter().flat_map(|size| {

@@ -149,7 +149,8 @@ impl<'a> Route<'a> {
     /// # Errors
     /// Names the setting that is missing.
     pub fn url(&self, stream: bool) -> Result<String, Unroutable> {
-        let template = if stream { self.endpoint.stream.unwrap_or(self.endpoint.path) } else { self.endpoint.path };
+        let template =
+            if stream { self.endpoint.stream.unwrap_or(self.endpoint.path) } else { self.endpoint.path };
         let given = self.params.api_base.map(|base| base.trim_end_matches('/'));
         let (origin, path) = split_origin(template);
         let base: Cow<'_, str> = match (given, origin) {
@@ -189,8 +190,7 @@ impl<'a> Route<'a> {
     }
 
     fn own_base(&self) -> Result<&'static str, Unroutable> {
-        let missing =
-            Unroutable::MissingBase { provider: self.provider.id, env: self.provider.base_url_env };
+        let missing = Unroutable::MissingBase { provider: self.provider.id, env: self.provider.base_url_env };
         let by_location = self.part("location").and_then(|location| {
             let bases = self.provider.base_url_by_location;
             bases.iter().find(|(name, _)| *name == location).map(|(_, base)| *base)
@@ -200,7 +200,8 @@ impl<'a> Route<'a> {
 
     fn part(&self, name: &str) -> Option<&'a str> {
         let params = &self.params;
-        let named = |list: &[(&str, &'a str)]| list.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
+        let named =
+            |list: &[(&str, &'a str)]| list.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
         let given = match name {
             "model" => Some(self.model),
             "api_version" => params.api_version,
@@ -267,13 +268,13 @@ fn split_origin(url: &str) -> (&str, &str) {
 /// `path` without the segments at its beginning that `base` already ends with.
 fn without_common<'p>(base: &str, path: &'p str) -> &'p str {
     let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
-    let common = ends.filter(|end| *end > 0 && path.get(..*end).is_some_and(|head| base.ends_with(head))).max();
+    let common =
+        ends.filter(|end| *end > 0 && path.get(..*end).is_some_and(|head| base.ends_with(head))).max();
     path.get(common.unwrap_or(0)..).unwrap_or(path)
 }
 
 fn encode(value: &str, keeps: &str, out: &mut String) {
-    const HEX: [char; 16] =
-        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
+    const HEX: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
     for byte in value.bytes() {
         let c = char::from(byte);
         if c.is_ascii_alphanumeric() || "-._~".contains(c) || (c.is_ascii() && keeps.contains(c)) {

@@ -38,7 +38,11 @@ impl Counter {
         if piece.len() <= 1 || vocabulary.rank(piece).is_some() {
             return u64::from(!piece.is_empty());
         }
-        if piece.len() <= SHORT { self.merge_short(vocabulary, piece) } else { self.merge_long(vocabulary, piece) }
+        if piece.len() <= SHORT {
+            self.merge_short(vocabulary, piece)
+        } else {
+            self.merge_long(vocabulary, piece)
+        }
     }
 
     fn merge_short(&mut self, vocabulary: &Vocabulary, piece: &[u8]) -> u64 {
@@ -49,7 +53,8 @@ impl Counter {
         parts.extend((0..=piece.len()).map(|start| (start, rank(start, start + 2).unwrap_or(NONE))));
         loop {
             let pairs = parts.iter().map(|(_, rank)| *rank).enumerate();
-            let Some((at, _)) = pairs.filter(|(_, rank)| *rank != NONE).min_by_key(|(at, rank)| (*rank, *at)) else {
+            let Some((at, _)) = pairs.filter(|(_, rank)| *rank != NONE).min_by_key(|(at, rank)| (*rank, *at))
+            else {
                 break;
             };
             // Part `at` takes in the one behind it; ranks of the pairs on both sides change.

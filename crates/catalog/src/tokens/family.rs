@@ -79,7 +79,16 @@ const FAMILIES: &[(&[&str], Family)] = &[
     (&["computer-use-*"], Family { image: Image::Tiles { base: 65, tile: 129 }, ..O200K }),
     (&["gpt-4o*", "gpt-4.1*", "gpt-4.5-*", "chatgpt-4o-*", "gpt-oss-*", "ft:gpt-4o*", "ft:gpt-4.1*"], O200K),
     (
-        &["gpt-4", "gpt-4-*", "gpt-3.5*", "gpt-35-*", "ft:gpt-4*", "ft:gpt-3.5*", "text-embedding-ada-002", "text-embedding-3-*"],
+        &[
+            "gpt-4",
+            "gpt-4-*",
+            "gpt-3.5*",
+            "gpt-35-*",
+            "ft:gpt-4*",
+            "ft:gpt-3.5*",
+            "text-embedding-ada-002",
+            "text-embedding-3-*",
+        ],
         CL100K,
     ),
     (&["gpt-#*"], estimate("o200k_base (estimate for a newer GPT)", 100, Encoding::O200k, TILES)),
@@ -88,7 +97,10 @@ const FAMILIES: &[(&[&str], Family)] = &[
         estimate("o200k_base (estimate for claude)", 145, Encoding::O200k, Image::Area),
     ),
     (&["*claude*"], estimate("o200k_base (estimate for claude)", 120, Encoding::O200k, Image::Area)),
-    (&["*gemini*", "*gemma*"], estimate("o200k_base (estimate for gemini)", 100, Encoding::O200k, Image::Crops)),
+    (
+        &["*gemini*", "*gemma*"],
+        estimate("o200k_base (estimate for gemini)", 100, Encoding::O200k, Image::Crops),
+    ),
     (
         &["*llama-3*", "*llama3*", "*llama-4*"],
         estimate("cl100k_base (estimate for llama)", 100, Encoding::Cl100k, TILES),

@@ -4,7 +4,8 @@
 //! form.
 
 use dialects::conversation::{
-    FunctionTool, Media, MediaKind, Message, Part, Request, Role, Source, Tool, ToolCall, ToolChoice, ToolResult,
+    FunctionTool, Media, MediaKind, Message, Part, Request, Role, Source, Tool, ToolCall, ToolChoice,
+    ToolResult,
 };
 use serde_json::Value;
 
@@ -96,7 +97,8 @@ impl Counter<'_> {
         match (media.kind, &media.source) {
             (_, Source::Text(text)) => self.text(text),
             (MediaKind::Image, Source::Base64 { data, .. }) => {
-                self.tokens += image::tokens(self.family.image, image::dimensions(data), media.detail.as_deref());
+                self.tokens +=
+                    image::tokens(self.family.image, image::dimensions(data), media.detail.as_deref());
             }
             (MediaKind::Image, Source::Url { .. } | Source::FileId(_)) => {
                 self.tokens += image::tokens(self.family.image, None, media.detail.as_deref());
@@ -107,7 +109,10 @@ impl Counter<'_> {
                 let bytes = data.len() as u64 / 4 * 3;
                 self.tokens += if media.kind == MediaKind::File { bytes / 6 } else { bytes / 500 };
             }
-            (MediaKind::File | MediaKind::Audio | MediaKind::Video, Source::Url { .. } | Source::FileId(_)) => {}
+            (
+                MediaKind::File | MediaKind::Audio | MediaKind::Video,
+                Source::Url { .. } | Source::FileId(_),
+            ) => {}
         }
     }
 
@@ -185,7 +190,11 @@ impl Counter<'_> {
 fn text_of(part: &Part) -> Option<&str> {
     match part {
         Part::Text(text) => Some(&text.text),
-        Part::Media(_) | Part::ToolCall(_) | Part::ToolResult(_) | Part::Reasoning(_) | Part::Refusal(_)
+        Part::Media(_)
+        | Part::ToolCall(_)
+        | Part::ToolResult(_)
+        | Part::Reasoning(_)
+        | Part::Refusal(_)
         | Part::Opaque(_) => None,
     }
 }

@@ -59,9 +59,13 @@ fn rounding_is_half_to_even_and_happens_once() {
 
 #[test]
 fn nano_dollars_are_a_json_number_of_dollars() {
-    for (nano, json) in
-        [(92_500, "0.0000925"), (0, "0.0"), (1, "0.000000001"), (-1_500_000_000, "-1.5"), (2_000_000_000, "2.0")]
-    {
+    for (nano, json) in [
+        (92_500, "0.0000925"),
+        (0, "0.0"),
+        (1, "0.000000001"),
+        (-1_500_000_000, "-1.5"),
+        (2_000_000_000, "2.0"),
+    ] {
         assert_eq!(serde_json::to_string(&NanoUsd(nano)).unwrap(), json);
     }
 }

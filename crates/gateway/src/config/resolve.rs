@@ -19,8 +19,8 @@ use super::resolved::{
     Config, DeploymentConfig, GeneralSettings, LitellmSettings, LogFormat, LogLevel, MasterKey, ModelAlias,
     RouterSettings, RoutingStrategy, TlsVerify, TollwaySettings,
 };
-use super::secret::Secret;
 use layers::Layers;
+use tollway::Secret;
 
 #[cfg(test)]
 pub(crate) use layers::consulted;
@@ -233,6 +233,9 @@ fn tollway_settings(tollway: &Layers<'_>, litellm: &Layers<'_>, general: &Layers
             unsaid.max_response_bytes,
         ),
         max_connections: tollway.integer("max_connections").unwrap_or(unsaid.max_connections),
+        client_write_timeout: tollway
+            .seconds("client_write_timeout_s")
+            .unwrap_or(unsaid.client_write_timeout),
         client_read_timeout: tollway.seconds("client_read_timeout_s").unwrap_or(unsaid.client_read_timeout),
         connect_timeout: tollway.seconds("connect_timeout_s").unwrap_or(unsaid.connect_timeout),
         pool_idle_timeout: tollway.seconds("pool_idle_timeout_s").unwrap_or(unsaid.pool_idle_timeout),

@@ -212,7 +212,10 @@ impl Shared {
             let lost = std::mem::take(&mut pending.lost);
             drop(pending);
             if lost > 0 {
-                let _ = writeln!(text, "{{\"level\":\"warn\",\"message\":\"{lost} log lines were lost: the output is too slow\"}}");
+                let _ = writeln!(
+                    text,
+                    "{{\"level\":\"warn\",\"message\":\"{lost} log lines were lost: the output is too slow\"}}"
+                );
             }
             let mut out = std::io::stdout().lock();
             // Nobody reads: nothing is left to tell it to.

@@ -47,6 +47,12 @@ pub(super) const KEYS: &[Group] = &[
     group(
         Effective,
         P1,
+        "seconds without a client taking any byte of its answer (60) before its connection is closed",
+        &[("client_write_timeout_s", Seconds)],
+    ),
+    group(
+        Effective,
+        P1,
         "seconds to connect to a provider, TLS included (10)",
         &[("connect_timeout_s", Seconds)],
     ),

@@ -15,7 +15,7 @@ use crate::config::resolved::{
     AwsCredentials, AzureCredentials, Connection, DeploymentConfig, DeploymentId, MissingVariable, ModelInfo,
     ParameterPolicy, Share, VertexCredentials,
 };
-use crate::config::secret::Secret;
+use tollway::Secret;
 
 /// All deployments that can be served; the others are reported and left out, as in LiteLLM.
 pub(super) fn all(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::config::keys::{self, Section, Status};
 use crate::config::raw::{Mapping, Node, Pair, Scalar, Value};
 use crate::config::resolved::TlsVerify;
-use crate::config::secret::Secret;
+use tollway::Secret;
 
 /// Mappings with the keys of one section; a key that an earlier one has hides the later ones'.
 pub(super) struct Layers<'m> {
