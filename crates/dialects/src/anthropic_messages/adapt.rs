@@ -67,18 +67,8 @@ fn apply(
                 losses.note(name.as_str(), Change::Changed, to.to_string());
             }
         }
-        // About OpenAI's parameters, messages or models' gates, of which this dialect has none.
-        Quirk::Accepts(_)
-        | Quirk::ContentIsText
-        | Quirk::NoImages
-        | Quirk::KeepsDeveloperRole
-        | Quirk::KeepsCacheControl
-        | Quirk::KeepsToolResultImages
-        | Quirk::DropsToolResultImages
-        | Quirk::WantsReasoningHistory
-        | Quirk::StripsReasoningHistory
-        | Quirk::StripsMessageName
-        | Quirk::Named(_) => {}
+        // The others are about OpenAI's parameters and messages.
+        _ => {}
     }
     Ok(())
 }
