@@ -99,13 +99,39 @@ impl Writer<'_> {
             return Ok(());
         }
         if self.target.policy.allowed_params.iter().any(|allowed| allowed == param) {
-            self.body.extra.insert(param.to_owned(), value());
+            self.pass(param, value());
             return Ok(());
         }
         self.losses.cannot_carry(
             param,
             "Anthropic Messages has no such parameter; `drop_params: true` leaves it out",
         )
+    }
+
+    /// Sends a field as it came, unless the body already says the same in its own words.
+    fn pass(&mut self, name: &str, value: Value) {
+        let body = &self.body;
+        let said = match name {
+            "model" | "messages" | "max_tokens" | "stream" => true,
+            "system" => !body.system.is_empty(),
+            "stop_sequences" => !body.stop_sequences.is_empty(),
+            "temperature" => body.temperature.is_some(),
+            "top_p" => body.top_p.is_some(),
+            "top_k" => body.top_k.is_some(),
+            "thinking" => body.thinking.is_some(),
+            "output_config" => !body.output_config.is_empty(),
+            "output_format" => body.output_format.is_some(),
+            "tools" => !body.tools.is_empty(),
+            "tool_choice" => body.tool_choice.is_some(),
+            "metadata" => !body.metadata.is_empty(),
+            "service_tier" => body.service_tier.is_some(),
+            _ => false,
+        };
+        if said {
+            self.losses.note(name, Change::Dropped, "the request says it twice");
+        } else {
+            self.body.extra.insert(name.to_owned(), value);
+        }
     }
 
     // Messages
@@ -789,7 +815,7 @@ impl Writer<'_> {
                     } else if HINTS.contains(&name.as_str()) {
                         self.losses.note(name, Change::Dropped, "Anthropic has no such parameter");
                     } else {
-                        self.body.extra.insert(name.clone(), value.clone());
+                        self.pass(name, value.clone());
                     }
                 }
             }
@@ -1361,6 +1387,21 @@ mod tests {
             forced.settings(),
             json!({"max_tokens": 64000, "seed": 1, "verbosity": "low", "zz_custom": {"a": 1}})
         );
+    }
+
+    #[test]
+    fn anthropics_own_fields_pass_unless_they_are_said_already() {
+        let case = Case::question().to("claude-opus-4-6").with(|r| {
+            r.extra.insert("output_config".into(), json!({"effort": "max"}));
+            r.extra.insert("inference_geo".into(), json!("eu"));
+        });
+        assert_eq!(
+            case.settings(),
+            json!({"max_tokens": 64000, "output_config": {"effort": "max"}, "inference_geo": "eu"})
+        );
+        let twice = case.with(|r| r.reasoning.effort = Some(Effort::Low));
+        assert_eq!(twice.settings()["output_config"], json!({"effort": "low"}));
+        assert!(twice.notes().contains(&"output_config".to_owned()));
     }
 
     #[test]
