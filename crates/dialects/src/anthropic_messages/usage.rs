@@ -83,7 +83,7 @@ fn tier_name(tier: wire::ServiceTier) -> Option<&'static str> {
 
 fn tier_of_name(name: &str) -> Option<wire::ServiceTier> {
     match name {
-        "standard" | "default" => Some(wire::ServiceTier::Standard),
+        "standard" => Some(wire::ServiceTier::Standard),
         "priority" => Some(wire::ServiceTier::Priority),
         "batch" => Some(wire::ServiceTier::Batch),
         _ => None,
