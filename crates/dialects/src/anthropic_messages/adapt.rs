@@ -47,44 +47,42 @@ fn apply(
     losses: &mut Losses,
 ) -> Result<(), CannotSay> {
     match quirk {
-        Quirk::Lacks(name) => {
-            let allowed = target.policy.allowed_params.contains(name);
-            if !allowed && document.has(name) {
-                losses.cannot_carry(name.as_str(), "the provider has no such parameter")?;
-                document.remove(name);
-            }
-        }
-        Quirk::Renames { from, to } => {
-            if document.rename(from, to) {
-                losses.note(from.as_str(), Change::Renamed, to.as_str());
-            }
-        }
+        Quirk::Lacks(name) => return lack(document, name, target, losses),
+        Quirk::Renames { from, to } => rename(document, from, to, losses),
         Quirk::Injects { name, value } => document.set_value(name, value),
         Quirk::Clamps { name, min, max } => clamp(document, name, min.as_ref(), max.as_ref(), losses),
-        Quirk::MapsValue { name, from, to } => {
-            if document.value(name).as_ref() == Some(from) {
-                document.set_value(name, to);
-                losses.note(name.as_str(), Change::Changed, to.to_string());
-            }
-        }
-        // About OpenAI's parameters, messages or models' gates, of which this dialect has none.
-        Quirk::Accepts(_)
-        | Quirk::ContentIsText
-        | Quirk::NoImages
-        | Quirk::KeepsDeveloperRole
-        | Quirk::KeepsCacheControl
-        | Quirk::KeepsToolResultImages
-        | Quirk::DropsToolResultImages
-        | Quirk::WantsReasoningHistory
-        | Quirk::StripsReasoningHistory
-        | Quirk::StripsMessageName
-        | Quirk::PrefixesModel { .. }
-        | Quirk::SearchesByTool(_)
-        | Quirk::ReasonsByPromptMode { .. }
-        | Quirk::SeveralAnswersNeedTemperature(_)
-        | Quirk::Named(_) => {}
+        Quirk::MapsValue { name, from, to } => map_value(document, name, from, to, losses),
+        // The others are about OpenAI's parameters and messages.
+        _ => {}
     }
     Ok(())
+}
+
+fn lack(
+    document: &mut Document<'_>,
+    name: &str,
+    target: &Target<'_>,
+    losses: &mut Losses,
+) -> Result<(), CannotSay> {
+    let allowed = target.policy.allowed_params.iter().any(|allowed| allowed == name);
+    if !allowed && document.has(name) {
+        losses.cannot_carry(name, "the provider has no such parameter")?;
+        document.remove(name);
+    }
+    Ok(())
+}
+
+fn rename(document: &mut Document<'_>, from: &str, to: &str, losses: &mut Losses) {
+    if document.rename(from, to) {
+        losses.note(from, Change::Renamed, to);
+    }
+}
+
+fn map_value(document: &mut Document<'_>, name: &str, from: &Value, to: &Value, losses: &mut Losses) {
+    if document.value(name).as_ref() == Some(from) {
+        document.set_value(name, to);
+        losses.note(name, Change::Changed, to.to_string());
+    }
 }
 
 fn clamp(

@@ -19,22 +19,28 @@ pub(super) fn read(body: &[u8], seed: &str) -> Result<Response, BadReply> {
         .map_err(|error| BadReply::new(format!("the answer is not an Anthropic message: {error}")))?;
     let mut calls = 0_usize;
     let mut answered = false;
+    let mut thinking_bytes = 0_usize;
     let mut parts = block::read_content(wire::Content::Blocks(answer.content));
     for (index, part) in parts.iter_mut().enumerate() {
-        let Part::ToolCall(call) = part else { continue };
-        if call.name == ANSWER_TOOL {
-            answered = true;
-            *part = Part::text(std::mem::take(&mut call.arguments));
-        } else {
-            calls += 1;
-            if call.id.is_empty() {
-                call.id = format!("toolu_{seed}{index}");
+        match part {
+            Part::ToolCall(call) if call.name == ANSWER_TOOL => {
+                answered = true;
+                *part = Part::text(std::mem::take(&mut call.arguments));
             }
+            Part::ToolCall(call) => {
+                calls += 1;
+                if call.id.is_empty() {
+                    call.id = format!("toolu_{seed}{index}");
+                }
+            }
+            Part::Reasoning(reasoning) => thinking_bytes += reasoning.text.len(),
+            _ => {}
         }
     }
     let counted = answer.usage.as_ref().and_then(|usage| wire::Usage::deserialize(usage).ok());
     let usage = counted.map(|counted| {
         let mut read = usage::read(&counted);
+        usage::estimate_reasoning(&mut read, thinking_bytes);
         read.original = answer.usage;
         read
     });

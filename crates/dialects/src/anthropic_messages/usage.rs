@@ -42,6 +42,15 @@ pub(super) fn read(usage: &wire::Usage) -> Usage {
     }
 }
 
+/// Puts an estimate of the thinking tokens where the provider did not count them apart: a token for every four
+/// bytes of the thinking that it showed. They are billed like all output, so no cost hangs on it.
+pub(super) fn estimate_reasoning(usage: &mut Usage, thinking_bytes: usize) {
+    if usage.reasoning == 0 && thinking_bytes > 0 {
+        let tokens = u64::try_from(thinking_bytes / 4).unwrap_or(u64::MAX).max(1);
+        usage.reasoning = tokens.min(usage.output);
+    }
+}
+
 pub(super) fn write(usage: &Usage) -> wire::Usage {
     let cached = usage.cache_read.saturating_add(usage.cache_write());
     wire::Usage {
@@ -74,7 +83,7 @@ fn tier_name(tier: wire::ServiceTier) -> Option<&'static str> {
 
 fn tier_of_name(name: &str) -> Option<wire::ServiceTier> {
     match name {
-        "standard" | "default" => Some(wire::ServiceTier::Standard),
+        "standard" => Some(wire::ServiceTier::Standard),
         "priority" => Some(wire::ServiceTier::Priority),
         "batch" => Some(wire::ServiceTier::Batch),
         _ => None,
@@ -109,6 +118,20 @@ mod tests {
             wire::Usage { cache_creation_input_tokens: Some(9), input_tokens: Some(1), ..Default::default() };
         assert_eq!(read(&wire).cache_write_5m, 9);
         assert_eq!(read(&wire).input, 10);
+    }
+
+    #[test]
+    fn thinking_that_is_not_counted_is_estimated() {
+        let estimated = |usage: Usage, bytes| {
+            let mut usage = usage;
+            estimate_reasoning(&mut usage, bytes);
+            usage.reasoning
+        };
+        let usage = Usage { output: 40, ..Usage::default() };
+        assert_eq!(estimated(usage.clone(), 80), 20);
+        assert_eq!(estimated(usage.clone(), 4000), 40);
+        assert_eq!(estimated(usage.clone(), 0), 0);
+        assert_eq!(estimated(Usage { reasoning: 28, ..usage }, 80), 28);
     }
 
     #[test]

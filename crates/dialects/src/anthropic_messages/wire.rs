@@ -379,7 +379,7 @@ pub(super) struct OutputConfig {
 }
 
 impl OutputConfig {
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self == &Self::default()
     }
 }
@@ -400,7 +400,7 @@ pub(super) struct Metadata {
 }
 
 impl Metadata {
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self == &Self::default()
     }
 }

@@ -27,6 +27,8 @@ struct State {
     parts: u32,
     open: Vec<Open>,
     usage: wire::Usage,
+    /// Bytes of the thinking that was shown.
+    thinking_bytes: usize,
     /// The model answered by [`ANSWER_TOOL`].
     answered: bool,
     /// The model called a tool of the client.
@@ -225,7 +227,9 @@ impl State {
             let reason = read_stop(end.stop_reason.as_deref(), end.stop_sequence, answered);
             events.push(Event::Finish { choice: 0, reason });
         }
-        events.push(Event::Usage(usage::read(&self.usage)));
+        let mut usage = usage::read(&self.usage);
+        usage::estimate_reasoning(&mut usage, self.thinking_bytes);
+        events.push(Event::Usage(usage));
     }
 
     fn begin(&mut self, index: u64, block: wire::Block, seed: &str, events: &mut Vec<Event>) {
@@ -304,7 +308,10 @@ impl State {
             (Kind::Text, BlockDelta::CitationsDelta { citation }) => {
                 Delta::Citation(block::read_citation(citation))
             }
-            (Kind::Thinking, BlockDelta::ThinkingDelta { thinking }) => Delta::Thinking(thinking),
+            (Kind::Thinking, BlockDelta::ThinkingDelta { thinking }) => {
+                self.thinking_bytes += thinking.len();
+                Delta::Thinking(thinking)
+            }
             (Kind::Thinking, BlockDelta::SignatureDelta { signature }) => {
                 match block::read_signature(&signature) {
                     Some(seal) => Delta::Seal(seal),
