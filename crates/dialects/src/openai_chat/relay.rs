@@ -14,7 +14,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::response::read_stop;
-use super::{error, usage, wire};
+use super::usage::{self, Shares};
+use super::{error, wire};
 use crate::Dialect;
 use crate::codec::StreamRelay;
 use crate::conversation::{StopReason, Usage};
@@ -96,7 +97,8 @@ impl<'a> Look<'a> {
         {
             observed.model = Some(model);
         }
-        observed.text_bytes = observed.text_bytes.saturating_add(choices.text_bytes);
+        let bytes = choices.shares.thinking.saturating_add(choices.shares.rest);
+        observed.text_bytes = observed.text_bytes.saturating_add(bytes);
         observed.has_content |= choices.has_content;
         if observed.stop.is_none() {
             observed.stop.clone_from(&choices.stop);
@@ -114,7 +116,7 @@ struct Choices<'a> {
     there: bool,
     /// Some choice has a role, words or an end.
     says_something: bool,
-    text_bytes: u64,
+    shares: Shares,
     has_content: bool,
     /// Of the first choice.
     stop: Option<StopReason>,
@@ -155,9 +157,9 @@ impl<'a> Choices<'a> {
     fn add(&mut self, choice: Choice<'a>) {
         let said = choice.said.unwrap_or_default();
         let calls = said.calls();
-        let bytes = said.text_bytes();
-        self.text_bytes = self.text_bytes.saturating_add(bytes);
-        self.has_content |= bytes > 0 || calls || said.has_media();
+        let shares = said.shares();
+        self.has_content |= shares != Shares::default() || calls || said.has_media();
+        self.shares.add(shares);
         self.says_something |= self.has_content || said.role.is_some();
         if let Some(reason) = choice.finish_reason.as_deref().filter(|reason| !reason.is_empty()) {
             self.says_something = true;
@@ -227,11 +229,15 @@ impl<'a> FunctionPiece<'a> {
 
 impl Said<'_> {
     /// Bytes of text as JSON writes them: close enough for an estimate.
-    fn text_bytes(&self) -> u64 {
-        let texts = [self.content, self.reasoning_content.or(self.reasoning), self.refusal];
+    fn shares(&self) -> Shares {
         let functions = self.tool_calls.iter().flatten().filter_map(|call| call.function.as_ref());
         let functions = functions.chain(&self.function_call).flat_map(FunctionPiece::texts);
-        texts.into_iter().chain(functions).flatten().map(|raw| text_len(raw) as u64).sum()
+        let texts = [self.content, self.refusal].into_iter().chain(functions);
+        let thinking = self.reasoning_content.or(self.reasoning);
+        Shares {
+            thinking: thinking.map_or(0, |raw| text_len(raw) as u64),
+            rest: texts.flatten().map(|raw| text_len(raw) as u64).sum(),
+        }
     }
 
     fn calls(&self) -> bool {
@@ -344,6 +350,7 @@ struct Passage {
     model: String,
     include_usage: bool,
     observed: Observed,
+    shares: Shares,
     /// Some choice has ended.
     finished: bool,
     /// `[DONE]` was passed on, or the provider broke off.
@@ -359,6 +366,7 @@ impl Relay {
                 model: Value::from(answer.model.as_str()).to_string(),
                 include_usage: answer.include_usage,
                 observed: Observed { dialect: Some(Dialect::OpenaiChat), ..Observed::default() },
+                shares: Shares::default(),
                 finished: false,
                 over: false,
                 edited: Vec::new(),
@@ -421,15 +429,19 @@ impl Passage {
             return Ok(());
         }
         look.observe(&mut self.observed);
+        self.shares.add(look.choices.shares);
         self.finished |= look.choices.finished;
         let mut edits = Edits::of(data);
         if let Some(usage) = look.usage() {
+            let reasoning = if usage.reasoning == 0 { self.shares.estimate(usage.output) } else { 0 };
             self.observed.usage = Some(usage);
-            if let Some(raw) = look.usage.filter(|_| !self.include_usage) {
-                if !look.choices.says_something {
-                    return Ok(());
+            match look.usage {
+                Some(_) if !self.include_usage && !look.choices.says_something => return Ok(()),
+                Some(raw) if !self.include_usage => edits.replace(raw, "null"),
+                Some(raw) if reasoning > 0 => {
+                    edits.replace(raw, usage::with_reasoning(parse(raw), reasoning).to_string());
                 }
-                edits.replace(raw, "null");
+                _ => {}
             }
         }
         if let Some(raw) = look.model {
