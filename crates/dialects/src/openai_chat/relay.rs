@@ -234,10 +234,15 @@ impl Said<'_> {
         let functions = functions.chain(&self.function_call).flat_map(FunctionPiece::texts);
         let texts = [self.content, self.refusal].into_iter().chain(functions);
         let thinking = self.reasoning_content.or(self.reasoning);
-        Shares {
+        let mut shares = Shares {
             thinking: thinking.map_or(0, |raw| text_len(raw) as u64),
             rest: texts.flatten().map(|raw| text_len(raw) as u64).sum(),
+        };
+        if let Some(list) = self.content.filter(|content| content.get().starts_with('[')) {
+            let (text, thinking) = split(list);
+            shares.add(Shares { thinking: thinking.len() as u64, rest: text.len() as u64 });
         }
+        shares
     }
 
     fn calls(&self) -> bool {
@@ -260,7 +265,7 @@ fn is_text(raw: &RawValue) -> bool {
 }
 
 fn text_len(raw: &RawValue) -> usize {
-    if raw.get().starts_with(['"', '[']) { raw.get().len().saturating_sub(2) } else { 0 }
+    if raw.get().starts_with('"') { raw.get().len().saturating_sub(2) } else { 0 }
 }
 
 /// Replacements in a text.
@@ -290,8 +295,7 @@ impl<'t, 'w> Edits<'t, 'w> {
     /// Databricks) is split into text and `reasoning_content`.
     fn put_right(&mut self, said: &Said<'_>) {
         if let Some(content) = said.content.filter(|content| content.get().starts_with('[')) {
-            let parts: Vec<wire::ContentPart> = serde_json::from_str(content.get()).unwrap_or_default();
-            let (text, thinking) = split(&parts);
+            let (text, thinking) = split(content);
             let mut with = if text.is_empty() { "null".to_owned() } else { Value::from(text).to_string() };
             if said.reasoning_content.is_none() && !thinking.is_empty() {
                 with.push_str(r#","reasoning_content":"#);
@@ -317,10 +321,11 @@ impl<'t, 'w> Edits<'t, 'w> {
 }
 
 /// Text and thinking of a content list. Mistral's thinking is a list in itself; Databricks' a `summary`.
-fn split(parts: &[wire::ContentPart]) -> (String, String) {
+fn split(list: &RawValue) -> (String, String) {
+    let parts: Vec<wire::ContentPart> = serde_json::from_str(list.get()).unwrap_or_default();
     let mut text = String::new();
     let mut thinking = String::new();
-    for part in parts {
+    for part in &parts {
         match (part.kind.as_str(), &part.thinking) {
             (_, Some(wire::Content::Text(piece))) => thinking.push_str(piece),
             (_, Some(wire::Content::Parts(pieces))) => {
