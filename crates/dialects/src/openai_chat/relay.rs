@@ -56,7 +56,7 @@ pub(super) fn relay_response(body: &[u8], answer: &AnswerContext) -> Result<(Vec
 #[derive(Debug, Deserialize)]
 struct Look<'a> {
     #[serde(borrow, default)]
-    id: Option<Cow<'a, str>>,
+    id: Option<&'a RawValue>,
     #[serde(borrow, default)]
     object: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -89,13 +89,10 @@ impl<'a> Look<'a> {
     fn observe(&self, observed: &mut Observed) {
         let choices = &self.choices;
         if observed.id.is_none() {
-            observed.id = self.id.as_deref().filter(|id| !id.is_empty()).map(str::to_owned);
+            observed.id = self.id.and_then(filled_text);
         }
-        if observed.model.is_none()
-            && let Some(Value::String(model)) = self.model.map(parse)
-            && !model.is_empty()
-        {
-            observed.model = Some(model);
+        if observed.model.is_none() {
+            observed.model = self.model.and_then(filled_text);
         }
         let bytes = choices.shares.thinking.saturating_add(choices.shares.rest);
         observed.text_bytes = observed.text_bytes.saturating_add(bytes);
@@ -103,6 +100,13 @@ impl<'a> Look<'a> {
         if observed.stop.is_none() {
             observed.stop.clone_from(&choices.stop);
         }
+    }
+}
+
+fn filled_text(raw: &RawValue) -> Option<String> {
+    match parse(raw) {
+        Value::String(text) if !text.is_empty() => Some(text),
+        _ => None,
     }
 }
 
@@ -155,7 +159,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Choices<'a> {
 
 impl<'a> Choices<'a> {
     fn add(&mut self, choice: Choice<'a>) {
-        let said = choice.said.unwrap_or_default();
+        // Perplexity repeats the message so far beside each delta.
+        let said = choice.delta.or(choice.message).unwrap_or_default();
         let calls = said.calls();
         let shares = said.shares();
         self.has_content |= shares != Shares::default() || calls || said.has_media();
@@ -178,8 +183,10 @@ impl<'a> Choices<'a> {
 struct Choice<'a> {
     #[serde(default)]
     index: Option<u32>,
-    #[serde(borrow, default, alias = "message", rename = "delta")]
-    said: Option<Said<'a>>,
+    #[serde(borrow, default)]
+    message: Option<Said<'a>>,
+    #[serde(borrow, default)]
+    delta: Option<Said<'a>>,
     #[serde(borrow, default)]
     finish_reason: Option<Cow<'a, str>>,
 }

@@ -132,6 +132,16 @@ fn uncounted_thinking_is_estimated_for_the_client_and_not_for_the_bill() {
 }
 
 #[test]
+fn a_message_beside_the_delta_is_not_read_twice() {
+    let chunk =
+        r#"data: {"choices":[{"delta":{"content":"b"},"message":{"content":"ab"},"finish_reason":"stop"}]}"#;
+    let (text, observed, result) = relay(&[format!("{chunk}\n\n").as_bytes()], false);
+    result.unwrap();
+    assert!(text.starts_with(chunk));
+    assert_eq!(observed.text_bytes, 1);
+}
+
+#[test]
 fn azures_first_event_gets_its_object() {
     assert!(relayed(AZURE, false).starts_with(
         r#"data: {"id":"","object":"chat.completion.chunk","created":0,"model":"alias","choices":[],"prompt_filter"#
