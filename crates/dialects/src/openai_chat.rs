@@ -86,3 +86,6 @@ impl Codec for OpenaiChat {
         error::write(error)
     }
 }
+
+#[cfg(test)]
+mod tests;

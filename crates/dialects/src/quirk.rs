@@ -7,7 +7,8 @@ use serde_json::{Number, Value};
 /// One deviation. The order of a row's quirks does not matter.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub enum Quirk {
-    /// The provider does not know this parameter: refused, or left out with `drop_params`.
+    /// The provider does not know this parameter: refused, or left out with `drop_params`. `name.value` is only
+    /// that value, or the object with that `type` (`response_format.json_schema`, `tool_choice.required`).
     Lacks(String),
     /// The provider has the parameter under another name.
     Renames { from: String, to: String },

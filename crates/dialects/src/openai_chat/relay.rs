@@ -14,7 +14,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::response::read_stop;
-use super::{error, usage, wire};
+use super::usage::{self, Shares};
+use super::{error, wire};
 use crate::Dialect;
 use crate::codec::StreamRelay;
 use crate::conversation::{StopReason, Usage};
@@ -55,7 +56,7 @@ pub(super) fn relay_response(body: &[u8], answer: &AnswerContext) -> Result<(Vec
 #[derive(Debug, Deserialize)]
 struct Look<'a> {
     #[serde(borrow, default)]
-    id: Option<Cow<'a, str>>,
+    id: Option<&'a RawValue>,
     #[serde(borrow, default)]
     object: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -88,19 +89,24 @@ impl<'a> Look<'a> {
     fn observe(&self, observed: &mut Observed) {
         let choices = &self.choices;
         if observed.id.is_none() {
-            observed.id = self.id.as_deref().filter(|id| !id.is_empty()).map(str::to_owned);
+            observed.id = self.id.and_then(filled_text);
         }
-        if observed.model.is_none()
-            && let Some(Value::String(model)) = self.model.map(parse)
-            && !model.is_empty()
-        {
-            observed.model = Some(model);
+        if observed.model.is_none() {
+            observed.model = self.model.and_then(filled_text);
         }
-        observed.text_bytes = observed.text_bytes.saturating_add(choices.text_bytes);
+        let bytes = choices.shares.thinking.saturating_add(choices.shares.rest);
+        observed.text_bytes = observed.text_bytes.saturating_add(bytes);
         observed.has_content |= choices.has_content;
         if observed.stop.is_none() {
             observed.stop.clone_from(&choices.stop);
         }
+    }
+}
+
+fn filled_text(raw: &RawValue) -> Option<String> {
+    match parse(raw) {
+        Value::String(text) if !text.is_empty() => Some(text),
+        _ => None,
     }
 }
 
@@ -114,7 +120,7 @@ struct Choices<'a> {
     there: bool,
     /// Some choice has a role, words or an end.
     says_something: bool,
-    text_bytes: u64,
+    shares: Shares,
     has_content: bool,
     /// Of the first choice.
     stop: Option<StopReason>,
@@ -153,11 +159,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Choices<'a> {
 
 impl<'a> Choices<'a> {
     fn add(&mut self, choice: Choice<'a>) {
-        let said = choice.said.unwrap_or_default();
+        // Perplexity repeats the message so far beside each delta.
+        let said = choice.delta.or(choice.message).unwrap_or_default();
         let calls = said.calls();
-        let bytes = said.text_bytes();
-        self.text_bytes = self.text_bytes.saturating_add(bytes);
-        self.has_content |= bytes > 0 || calls || said.has_media();
+        let shares = said.shares();
+        self.has_content |= shares != Shares::default() || calls || said.has_media();
+        self.shares.add(shares);
         self.says_something |= self.has_content || said.role.is_some();
         if let Some(reason) = choice.finish_reason.as_deref().filter(|reason| !reason.is_empty()) {
             self.says_something = true;
@@ -176,8 +183,10 @@ impl<'a> Choices<'a> {
 struct Choice<'a> {
     #[serde(default)]
     index: Option<u32>,
-    #[serde(borrow, default, alias = "message", rename = "delta")]
-    said: Option<Said<'a>>,
+    #[serde(borrow, default)]
+    message: Option<Said<'a>>,
+    #[serde(borrow, default)]
+    delta: Option<Said<'a>>,
     #[serde(borrow, default)]
     finish_reason: Option<Cow<'a, str>>,
 }
@@ -227,11 +236,20 @@ impl<'a> FunctionPiece<'a> {
 
 impl Said<'_> {
     /// Bytes of text as JSON writes them: close enough for an estimate.
-    fn text_bytes(&self) -> u64 {
-        let texts = [self.content, self.reasoning_content.or(self.reasoning), self.refusal];
+    fn shares(&self) -> Shares {
         let functions = self.tool_calls.iter().flatten().filter_map(|call| call.function.as_ref());
         let functions = functions.chain(&self.function_call).flat_map(FunctionPiece::texts);
-        texts.into_iter().chain(functions).flatten().map(|raw| text_len(raw) as u64).sum()
+        let texts = [self.content, self.refusal].into_iter().chain(functions);
+        let thinking = self.reasoning_content.or(self.reasoning);
+        let mut shares = Shares {
+            thinking: thinking.map_or(0, |raw| text_len(raw) as u64),
+            rest: texts.flatten().map(|raw| text_len(raw) as u64).sum(),
+        };
+        if let Some(list) = self.content.filter(|content| content.get().starts_with('[')) {
+            let (text, thinking) = split(list);
+            shares.add(Shares { thinking: thinking.len() as u64, rest: text.len() as u64 });
+        }
+        shares
     }
 
     fn calls(&self) -> bool {
@@ -254,7 +272,7 @@ fn is_text(raw: &RawValue) -> bool {
 }
 
 fn text_len(raw: &RawValue) -> usize {
-    if raw.get().starts_with(['"', '[']) { raw.get().len().saturating_sub(2) } else { 0 }
+    if raw.get().starts_with('"') { raw.get().len().saturating_sub(2) } else { 0 }
 }
 
 /// Replacements in a text.
@@ -284,8 +302,7 @@ impl<'t, 'w> Edits<'t, 'w> {
     /// Databricks) is split into text and `reasoning_content`.
     fn put_right(&mut self, said: &Said<'_>) {
         if let Some(content) = said.content.filter(|content| content.get().starts_with('[')) {
-            let parts: Vec<wire::ContentPart> = serde_json::from_str(content.get()).unwrap_or_default();
-            let (text, thinking) = split(&parts);
+            let (text, thinking) = split(content);
             let mut with = if text.is_empty() { "null".to_owned() } else { Value::from(text).to_string() };
             if said.reasoning_content.is_none() && !thinking.is_empty() {
                 with.push_str(r#","reasoning_content":"#);
@@ -311,10 +328,11 @@ impl<'t, 'w> Edits<'t, 'w> {
 }
 
 /// Text and thinking of a content list. Mistral's thinking is a list in itself; Databricks' a `summary`.
-fn split(parts: &[wire::ContentPart]) -> (String, String) {
+fn split(list: &RawValue) -> (String, String) {
+    let parts: Vec<wire::ContentPart> = serde_json::from_str(list.get()).unwrap_or_default();
     let mut text = String::new();
     let mut thinking = String::new();
-    for part in parts {
+    for part in &parts {
         match (part.kind.as_str(), &part.thinking) {
             (_, Some(wire::Content::Text(piece))) => thinking.push_str(piece),
             (_, Some(wire::Content::Parts(pieces))) => {
@@ -344,6 +362,7 @@ struct Passage {
     model: String,
     include_usage: bool,
     observed: Observed,
+    shares: Shares,
     /// Some choice has ended.
     finished: bool,
     /// `[DONE]` was passed on, or the provider broke off.
@@ -359,6 +378,7 @@ impl Relay {
                 model: Value::from(answer.model.as_str()).to_string(),
                 include_usage: answer.include_usage,
                 observed: Observed { dialect: Some(Dialect::OpenaiChat), ..Observed::default() },
+                shares: Shares::default(),
                 finished: false,
                 over: false,
                 edited: Vec::new(),
@@ -421,15 +441,19 @@ impl Passage {
             return Ok(());
         }
         look.observe(&mut self.observed);
+        self.shares.add(look.choices.shares);
         self.finished |= look.choices.finished;
         let mut edits = Edits::of(data);
         if let Some(usage) = look.usage() {
+            let reasoning = if usage.reasoning == 0 { self.shares.estimate(usage.output) } else { 0 };
             self.observed.usage = Some(usage);
-            if let Some(raw) = look.usage.filter(|_| !self.include_usage) {
-                if !look.choices.says_something {
-                    return Ok(());
+            match look.usage {
+                Some(_) if !self.include_usage && !look.choices.says_something => return Ok(()),
+                Some(raw) if !self.include_usage => edits.replace(raw, "null"),
+                Some(raw) if reasoning > 0 => {
+                    edits.replace(raw, usage::with_reasoning(parse(raw), reasoning).to_string());
                 }
-                edits.replace(raw, "null");
+                _ => {}
             }
         }
         if let Some(raw) = look.model {

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::{error, message, usage, wire};
+use super::usage::{self, Shares};
+use super::{error, message, wire};
 use crate::Dialect;
 use crate::conversation::{Choice, Part, Response, StopReason, TokenLogprob};
 use crate::error::BadReply;
@@ -145,7 +146,11 @@ pub(super) fn write(response: &Response, answer: &AnswerContext) -> Vec<u8> {
     let choices = response.choices.iter().map(|choice| write_choice(choice, own)).collect();
     body.insert("choices".to_owned(), Value::Array(choices));
     if let Some(usage) = &response.usage {
-        body.insert("usage".to_owned(), usage::write(usage, own));
+        let mut shares = Shares::default();
+        for choice in &response.choices {
+            shares.add(Shares::of(&choice.parts));
+        }
+        body.insert("usage".to_owned(), usage::write(usage, shares, own));
     }
     if let Some(tier) = &response.service_tier {
         body.insert("service_tier".to_owned(), Value::from(tier.as_str()));

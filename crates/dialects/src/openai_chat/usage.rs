@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Number, Value};
 
-use crate::conversation::Usage;
+use crate::conversation::{Part, Usage};
 
 /// Reads a usage object. Counts that are missing, `null` or no numbers are zero.
 pub(super) fn read(value: &Value) -> Usage {
@@ -58,6 +58,49 @@ pub(super) fn read(value: &Value) -> Usage {
     }
 }
 
+/// How much of an answer was thinking and how much was said, in bytes of text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Shares {
+    pub(super) thinking: u64,
+    pub(super) rest: u64,
+}
+
+impl Shares {
+    pub(super) fn of(parts: &[Part]) -> Self {
+        let mut shares = Self::default();
+        for part in parts {
+            match part {
+                Part::Reasoning(reasoning) => shares.thinking += len(&reasoning.readable()),
+                Part::Text(text) => shares.rest += len(&text.text),
+                Part::Refusal(text) => shares.rest += len(text),
+                Part::ToolCall(call) => shares.rest += len(&call.name) + len(&call.arguments),
+                Part::Media(_) | Part::ToolResult(_) | Part::Opaque(_) => {}
+            }
+        }
+        shares
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        self.thinking = self.thinking.saturating_add(other.thinking);
+        self.rest = self.rest.saturating_add(other.rest);
+    }
+
+    /// The share of `output` tokens that was thinking. Anthropic and many servers of open models show their thinking
+    /// but do not count it; LiteLLM's clients get an estimate then, and so do ours. Never used for costs.
+    pub(super) fn estimate(self, output: u64) -> u64 {
+        if self.thinking == 0 {
+            return 0;
+        }
+        let all = u128::from(self.thinking) + u128::from(self.rest);
+        let share = u128::from(output) * u128::from(self.thinking) / all;
+        u64::try_from(share).unwrap_or(output).max(1).min(output)
+    }
+}
+
+fn len(text: &str) -> u64 {
+    text.len() as u64
+}
+
 /// Some servers count in floats.
 fn count(value: Option<&Value>) -> u64 {
     match value {
@@ -76,7 +119,7 @@ fn first<const N: usize>(counts: [u64; N]) -> u64 {
 }
 
 /// Writes a usage object. `own`: it was read from this dialect, so the original goes back.
-pub(super) fn write(usage: &Usage, own: bool) -> Value {
+pub(super) fn write(usage: &Usage, shares: Shares, own: bool) -> Value {
     if own && let Some(original) = &usage.original {
         return original.clone();
     }
@@ -84,7 +127,8 @@ pub(super) fn write(usage: &Usage, own: bool) -> Value {
     input.insert("cached_tokens".to_owned(), Value::from(usage.cache_read));
     input.insert("audio_tokens".to_owned(), Value::from(usage.input_audio));
     let mut output = Map::new();
-    output.insert("reasoning_tokens".to_owned(), Value::from(usage.reasoning));
+    let reasoning = if usage.reasoning > 0 { usage.reasoning } else { shares.estimate(usage.output) };
+    output.insert("reasoning_tokens".to_owned(), Value::from(reasoning));
     output.insert("audio_tokens".to_owned(), Value::from(usage.output_audio));
     output.insert("accepted_prediction_tokens".to_owned(), Value::from(usage.accepted_prediction));
     output.insert("rejected_prediction_tokens".to_owned(), Value::from(usage.rejected_prediction));
@@ -124,4 +168,18 @@ pub(super) fn write(usage: &Usage, own: bool) -> Value {
         object.insert("cost".to_owned(), Value::Number(cost.clone()));
     }
     Value::Object(object)
+}
+
+/// A provider's usage object with the estimated count of thinking put in.
+pub(super) fn with_reasoning(mut usage: Value, reasoning: u64) -> Value {
+    if let Value::Object(fields) = &mut usage {
+        let details = fields.entry("completion_tokens_details").or_insert(Value::Null);
+        if !details.is_object() {
+            *details = Value::Object(Map::new());
+        }
+        if let Value::Object(details) = details {
+            details.insert("reasoning_tokens".to_owned(), Value::from(reasoning));
+        }
+    }
+    usage
 }

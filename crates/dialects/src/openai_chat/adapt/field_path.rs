@@ -71,7 +71,7 @@ fn remove_in(value: &mut Value, steps: &[Step<'_>]) -> bool {
             there
         }
         (Step::Each, Value::Array(items)) => {
-            items.iter_mut().fold(false, |removed, inner| remove_in(inner, rest) || removed)
+            items.iter_mut().filter_map(|inner| remove_in(inner, rest).then_some(())).count() > 0
         }
         _ => false,
     }

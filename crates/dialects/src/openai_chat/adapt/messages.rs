@@ -105,7 +105,8 @@ fn look(text: &str, target: &Target<'_>, schema: bool) -> Work {
     };
     Work {
         developer: !keeps_developer && mentions(r#""developer""#),
-        system_as_user: target.facts.supports_system_messages == Some(false) && mentions(r#""system""#),
+        system_as_user: target.facts.supports_system_messages == Some(false)
+            && (mentions(r#""system""#) || mentions(r#""developer""#)),
         cache_marks: !target.has(&Quirk::KeepsCacheControl) && mentions(r#""cache_control""#),
         bare_image_urls: images && has_field(text, r#""image_url""#, '"'),
         tool_images: match () {

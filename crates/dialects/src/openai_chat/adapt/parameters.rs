@@ -140,11 +140,11 @@ fn refuse_lacking(
         if target.policy.allowed_params.iter().any(|allowed| allowed == field) {
             continue;
         }
+        if name == "tools" && !document.has(field) {
+            drop_tool_settings(document);
+        }
         let Some(text) = document.get(field) else { continue };
-        if let Some(only) = only
-            && document.value(field).as_ref().and_then(|v| v.get("type")).and_then(Value::as_str)
-                != Some(only)
-        {
+        if only.is_some_and(|only| !is_of_kind(document, field, only)) {
             continue;
         }
         if field == "web_search_options"
@@ -159,8 +159,26 @@ fn refuse_lacking(
             losses.cannot_carry(name, "this provider does not know it")?;
         }
         document.remove(field);
+        if name == "tools" {
+            drop_tool_settings(document);
+        }
     }
     Ok(())
+}
+
+/// Without tools they say nothing, and are refused.
+fn drop_tool_settings(document: &mut Document<'_>) {
+    document.remove("tool_choice");
+    document.remove("parallel_tool_calls");
+}
+
+/// Whether the field's value, or its `type`, is `kind`: `tool_choice.required`, `response_format.json_schema`.
+fn is_of_kind(document: &Document<'_>, field: &str, kind: &str) -> bool {
+    match document.value(field) {
+        Some(Value::String(text)) => text == kind,
+        Some(Value::Object(fields)) => fields.get("type").and_then(Value::as_str) == Some(kind),
+        _ => false,
+    }
 }
 
 /// Whether a parameter asks for what the provider does without it. Usage in streams is the gateway's own business.
@@ -224,22 +242,16 @@ fn adapt_to_family(
 fn apply_quirks(document: &mut Document<'_>, target: &Target<'_>, losses: &mut Losses) {
     for quirk in target.quirks {
         match quirk {
-            Quirk::Renames { from, to } => {
-                if document.rename(from, to) {
-                    losses.note(from, Change::Renamed, format!("`{to}`"));
-                }
+            Quirk::Renames { from, to } if document.rename(from, to) => {
+                losses.note(from, Change::Renamed, format!("`{to}`"));
             }
-            Quirk::Injects { name, value } => {
-                if !document.has(name) {
-                    document.set_value(name, value);
-                    losses.note(name, Change::Added, "this provider wants it");
-                }
+            Quirk::Injects { name, value } if !document.has(name) => {
+                document.set_value(name, value);
+                losses.note(name, Change::Added, "this provider wants it");
             }
-            Quirk::MapsValue { name, from, to } => {
-                if document.value(name).as_ref() == Some(from) {
-                    document.set_value(name, to);
-                    losses.note(name, Change::Changed, to.to_string());
-                }
+            Quirk::MapsValue { name, from, to } if document.value(name).as_ref() == Some(from) => {
+                document.set_value(name, to);
+                losses.note(name, Change::Changed, to.to_string());
             }
             Quirk::Clamps { name, min, max } => clamp(document, name, min.as_ref(), max.as_ref(), losses),
             Quirk::SeveralAnswersNeedTemperature(least) => {

@@ -69,7 +69,9 @@ fn open_schema(schema: &mut Value) -> bool {
             }
             fields.values_mut().fold(closed, |changed, inner| open_schema(inner) || changed)
         }
-        Value::Array(items) => items.iter_mut().fold(false, |changed, inner| open_schema(inner) || changed),
+        Value::Array(items) => {
+            items.iter_mut().filter_map(|inner| open_schema(inner).then_some(())).count() > 0
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }

@@ -306,10 +306,13 @@ impl ChoiceState {
     fn take_reasoning(&mut self, delta: &wire::Message, events: &mut Vec<Event>) {
         let blocks = delta.thinking_blocks.as_deref().unwrap_or_default();
         let details = delta.reasoning_details.as_deref().unwrap_or_default();
+        // The last block of a part may repeat its text beside the signature.
+        let thinking = self.open.is_some_and(|(kind, _)| kind == Kind::Reasoning);
+        let fresh = |block: &&wire::ThinkingBlock| !thinking || block.signature.is_none();
         let text = match delta.reasoning_content.as_ref().or(delta.reasoning.as_ref()) {
             Some(text) => text.clone(),
             None if !blocks.is_empty() => {
-                blocks.iter().filter_map(|block| block.thinking.as_deref()).collect()
+                blocks.iter().filter(fresh).filter_map(|block| block.thinking.as_deref()).collect()
             }
             None => details.iter().filter_map(message::detail_text).collect(),
         };
@@ -320,7 +323,6 @@ impl ChoiceState {
                 let redacted = Reasoning { seal: Some(seal), ..Reasoning::default() };
                 self.whole(Part::Reasoning(redacted), events);
             } else {
-                // LiteLLM repeats the text beside the signature; it has come already.
                 let part = self.open(Kind::Reasoning, events);
                 self.delta(part, Delta::Seal(seal), events);
             }

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 
 use super::super::relay::DONE;
 use super::super::response::{write_logprobs, write_stop};
-use super::super::{error, media, message, usage, wire};
+use super::super::usage::{self, Shares};
+use super::super::{error, media, message, wire};
 use crate::Dialect;
 use crate::codec::StreamWriter;
 use crate::conversation::{
@@ -24,6 +25,7 @@ pub(in super::super) struct Writer {
     /// The fields that every chunk begins with, up to `choices`, as JSON without the closing brace.
     head: String,
     usage: Option<Usage>,
+    shares: Shares,
     choices: Vec<ChoiceState>,
     /// The chunk being written; kept for its memory.
     chunk: Vec<u8>,
@@ -74,8 +76,14 @@ struct Choice<'a, D: Serialize> {
 
 impl Writer {
     pub(in super::super) fn new(answer: Arc<AnswerContext>) -> Self {
-        let mut writer =
-            Self { answer, head: String::new(), usage: None, choices: Vec::new(), chunk: Vec::new() };
+        let mut writer = Self {
+            answer,
+            head: String::new(),
+            usage: None,
+            shares: Shares::default(),
+            choices: Vec::new(),
+            chunk: Vec::new(),
+        };
         writer.write_head(None, None);
         writer
     }
@@ -160,6 +168,7 @@ impl Writer {
 
     fn write_whole(&mut self, index: u32, part: &Part, out: &mut Vec<u8>) {
         let Some(state) = self.state(index) else { return };
+        let shares = Shares::of(std::slice::from_ref(part));
         // What only another dialect knows has no place here.
         let (mut delta, _) = message::write_assistant(std::slice::from_ref(part), false);
         delta.role = None;
@@ -174,6 +183,7 @@ impl Writer {
             state.tool_calls += 1;
         }
         if delta != blank() {
+            self.shares.add(shares);
             self.delta(index, delta, out);
         }
     }
@@ -181,6 +191,7 @@ impl Writer {
     fn write_delta(&mut self, index: u32, part: u32, delta: &Delta, out: &mut Vec<u8>) {
         let Some(state) = self.state(index) else { return };
         let Some(open) = state.parts.iter_mut().rfind(|open| open.part == part) else { return };
+        let shares = shares_of(delta);
         let mut message = blank();
         match (delta, &mut open.kind) {
             (Delta::Text(text), OpenKind::Refusal) => message.refusal = Some(text.clone()),
@@ -238,6 +249,7 @@ impl Writer {
             }
             _ => return,
         }
+        self.shares.add(shares);
         self.delta(index, message, out);
     }
 
@@ -287,7 +299,7 @@ impl Writer {
             self.chunk.clear();
             self.chunk.extend_from_slice(self.head.as_bytes());
             self.chunk.extend_from_slice(br#","choices":[],"usage":"#);
-            self.chunk.extend_from_slice(usage::write(&usage, false).to_string().as_bytes());
+            self.chunk.extend_from_slice(usage::write(&usage, self.shares, false).to_string().as_bytes());
             self.chunk.push(b'}');
             write_event(None, &self.chunk, out);
         }
@@ -322,6 +334,18 @@ impl StreamWriter for Writer {
 
     fn write_error(&mut self, error: &ErrorReply, out: &mut Vec<u8>) {
         write_event(None, &error::write(error), out);
+    }
+}
+
+fn shares_of(delta: &Delta) -> Shares {
+    match delta {
+        Delta::Thinking(text) | Delta::Summary { text, .. } => {
+            Shares { thinking: text.len() as u64, rest: 0 }
+        }
+        Delta::Text(text) | Delta::Arguments(text) => Shares { thinking: 0, rest: text.len() as u64 },
+        Delta::Seal(_) | Delta::Citation(_) | Delta::AudioData(_) | Delta::AudioTranscript(_) => {
+            Shares::default()
+        }
     }
 }
 
