@@ -167,7 +167,7 @@ fn collect(events: &[Event]) -> Response {
             Event::Delta { part, delta, .. } => grow(&mut choice.parts[*part as usize], delta),
             Event::PartStop { .. } => {}
             Event::Logprobs { tokens, .. } => {
-                choice.logprobs.get_or_insert_default().extend(tokens.iter().cloned())
+                choice.logprobs.get_or_insert_default().extend(tokens.iter().cloned());
             }
             Event::Finish { reason, .. } => choice.stop = reason.clone(),
             Event::Usage(usage) => response.usage = Some(usage.clone()),
