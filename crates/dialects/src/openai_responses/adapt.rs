@@ -37,59 +37,47 @@ fn apply(
     losses: &mut Losses,
 ) -> Result<(), CannotSay> {
     match quirk {
-        Quirk::Lacks(name) => {
-            if document.has(name) && !target.policy.allowed_params.contains(name) {
-                losses.cannot_carry(name.as_str(), format!("the provider of `{}` does not support it", target.model))?;
-                document.remove(name);
-            }
+        Quirk::Lacks(name) if document.has(name) && !target.policy.allowed_params.contains(name) => {
+            let why = format!("the provider of `{}` does not support it", target.model);
+            losses.cannot_carry(name.as_str(), why)?;
+            document.remove(name);
         }
-        Quirk::Renames { from, to } => {
-            if document.rename(from, to) {
-                losses.note(from.as_str(), Change::Renamed, to.as_str());
-            }
+        Quirk::Renames { from, to } if document.get(from).is_some() => {
+            document.rename(from, to);
+            losses.note(from.as_str(), Change::Renamed, to.as_str());
         }
-        Quirk::Injects { name, value } => {
-            if !document.has(name) {
-                document.set_value(name, value);
-                losses.note(name.as_str(), Change::Added, "the provider demands it");
-            }
+        Quirk::Injects { name, value } if !document.has(name) => {
+            document.set_value(name, value);
+            losses.note(name.as_str(), Change::Added, "the provider demands it");
         }
         Quirk::Clamps { name, min, max } => {
             if let Some(Value::Number(number)) = document.value(name)
                 && let Some(bound) = bound(&number, min.as_ref(), max.as_ref())
             {
                 document.set_value(name, &Value::Number(bound.clone()));
-                losses.note(name.as_str(), Change::Changed, format!("{number} to {bound}, the provider's bound"));
+                losses.note(
+                    name.as_str(),
+                    Change::Changed,
+                    format!("{number} to {bound}, the provider's bound"),
+                );
             }
         }
-        Quirk::MapsValue { name, from, to } => {
-            if document.value(name).as_ref() == Some(from) {
-                document.set_value(name, to);
-                losses.note(name.as_str(), Change::Changed, format!("{from} to {to}, the provider's word for it"));
-            }
+        Quirk::MapsValue { name, from, to } if document.value(name).as_ref() == Some(from) => {
+            document.set_value(name, to);
+            losses.note(
+                name.as_str(),
+                Change::Changed,
+                format!("{from} to {to}, the provider's word for it"),
+            );
         }
         Quirk::Named(NamedQuirk::NoStrictTools) => {
-            if drop_path(document, "tools[*].strict") {
-                losses.note("tools[*].strict", Change::Dropped, "the provider refuses it");
+            let path = "tools[*].strict";
+            if drop_path(document, path) {
+                losses.note(path, Change::Dropped, "the provider refuses it");
             }
         }
-        // These say what to send where it is otherwise left out; nothing is left out here.
-        Quirk::Accepts(_)
-        | Quirk::KeepsDeveloperRole
-        | Quirk::KeepsCacheControl
-        | Quirk::KeepsToolResultImages
-        // These are about the messages of Chat Completions.
-        | Quirk::ContentIsText
-        | Quirk::NoImages
-        | Quirk::PrefixesModel { .. }
-        | Quirk::SearchesByTool(_)
-        | Quirk::ReasonsByPromptMode { .. }
-        | Quirk::SeveralAnswersNeedTemperature(_)
-        | Quirk::DropsToolResultImages
-        | Quirk::WantsReasoningHistory
-        | Quirk::StripsReasoningHistory
-        | Quirk::StripsMessageName
-        | Quirk::Named(_) => {}
+        // The others are about parameters and messages of Chat Completions, which are other ones here.
+        _ => {}
     }
     Ok(())
 }
