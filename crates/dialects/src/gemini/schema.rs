@@ -250,6 +250,9 @@ pub(super) fn from_google(schema: Value) -> Value {
         if let Some(Value::String(kind)) = out.get("type") {
             let kind = kind.clone();
             out.insert("type".to_owned(), json!([kind, "null"]));
+            if let Some(Value::Array(values)) = out.get_mut("enum") {
+                values.push(Value::Null);
+            }
         } else if let Some(Value::Array(variants)) = out.get_mut("anyOf") {
             variants.push(json!({"type": "null"}));
         }
@@ -334,15 +337,15 @@ mod tests {
 
     #[test]
     fn googles_schema_is_read_as_json_schema() {
-        let schema = json!({"type": "OBJECT", "properties": {"n": {"type": "INTEGER", "nullable": true}, "l": {"type": "ARRAY", "minItems": "2", "items": {"type": "STRING"}}}});
+        let schema = json!({"type": "OBJECT", "properties": {"n": {"type": "INTEGER", "nullable": true}, "u": {"type": "STRING", "enum": ["c", "f"], "nullable": true}, "l": {"type": "ARRAY", "minItems": "2", "items": {"type": "STRING"}}}});
         let read = from_google(schema);
         assert_eq!(
             read,
-            json!({"type": "object", "properties": {"n": {"type": ["integer", "null"]}, "l": {"type": "array", "minItems": 2, "items": {"type": "string"}}}})
+            json!({"type": "object", "properties": {"n": {"type": ["integer", "null"]}, "u": {"type": ["string", "null"], "enum": ["c", "f", null]}, "l": {"type": "array", "minItems": 2, "items": {"type": "string"}}}})
         );
         assert_eq!(
             to_google(&read),
-            json!({"type": "object", "properties": {"n": {"type": "integer", "nullable": true}, "l": {"type": "array", "minItems": 2, "items": {"type": "string"}}}})
+            json!({"type": "object", "properties": {"n": {"type": "integer", "nullable": true}, "u": {"type": "string", "enum": ["c", "f"], "nullable": true}, "l": {"type": "array", "minItems": 2, "items": {"type": "string"}}}})
         );
     }
 }

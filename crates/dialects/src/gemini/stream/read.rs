@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::codec::StreamReader;
-use crate::conversation::{Delta, Event, Extra, Part, PartStart, StopReason, Usage};
+use crate::conversation::{Delta, Event, Extra, Part, PartStart, Seal, StopReason, Usage};
 use crate::error::BadReply;
 use crate::framing::sse::SseReader;
 use crate::gemini::{error, finish, grounding, part, response, wire};
@@ -189,13 +189,7 @@ impl ChoiceState {
         }
     }
 
-    fn text(
-        &mut self,
-        thinking: bool,
-        text: String,
-        seal: Option<crate::conversation::Seal>,
-        events: &mut Vec<Event>,
-    ) {
+    fn text(&mut self, thinking: bool, text: String, seal: Option<Seal>, events: &mut Vec<Event>) {
         let continues = self.open.as_ref().is_some_and(|open| open.thinking == thinking && !open.sealed);
         if !continues {
             let start = if thinking { PartStart::Reasoning { id: None } } else { PartStart::Text };
