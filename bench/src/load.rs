@@ -63,6 +63,7 @@ impl Tally {
 
 /// Keeps `connections` requests under way until the bound is reached. Latencies count from the sending.
 pub async fn closed(shot: &Arc<Shot>, expected: Shape, connections: u32, bound: Bound) -> Tally {
+    let guns = aim(shot, connections).await;
     let taken = Arc::new(AtomicU64::new(0));
     let started = Instant::now();
     let deadline = started + bound.time;
@@ -73,7 +74,7 @@ pub async fn closed(shot: &Arc<Shot>, expected: Shape, connections: u32, bound: 
             under_way.then(Instant::now)
         }
     };
-    run(shot, expected, connections, started, deadline, next).await
+    run(guns, expected, started, deadline, next).await
 }
 
 /// Sends `rate` requests a second on a schedule that does not wait for answers. Latencies count from the
@@ -82,6 +83,7 @@ pub async fn closed(shot: &Arc<Shot>, expected: Shape, connections: u32, bound: 
 /// At most `connections` requests are under way; with enough of them the schedule is kept.
 pub async fn open(shot: &Arc<Shot>, expected: Shape, connections: u32, rate: f64, bound: Bound) -> Tally {
     let total = ((rate * bound.time.as_secs_f64()).ceil() as u64).min(bound.requests);
+    let guns = aim(shot, connections).await;
     let started = Instant::now();
     let due = move |ticket: u64| started + Duration::from_secs_f64(ticket as f64 / rate);
     let tickets = Arc::new(Semaphore::new(0));
@@ -104,7 +106,7 @@ pub async fn open(shot: &Arc<Shot>, expected: Shape, connections: u32, rate: f64
             (ticket < total).then(|| due(ticket))
         }
     };
-    let tally = run(shot, expected, connections, started, started + bound.time, next).await;
+    let tally = run(guns, expected, started, started + bound.time, next).await;
     clock.join().expect("the clock only sleeps and counts");
     tally
 }
@@ -112,10 +114,18 @@ pub async fn open(shot: &Arc<Shot>, expected: Shape, connections: u32, rate: f64
 /// How long answers may take that are under way when the bound is reached.
 const GRACE: Duration = Duration::from_secs(10);
 
+async fn aim(shot: &Arc<Shot>, connections: u32) -> Vec<Gun> {
+    let mut guns: Vec<_> = (0..connections).map(|_| Gun::new(shot)).collect();
+    for gun in &mut guns {
+        // If nobody listens, firing says so for every request.
+        let _ = gun.aim().await;
+    }
+    guns
+}
+
 async fn run<F>(
-    shot: &Arc<Shot>,
+    guns: Vec<Gun>,
     expected: Shape,
-    connections: u32,
     started: Instant,
     deadline: Instant,
     next: impl Fn() -> F + Clone + Send + 'static,
@@ -124,12 +134,11 @@ where
     F: Future<Output = Option<Instant>> + Send,
 {
     let mut workers = JoinSet::new();
-    for _ in 0..connections {
-        let (shot, next) = (Arc::clone(shot), next.clone());
+    for mut gun in guns {
+        let next = next.clone();
         let give_up = tokio::time::Instant::from_std(deadline + GRACE);
         workers.spawn(async move {
             let mut tally = Tally::new();
-            let mut gun = Gun::new(&shot);
             while let Some(due) = next().await {
                 match tokio::time::timeout_at(give_up, gun.fire(&mut |_| {})).await {
                     Ok(Ok(answer)) if expected.is_like(answer.shape) => {
@@ -146,7 +155,6 @@ where
                     Ok(Err(error)) => tally.complaint = Some(error.to_string()),
                     Err(_) => {
                         tally.complaint = Some(format!("no answer {} s after the end", GRACE.as_secs()));
-                        gun = Gun::new(&shot);
                     }
                 }
                 tally.bad += 1;

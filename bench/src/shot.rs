@@ -1,6 +1,7 @@
 //! One request, sent again and again, and what its answer must look like.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -58,15 +59,24 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// A kept-alive connection that sends one shot.
 #[derive(Debug)]
-pub struct Gun<'a> {
-    shot: &'a Shot,
+pub struct Gun {
+    shot: Arc<Shot>,
     sender: Option<SendRequest<Full<Bytes>>>,
 }
 
-impl<'a> Gun<'a> {
-    /// Connects when first fired.
-    pub fn new(shot: &'a Shot) -> Self {
-        Self { shot, sender: None }
+impl Gun {
+    /// Connects when first aimed or fired.
+    pub fn new(shot: &Arc<Shot>) -> Self {
+        Self { shot: Arc::clone(shot), sender: None }
+    }
+
+    /// Connects, so that the first shot does not have to.
+    ///
+    /// # Errors
+    /// Nobody listens.
+    pub async fn aim(&mut self) -> Result<(), Failure> {
+        self.sender = Some(connect(self.shot.port).await?);
+        Ok(())
     }
 
     /// Sends the request and reads the answer to its end; `taste` sees every piece of the body.
