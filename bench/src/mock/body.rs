@@ -93,7 +93,7 @@ impl Body for Canned {
                 Step::Wait(duration) => *pause = Some(Box::pin(sleep(duration))),
                 Step::End => return Poll::Ready(None),
                 Step::Break(escape) => return Poll::Ready(Some(Err(escape))),
-                Step::Hang => return Poll::Pending,
+                Step::Hang => *pause = Some(Box::pin(sleep(Duration::MAX))),
             }
         }
     }
@@ -107,5 +107,44 @@ impl Body for Canned {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Self::Script { .. } => SizeHint::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Waker;
+
+    /// What a body gives, poll by poll.
+    fn polled(steps: Vec<Step>, polls: usize) -> Vec<&'static str> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let _context = runtime.enter();
+        let mut body = Canned::steps(steps);
+        let mut poll = || match Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop())) {
+            Poll::Pending => "pending",
+            Poll::Ready(None) => "end",
+            Poll::Ready(Some(Ok(_))) => "data",
+            Poll::Ready(Some(Err(_))) => "broken",
+        };
+        (0..polls).map(|_| poll()).collect()
+    }
+
+    fn send() -> Step {
+        Step::Send(Bytes::from_static(b"x"))
+    }
+
+    #[test]
+    fn a_flush_is_one_pause_between_two_writes() {
+        assert_eq!(polled(vec![send(), Step::Flush, send()], 4), ["data", "pending", "data", "end"]);
+    }
+
+    #[test]
+    fn a_body_that_hangs_never_goes_on() {
+        assert_eq!(polled(vec![send(), Step::Hang, send()], 4), ["data", "pending", "pending", "pending"]);
+    }
+
+    #[test]
+    fn a_break_is_an_error() {
+        assert_eq!(polled(vec![send(), Step::Break(Escape::Reset)], 2), ["data", "broken"]);
     }
 }

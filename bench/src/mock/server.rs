@@ -264,6 +264,45 @@ mod tests {
         ask(Dialect::at(path).unwrap(), path, None, body.as_bytes()).unwrap()
     }
 
+    /// How a request ends for a client that speaks raw TCP: the answer's first line and what ended it.
+    async fn ending(plan: &str) -> (String, &'static str) {
+        use tokio::io::AsyncReadExt;
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        tokio::spawn(converse(listener.accept().await.unwrap().0));
+        let request = format!(
+            "POST /v1/messages HTTP/1.1\r\nhost: mock\r\nconnection: close\r\nx-mock: {plan}\r\n\
+             content-length: 15\r\n\r\n{{\"stream\":true}}"
+        );
+        client.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let end = client.read_to_end(&mut answer).await;
+        let line = answer.split(|byte| *byte == b'\r').next().unwrap();
+        let end = match end {
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => "reset",
+            Err(_) => "another error",
+            Ok(_) if answer.ends_with(b"0\r\n\r\n") => "complete",
+            Ok(_) => "cut",
+        };
+        (String::from_utf8_lossy(line).into_owned(), end)
+    }
+
+    #[tokio::test]
+    async fn connections_end_as_the_plan_says() {
+        let ok = "HTTP/1.1 200 OK";
+        for (plan, line, end) in [
+            ("stream-3", ok, "complete"),
+            ("stream-3-fault-unfinished", ok, "complete"),
+            ("fault-reset", "", "reset"),
+            ("fault-close", "", "cut"),
+            ("fault-reset-body", ok, "reset"),
+            ("fault-cut", ok, "cut"),
+            ("fault-garbage", "\u{16}\u{3}\u{1} this is no HTTP ", "cut"),
+        ] {
+            assert_eq!(ending(plan).await, (line.to_owned(), end), "{plan}");
+        }
+    }
+
     #[test]
     fn the_body_says_whether_to_stream_and_with_usage() {
         let body = r#"{"model": "mock-stream-3", "stream" : true, "stream_options":{"include_usage": true}}"#;
