@@ -10,6 +10,15 @@ use crate::shot::Shot;
 /// The gateway's master key in every run.
 pub const KEY: &str = "sk-bench-0123456789";
 
+/// When an answer counts as having come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// With its last byte.
+    Whole,
+    /// With the first byte of its body; for streams that last as long as the mock wants them to.
+    FirstByte,
+}
+
 /// One kind of request.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
@@ -30,6 +39,8 @@ pub struct Case {
     pub connections: u32,
     /// Requests a second in an open loop: well below what any subject can do, so that latency is not queueing.
     pub rate: f64,
+    /// What latency means here.
+    pub until: Until,
 }
 
 /// Every case, in the order of the table.
@@ -43,6 +54,7 @@ pub const CASES: &[Case] = &[
         prompt: 60,
         connections: 32,
         rate: 1000.0,
+        until: Until::Whole,
     },
     Case {
         name: "prompt-100k",
@@ -53,6 +65,7 @@ pub const CASES: &[Case] = &[
         prompt: 100_000,
         connections: 32,
         rate: 200.0,
+        until: Until::Whole,
     },
     Case {
         name: "stream-100",
@@ -63,6 +76,7 @@ pub const CASES: &[Case] = &[
         prompt: 60,
         connections: 32,
         rate: 50.0,
+        until: Until::Whole,
     },
     Case {
         name: "stream-paced",
@@ -73,6 +87,7 @@ pub const CASES: &[Case] = &[
         prompt: 60,
         connections: 48,
         rate: 20.0,
+        until: Until::FirstByte,
     },
     Case {
         name: "cross",
@@ -83,6 +98,7 @@ pub const CASES: &[Case] = &[
         prompt: 60,
         connections: 32,
         rate: 500.0,
+        until: Until::Whole,
     },
     Case {
         name: "cross-stream",
@@ -93,6 +109,7 @@ pub const CASES: &[Case] = &[
         prompt: 60,
         connections: 32,
         rate: 50.0,
+        until: Until::Whole,
     },
 ];
 
@@ -106,6 +123,7 @@ pub const CROWD: Case = Case {
     prompt: 60,
     connections: 256,
     rate: 1.0,
+    until: Until::FirstByte,
 };
 
 impl Case {

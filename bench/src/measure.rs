@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::case::{CASES, CROWD, Case};
+use crate::case::{CASES, CROWD, Case, Until};
 use crate::load::{self, Bound, Tally};
 use crate::shot::{Gun, Shape};
 use crate::subject::{Folder, Recipe, Subject};
@@ -118,10 +118,12 @@ pub async fn case(case: &Case, subjects: &[Subject], effort: Effort, report: &mu
             let rate = effort.rate.unwrap_or(case.rate);
             let tally = load::open(&subject.shot(case), shape, 64, rate, bound).await;
             report.check(subject, case, &tally);
-            for (quantile, values) in [(0.5, &mut samples.p50), (0.99, &mut samples.p99)] {
-                values.push(tally.whole.value_at_quantile(quantile) as f64 / 1e3);
-            }
-            samples.first.push(tally.first.value_at_quantile(0.5) as f64 / 1e3);
+            let latency = match case.until {
+                Until::Whole => &tally.whole,
+                Until::FirstByte => &tally.first,
+            };
+            samples.p50.push(latency.value_at_quantile(0.5) as f64 / 1e3);
+            samples.p99.push(latency.value_at_quantile(0.99) as f64 / 1e3);
         }
     }
     let mut row = |measure: &str, of: fn(&Samples) -> &[f64]| {
@@ -130,13 +132,14 @@ pub async fn case(case: &Case, subjects: &[Subject], effort: Effort, report: &mu
     };
     row("requests/s", |samples| &samples.rate);
     row("CPU per request, µs", |samples| &samples.cpu);
-    if case.chunks.is_some() {
-        row("p50 to first byte, µs", |samples| &samples.first);
-    }
-    row("p50, µs", |samples| &samples.p50);
-    row("p99, µs", |samples| &samples.p99);
-    report.added(case.name, "p50, µs");
-    report.added(case.name, "p99, µs");
+    let (p50, p99) = match case.until {
+        Until::Whole => ("p50, µs", "p99, µs"),
+        Until::FirstByte => ("p50 to first byte, µs", "p99 to first byte, µs"),
+    };
+    row(p50, |samples| &samples.p50);
+    row(p99, |samples| &samples.p99);
+    report.added(case.name, p50);
+    report.added(case.name, p99);
 }
 
 #[derive(Debug, Default)]
@@ -144,7 +147,6 @@ struct Samples {
     shape: Option<Shape>,
     rate: Vec<f64>,
     cpu: Vec<f64>,
-    first: Vec<f64>,
     p50: Vec<f64>,
     p99: Vec<f64>,
 }

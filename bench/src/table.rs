@@ -20,7 +20,8 @@ impl Row {
 
     fn ratio(&self, value: usize, to: usize) -> Option<f64> {
         let of = |at: usize| self.values.get(at).copied().flatten();
-        of(value).zip(of(to)).map(|(value, to)| value / to).filter(|ratio| ratio.is_finite())
+        // An added latency below zero is lost in the noise, and so is what would be compared with it.
+        of(value).zip(of(to)).filter(|(value, to)| *value > 0.0 && *to > 0.0).map(|(value, to)| value / to)
     }
 }
 
@@ -148,6 +149,12 @@ mod tests {
         assert_eq!(header[2..], ["mock", "nginx", "×mock", "gateway", "×mock", "×nginx"]);
         assert_eq!(measured[2..], ["100", "150", "1.50", "300", "3.00", "2.00"]);
         assert_eq!(added[2..], ["–", "50.0", "–", "200", "–", "4.00"]);
+    }
+
+    #[test]
+    fn nothing_is_compared_with_a_figure_below_zero() {
+        let row = Row::new("small", "added p99, µs", vec![Some(-1.0), Some(2.0), Some(4.0)]);
+        assert_eq!([row.ratio(1, 0), row.ratio(2, 1)], [None, Some(2.0)]);
     }
 
     #[test]

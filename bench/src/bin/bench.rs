@@ -56,7 +56,7 @@ struct Flags {
 impl Flags {
     fn effort(&self) -> Effort {
         let (rounds, closed, starts, requests) =
-            if self.quick { (3, 0.6, 2, 5_000) } else { (5, 3.0, 5, 100_000) };
+            if self.quick { (3, 0.4, 2, 5_000) } else { (5, 3.0, 5, 100_000) };
         let closed = Duration::from_secs_f64(self.seconds.unwrap_or(closed));
         Effort {
             rounds: self.rounds.unwrap_or(rounds),
