@@ -61,9 +61,8 @@ struct Row {
     params: Params,
     #[serde(default)]
     messages: Messages,
-    /// Names of `NamedQuirk`s.
     #[serde(default)]
-    behaviours: Vec<String>,
+    behaviours: Vec<Behaviour>,
     /// For readers of the file.
     #[serde(default, rename = "notes")]
     _notes: Vec<String>,
@@ -175,6 +174,23 @@ struct Params {
 struct Clamp {
     min: Option<Number>,
     max: Option<Number>,
+}
+
+/// The name of a `NamedQuirk`, or a quirk with data of its own.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Behaviour {
+    Named(String),
+    WithData(WithData),
+}
+
+/// As in `Quirk`.
+#[derive(Deserialize)]
+enum WithData {
+    PrefixesModel { prefix: String, unless: String },
+    SearchesByTool(Value),
+    ReasonsByPromptMode { models: String },
+    SeveralAnswersNeedTemperature(Number),
 }
 
 #[derive(Default, Deserialize)]
@@ -418,8 +434,22 @@ fn rules(row: &Row) -> Result<String> {
         };
         write!(out, "Rule::Plain(Quirk::{quirk}),")?;
     }
-    for name in &row.behaviours {
-        write!(out, "Rule::Plain(Quirk::Named(NamedQuirk::{name})),")?;
+    for behaviour in &row.behaviours {
+        match behaviour {
+            Behaviour::Named(name) => write!(out, "Rule::Plain(Quirk::Named(NamedQuirk::{name})),")?,
+            Behaviour::WithData(WithData::PrefixesModel { prefix, unless }) => {
+                write!(out, "Rule::PrefixesModel({prefix:?}, {unless:?}),")?;
+            }
+            Behaviour::WithData(WithData::SearchesByTool(tool)) => {
+                write!(out, "Rule::SearchesByTool({:?}),", tool.to_string())?;
+            }
+            Behaviour::WithData(WithData::ReasonsByPromptMode { models }) => {
+                write!(out, "Rule::ReasonsByPromptMode({models:?}),")?;
+            }
+            Behaviour::WithData(WithData::SeveralAnswersNeedTemperature(number)) => {
+                write!(out, "Rule::SeveralAnswersNeedTemperature({:?}),", number.to_string())?;
+            }
+        }
     }
     Ok(out)
 }

@@ -218,6 +218,10 @@ enum Rule {
     Injects(&'static str, &'static str),
     Clamps(&'static str, Option<&'static str>, Option<&'static str>),
     MapsValue(&'static str, &'static str, &'static str),
+    PrefixesModel(&'static str, &'static str),
+    SearchesByTool(&'static str),
+    ReasonsByPromptMode(&'static str),
+    SeveralAnswersNeedTemperature(&'static str),
     Plain(Quirk),
 }
 
@@ -240,6 +244,14 @@ impl Rule {
                 from: from.into(),
                 to: serde_json::from_str(to).ok()?,
             },
+            Self::PrefixesModel(prefix, unless) => {
+                Quirk::PrefixesModel { prefix: prefix.to_owned(), unless: unless.to_owned() }
+            }
+            Self::SearchesByTool(json) => Quirk::SearchesByTool(serde_json::from_str(json).ok()?),
+            Self::ReasonsByPromptMode(models) => Quirk::ReasonsByPromptMode { models: models.to_owned() },
+            Self::SeveralAnswersNeedTemperature(number) => {
+                Quirk::SeveralAnswersNeedTemperature(serde_json::from_str(number).ok()?)
+            }
             Self::Plain(ref quirk) => quirk.clone(),
         })
     }
@@ -269,4 +281,19 @@ pub fn all() -> &'static [Provider] {
 pub fn find(id: &str) -> Option<&'static Provider> {
     let at = PROVIDERS.binary_search_by(|row| row.id.cmp(id)).ok()?;
     PROVIDERS.get(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A quirk whose JSON cannot be read would be left out: none may be.
+    #[test]
+    fn every_rule_is_a_quirk() {
+        for row in all() {
+            for rule in row.rules {
+                assert!(rule.quirk().is_some(), "{}: {rule:?}", row.id);
+            }
+        }
+    }
 }

@@ -6,6 +6,7 @@ use catalog::provider::{self, Auth, Status, Unroutable};
 use catalog::{EndpointKind, Provider, UrlParams, endpoint_url, find, split_model};
 use dialects::Dialect;
 use dialects::quirk::{NamedQuirk, Quirk};
+use serde_json::json;
 
 const MODEL: &str = "some-model";
 
@@ -69,7 +70,6 @@ fn every_row_can_be_used() {
                 && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
             assert!(good, "{id}: `{name}`");
         }
-        let _ = row.quirks();
     }
 }
 
@@ -328,5 +328,8 @@ fn rows_say_how_they_depart_from_the_dialect() {
     }));
     assert!(mistral.contains(&Quirk::ContentIsText));
     assert!(find("xai").unwrap().quirks().contains(&Quirk::Named(NamedQuirk::NoStrictTools)));
-    assert_eq!(find("openai").unwrap().quirks(), &[]);
+    assert!(
+        find("groq").unwrap().quirks().contains(&Quirk::SearchesByTool(json!({"type": "browser_search"})))
+    );
+    assert_eq!(find("reka").unwrap().quirks(), &[]);
 }
