@@ -221,6 +221,13 @@ impl NanoUsd {
     pub fn saturating_sub(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))
     }
+
+    /// Dollars as a float: for metrics and charts, never to calculate with.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a chart shows no more digits")]
+    pub fn to_f64(self) -> f64 {
+        self.0 as f64 / 1e9
+    }
 }
 
 impl From<NanoUsd> for Usd {

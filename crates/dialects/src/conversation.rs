@@ -10,6 +10,7 @@
 mod event;
 mod message;
 mod part;
+mod replay;
 mod request;
 mod response;
 mod seal;
@@ -22,6 +23,7 @@ pub use part::{
     CacheMarker, CacheTtl, Citation, Media, MediaKind, Opaque, Part, Reasoning, Source, Text, ToolCall,
     ToolCallKind, ToolResult,
 };
+pub use replay::replay;
 pub use request::{
     AudioOutput, Effort, JsonSchema, Modality, OutputFormat, ReasoningRequest, ReasoningSummary, Request,
     Sampling, StreamOptions, Thinking,

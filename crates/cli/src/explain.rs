@@ -1,0 +1,117 @@
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use crate::args::ExplainArgs;
+use crate::output::{self, Failure};
+use crate::remote::{Remote, block_on};
+
+pub fn run(args: &ExplainArgs) -> Result<(), Failure> {
+    let trace = block_on(fetch(args))??;
+    if args.json {
+        output::line(&serde_json::to_string_pretty(&trace)?);
+    } else {
+        output::piece(&explain(&trace));
+    }
+    Ok(())
+}
+
+async fn fetch(args: &ExplainArgs) -> Result<Value, Failure> {
+    let remote = Remote::new(&args.remote);
+    let id = if args.id == "last" {
+        let latest = remote.get("/trace?limit=1").await?;
+        let id = latest.pointer("/data/0/id").and_then(Value::as_str);
+        id.ok_or_else(|| Failure::new("the gateway has answered no request yet"))?.to_owned()
+    } else {
+        args.id.clone()
+    };
+    remote.get(&format!("/trace/{id}")).await
+}
+
+/// The trace in words.
+fn explain(trace: &Value) -> String {
+    let text = |path: &str| shown(trace.pointer(path));
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "request    {} at {}", text("/id"), text("/received_at"));
+    let _ = writeln!(
+        out,
+        "asked      {} by {} ({}{})",
+        text("/path"),
+        text("/caller/identity"),
+        text("/client_dialect"),
+        if trace["stream"] == true { ", streamed" } else { "" }
+    );
+    let _ = writeln!(out, "model      {} → group {}", text("/requested_model"), text("/model_group"));
+    for candidate in rows(trace, "/candidates") {
+        let _ = writeln!(
+            out,
+            "candidate  {}: {}",
+            short(&candidate["deployment"]),
+            shown(candidate.get("verdict"))
+        );
+    }
+    for attempt in rows(trace, "/attempts") {
+        let _ = writeln!(
+            out,
+            "attempt    {} {} as {} → {} after {} ms",
+            shown(attempt.get("provider")),
+            shown(attempt.get("url")),
+            shown(attempt.get("dialect")),
+            shown(attempt.get("status")),
+            shown(attempt.get("head_ms")),
+        );
+        if !attempt["error"].is_null() {
+            let _ = writeln!(out, "           {}", shown(attempt.get("error")));
+        }
+    }
+    for note in rows(trace, "/parameters") {
+        let (param, change) = (shown(note.get("param")), shown(note.get("change")));
+        let _ = writeln!(out, "parameter  {param} {change}: {}", shown(note.get("detail")));
+    }
+    let _ = writeln!(
+        out,
+        "time       {} ms: {} ms provider, {} ms gateway",
+        text("/time_ms/total"),
+        text("/time_ms/upstream"),
+        text("/time_ms/gateway")
+    );
+    if let Some(usage) = trace.pointer("/answer/usage").and_then(Value::as_object) {
+        let counts: Vec<String> =
+            usage.iter().map(|(name, count)| format!("{count} {}", name.replace('_', " "))).collect();
+        let estimate = if trace.pointer("/answer/usage_is_estimate") == Some(&Value::Bool(true)) {
+            " (estimated)"
+        } else {
+            ""
+        };
+        let _ = writeln!(out, "usage      {}{estimate}", counts.join(", "));
+    }
+    for line in rows(trace, "/answer/cost/lines") {
+        let _ = writeln!(out, "cost       {}", shown(line.get("text").or(Some(line))));
+    }
+    if let Some(total) = trace.pointer("/answer/cost/total") {
+        let _ = writeln!(out, "           total ${}", shown(Some(total)));
+    }
+    let _ = writeln!(out, "outcome    {} (HTTP {})", text("/outcome"), text("/status"));
+    if trace.get("error").is_some_and(|error| !error.is_null()) {
+        let _ = writeln!(out, "error      {}", text("/error/message"));
+    }
+    out
+}
+
+fn rows<'t>(trace: &'t Value, path: &str) -> &'t [Value] {
+    trace.pointer(path).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+fn shown(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => "–".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// Deployment ids are hashes; their beginning tells them apart.
+fn short(id: &Value) -> String {
+    shown(Some(id)).chars().take(12).collect()
+}

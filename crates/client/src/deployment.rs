@@ -1,0 +1,81 @@
+//! One place where a model can be asked: a provider, its name for the model, a key, and the operator's settings.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dialects::Dialect;
+use dialects::conversation::Extra;
+use dialects::exchange::{ModelFacts, Target};
+use dialects::loss::ParameterPolicy;
+use dialects::quirk::Quirk;
+use http::{HeaderMap, Uri};
+
+/// A deployment, worked out completely when the configuration is read: a request only picks from it.
+#[derive(Debug)]
+pub struct Deployment {
+    /// Stable over restarts; stands in headers, metrics and traces.
+    pub id: Arc<str>,
+    /// The name clients ask for (`model_name`).
+    pub group: Arc<str>,
+    /// The provider's id, e.g. `openai`.
+    pub provider: &'static str,
+    /// The provider's name in messages, e.g. `OpenAI`.
+    pub provider_title: &'static str,
+    /// The provider's own name of the model.
+    pub model: String,
+    /// `api_base` as shown to clients: no query, no credentials.
+    pub shown_base: String,
+    /// By which dialects it can be asked; never empty.
+    pub roads: Vec<Road>,
+    /// Why it cannot be called, e.g. a key that is not set; said to every caller.
+    pub unusable: Option<String>,
+    pub timeouts: Timeouts,
+    /// Parameters, with OpenAI's names, for requests that do not set them.
+    pub defaults: Extra,
+    /// Put into every body (`extra_body`).
+    pub extra_body: Extra,
+    pub policy: ParameterPolicy,
+    pub quirks: Vec<Quirk>,
+    pub facts: ModelFacts,
+    /// Put Anthropic's clients through to Chat Completions even where the provider has Responses.
+    pub chat_for_anthropic_clients: bool,
+    /// Whether the server's certificate is checked.
+    pub verify_tls: bool,
+}
+
+/// One way to ask a deployment: a dialect at an address.
+#[derive(Clone, Debug)]
+pub struct Road {
+    pub dialect: Dialect,
+    pub uri: Uri,
+    pub stream_uri: Uri,
+    /// Sign-in, the provider's fixed headers and the operator's extra ones.
+    pub headers: HeaderMap,
+}
+
+/// How long a call may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// The whole call, and in streams the head of the answer unless `stream` says otherwise.
+    pub total: Duration,
+    /// Streams: until the head of the answer, and between any two pieces of it.
+    pub stream: Option<Duration>,
+}
+
+impl Deployment {
+    /// The road for a client of `dialect`: the same dialect if the provider speaks it, else the first. Anthropic's
+    /// clients prefer Responses, because typed reasoning survives there, but not in Chat Completions.
+    #[must_use]
+    pub fn road(&self, dialect: Dialect) -> Option<&Road> {
+        let by = |wanted: Dialect| self.roads.iter().find(move |road| road.dialect == wanted);
+        let for_reasoning = dialect == Dialect::AnthropicMessages && !self.chat_for_anthropic_clients;
+        by(dialect)
+            .or_else(|| by(Dialect::OpenaiResponses).filter(|_| for_reasoning))
+            .or_else(|| self.roads.first())
+    }
+
+    #[must_use]
+    pub fn target(&self) -> Target<'_> {
+        Target { model: &self.model, quirks: &self.quirks, facts: &self.facts, policy: &self.policy }
+    }
+}

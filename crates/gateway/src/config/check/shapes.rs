@@ -1,0 +1,141 @@
+//! Mistakes of shape with which LiteLLM does not start: they are errors here too, also under keys without effect yet.
+
+use crate::config::diagnose::{Diagnosis, Finding, ProblemKind};
+use crate::config::raw::{Mapping, Node, Scalar, Value};
+use crate::config::references::Environment;
+
+pub(super) fn check(root: &Mapping, environment: &Environment<'_>, diagnosis: &mut Diagnosis) {
+    for section in ["router_settings", "litellm_settings"] {
+        let Some(settings) = root.get(section).and_then(Node::mapping) else { continue };
+        for key in ["fallbacks", "context_window_fallbacks", "content_policy_fallbacks"] {
+            if let Some(list) = settings.get(key) {
+                fallbacks(key, list, diagnosis);
+            }
+        }
+    }
+    if let Some(settings) = root.get("litellm_settings").and_then(Node::mapping) {
+        redis_address(settings, environment, diagnosis);
+        if let Some(guardrails) = settings.get("guardrails") {
+            first_generation_guardrails(guardrails, diagnosis);
+        }
+    }
+    let endpoints = root
+        .get("general_settings")
+        .and_then(Node::mapping)
+        .and_then(|settings| settings.get("pass_through_endpoints"))
+        .and_then(Node::sequence);
+    for endpoint in endpoints.unwrap_or_default() {
+        pass_through(endpoint, diagnosis);
+    }
+}
+
+/// Whether answers are cached in Redis, so that `cache_params` go to its client.
+pub(super) fn redis_cache(root: &Mapping) -> bool {
+    let Some(settings) = root.get("litellm_settings").and_then(Node::mapping) else { return false };
+    cache_is_on(settings) && cache_type(settings).is_none_or(|kind| kind == "redis")
+}
+
+fn cache_is_on(settings: &Mapping) -> bool {
+    settings.get("cache").and_then(Node::scalar).and_then(Scalar::boolean).unwrap_or(false)
+}
+
+fn cache_type(settings: &Mapping) -> Option<&str> {
+    let params = settings.get("cache_params")?.mapping()?;
+    Some(params.get("type")?.scalar()?.text.as_str())
+}
+
+/// A Redis cache needs an address, in its parameters or in the environment.
+fn redis_address(settings: &Mapping, environment: &Environment<'_>, diagnosis: &mut Diagnosis) {
+    if !cache_is_on(settings) || cache_type(settings).is_some_and(|kind| kind != "redis") {
+        return;
+    }
+    let params = settings.get("cache_params").and_then(Node::mapping);
+    let in_params = params.is_some_and(|params| {
+        ["host", "url", "redis_startup_nodes", "startup_nodes", "sentinel_nodes", "unix_socket_path"]
+            .iter()
+            .any(|name| params.get(name).is_some())
+    });
+    let in_environment = ["REDIS_URL", "REDIS_HOST", "REDIS_CLUSTER_NODES", "REDIS_SENTINEL_NODES"]
+        .iter()
+        .any(|name| environment.get(name).is_some());
+    if in_params || in_environment {
+        return;
+    }
+    let Some(cache) = settings.pair("cache") else { return };
+    diagnosis.report(
+        &cache.value.span,
+        Finding::error(ProblemKind::MissingKey, "a Redis cache without an address")
+            .expected("`cache_params` with a `host` or a `url`, or the variable `REDIS_HOST` or `REDIS_URL`")
+            .found("neither")
+            .help("set one of them, or write `cache_params: {type: local}`"),
+    );
+}
+
+fn fallbacks(key: &str, list: &Node, diagnosis: &mut Diagnosis) {
+    const SHAPE: &str = "a list of mappings with one key each: `- group: [other, another]`";
+    let entries = match &list.value {
+        Value::Sequence(items) => items.as_slice(),
+        Value::Mapping(mapping) if mapping.pairs.is_empty() => return,
+        Value::Scalar(_) | Value::Mapping(_) => {
+            diagnosis.report(
+                &list.span,
+                Finding::error(ProblemKind::WrongType, format!("`{key}` is a list"))
+                    .expected(SHAPE)
+                    .found(list.kind())
+                    .help("put `- ` in front of each group"),
+            );
+            return;
+        }
+    };
+    for entry in entries {
+        let finding = match entry.mapping() {
+            Some(mapping) if mapping.pairs.len() == 1 => continue,
+            Some(mapping) => {
+                let names: Vec<String> =
+                    mapping.pairs.iter().map(|pair| format!("`{}`", pair.key.name)).collect();
+                let found = if names.is_empty() { "none".into() } else { names.join(", ") };
+                Finding::error(
+                    ProblemKind::WrongValue,
+                    format!("an entry of `{key}` has one key, the model group"),
+                )
+                .found(found)
+            }
+            None => Finding::error(ProblemKind::WrongType, format!("an entry of `{key}` is a mapping"))
+                .found(entry.kind()),
+        };
+        diagnosis.report(&entry.span, finding.expected(SHAPE).help("write `- gpt-4: [claude-3-sonnet]`"));
+    }
+}
+
+/// `litellm_settings.guardrails` is the first generation: `- name: {callbacks: […], default_on: true}`.
+fn first_generation_guardrails(guardrails: &Node, diagnosis: &mut Diagnosis) {
+    for entry in guardrails.sequence().unwrap_or_default() {
+        let Some(pair) = entry.mapping().and_then(|mapping| mapping.pair("guardrail_name")) else { continue };
+        diagnosis.report(
+            &pair.key.span,
+            Finding::error(ProblemKind::MisplacedKey, "this guardrail does not belong in `litellm_settings`")
+                .expected("`guardrails:` at the top level")
+                .help("move `guardrails` out of `litellm_settings`, to the left margin"),
+        );
+    }
+}
+
+fn pass_through(endpoint: &Node, diagnosis: &mut Diagnosis) {
+    let Some(mapping) = endpoint.mapping() else { return };
+    for (name, usual) in [("path", "path_prefix"), ("target", "target_url")] {
+        if mapping.get(name).is_some() {
+            continue;
+        }
+        let wrong = mapping.pair(usual);
+        let span = wrong.map_or(&endpoint.span, |pair| &pair.key.span);
+        let mut finding = Finding::error(
+            ProblemKind::MissingKey,
+            format!("an entry of `pass_through_endpoints` has no `{name}`"),
+        )
+        .expected("`path: /route` and `target: https://host/…`");
+        if wrong.is_some() {
+            finding = finding.found(format!("`{usual}`")).help(format!("rename it to `{name}`"));
+        }
+        diagnosis.report(span, finding);
+    }
+}

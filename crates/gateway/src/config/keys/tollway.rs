@@ -1,0 +1,96 @@
+//! `tollway`: bounds and server behaviour. Every queue, cache, body and wait has its bound here.
+
+use super::Kind::{Bool, Integer, OneOf, Port, Seconds, Text};
+use super::Priority::{P0, P1};
+use super::Status::Effective;
+use super::{Group, group};
+
+pub(super) const KEYS: &[Group] = &[
+    group(Effective, P0, "address to listen on (0.0.0.0); the command line wins", &[("host", Text)]),
+    group(Effective, P0, "port to listen on (4000); the command line wins", &[("port", Port)]),
+    group(
+        Effective,
+        P0,
+        "bytes of one request body (104857600); a larger one is answered 413",
+        &[("max_request_bytes", Integer)],
+    ),
+    group(
+        Effective,
+        P1,
+        "bytes of a request's head (65536); a larger one is answered 431",
+        &[("max_header_bytes", Integer)],
+    ),
+    group(
+        Effective,
+        P1,
+        "nesting of a JSON body (128); a deeper one is answered 400",
+        &[("max_json_depth", Integer)],
+    ),
+    group(
+        Effective,
+        P1,
+        "bytes of one provider answer that is not streamed (104857600), and of one event of a stream",
+        &[("max_response_bytes", Integer)],
+    ),
+    group(
+        Effective,
+        P1,
+        "client connections at a time (10000); more wait to be accepted",
+        &[("max_connections", Integer)],
+    ),
+    group(
+        Effective,
+        P1,
+        "seconds in which a client must have sent its request (60); a slower one is answered 408",
+        &[("client_read_timeout_s", Seconds)],
+    ),
+    group(
+        Effective,
+        P1,
+        "seconds without a client taking any byte of its answer (60) before its connection is closed",
+        &[("client_write_timeout_s", Seconds)],
+    ),
+    group(
+        Effective,
+        P1,
+        "seconds to connect to a provider, TLS included (10)",
+        &[("connect_timeout_s", Seconds)],
+    ),
+    group(
+        Effective,
+        P1,
+        "seconds that a provider connection may idle before it is closed (90)",
+        &[("pool_idle_timeout_s", Seconds)],
+    ),
+    group(
+        Effective,
+        P1,
+        "seconds that running requests get to end after a stop signal (30); then they are cut",
+        &[("shutdown_grace_s", Seconds)],
+    ),
+    group(
+        Effective,
+        P1,
+        "how many requests `GET /trace/{id}` remembers (1000); 0 turns traces off",
+        &[("trace_capacity", Integer)],
+    ),
+    group(
+        Effective,
+        P1,
+        "whether traces keep message bodies (false); `turn_off_message_logging` wins",
+        &[("trace_bodies", Bool)],
+    ),
+    group(
+        Effective,
+        P0,
+        "`text` or `json` (text; json with `json_logs`)",
+        &[("log_format", OneOf(&["text", "json"]))],
+    ),
+    group(
+        Effective,
+        P0,
+        "least severe level that is logged (info; debug with `set_verbose`)",
+        &[("log_level", OneOf(&["error", "warn", "info", "debug", "trace"]))],
+    ),
+    group(Effective, P1, "whether a changed file is loaded without a restart (true)", &[("watch", Bool)]),
+];

@@ -1,0 +1,77 @@
+//! The only place that logs and counts: one function per thing that happens.
+
+pub mod log;
+pub mod metrics;
+
+use dialects::conversation::StopReason;
+use serde_json::json;
+
+use crate::exchange::{Exchange, Outcome};
+pub use log::{Level, Log};
+pub use metrics::Metrics;
+
+/// A request is over.
+pub fn request_finished(log: &Log, metrics: &Metrics, exchange: &Exchange) {
+    metrics.request_finished(exchange);
+    log.request(exchange);
+}
+
+/// The gateway listens.
+pub fn listening(log: &Log, address: &str, models: usize) {
+    log.line(Level::Info, "listening", &[("address", json!(address)), ("models", json!(models))]);
+}
+
+/// Stopping: no new connections, running requests go on.
+pub fn stopping(log: &Log, running: usize) {
+    log.line(Level::Info, "stopping; running requests finish first", &[("running", json!(running))]);
+}
+
+/// The time to finish was up.
+pub fn stopped_early(log: &Log, running: usize) {
+    log.line(Level::Warn, "stopped before all requests were finished", &[("running", json!(running))]);
+}
+
+/// A new configuration serves from now on.
+pub fn config_reloaded(log: &Log, models: usize, warnings: usize) {
+    log.line(
+        Level::Info,
+        "configuration reloaded",
+        &[("models", json!(models)), ("warnings", json!(warnings))],
+    );
+}
+
+/// The changed configuration is wrong; the old one keeps serving.
+pub fn config_refused(log: &Log, report: &str) {
+    log.line(
+        Level::Error,
+        "the changed configuration is refused, the old one keeps serving",
+        &[("report", json!(report))],
+    );
+}
+
+/// Something could not be done, and nobody is waiting for an answer.
+pub fn trouble(log: &Log, what: &str, cause: &dyn std::fmt::Display) {
+    log.line(Level::Warn, what, &[("cause", json!(cause.to_string()))]);
+}
+
+pub(crate) fn stop_name(stop: &StopReason) -> &str {
+    match stop {
+        StopReason::EndTurn => "end_turn",
+        StopReason::StopSequence(_) => "stop_sequence",
+        StopReason::MaxTokens => "max_tokens",
+        StopReason::ToolCalls => "tool_calls",
+        StopReason::ContentFilter => "content_filter",
+        StopReason::Pause => "pause",
+        StopReason::Error => "error",
+        StopReason::Other(name) => name,
+    }
+}
+
+pub(crate) fn outcome_name(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Running => "running",
+        Outcome::Answered => "success",
+        Outcome::ClientGone => "client_gone",
+        Outcome::Failed { .. } => "failure",
+    }
+}

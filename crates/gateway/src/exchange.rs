@@ -1,0 +1,204 @@
+//! One request and all that happened to it. Filled step by step by the pipeline; when it is over it is the trace.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use dialects::conversation::{StopReason, Usage};
+use dialects::loss::Note;
+use dialects::{Dialect, ErrorClass};
+
+use crate::operation::Operation;
+use crate::snapshot::Served;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Exchange {
+    /// `x-litellm-call-id`: made here, or the caller's own.
+    pub id: String,
+    pub received_at: SystemTime,
+    pub started: Instant,
+    pub operation: Operation,
+    pub path: String,
+    pub caller: Caller,
+    /// The model as the client wrote it.
+    pub requested_model: String,
+    /// The group it led to (`model_name`).
+    pub group: Option<Arc<str>>,
+    pub stream: bool,
+    pub candidates: Vec<Candidate>,
+    pub attempts: Vec<Attempt>,
+    /// What was left out, renamed or changed in the request.
+    pub notes: Vec<Note>,
+    /// Time spent waiting for providers.
+    pub upstream_time: Duration,
+    pub first_token: Option<Duration>,
+    pub answer: AnswerFacts,
+    pub outcome: Outcome,
+    pub duration: Duration,
+    /// Request and answer, if the operator wants them kept.
+    pub bodies: Option<Bodies>,
+}
+
+/// Who asks, as far as it is known.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub ip: IpAddr,
+    pub user_agent: Option<String>,
+    pub identity: Identity,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// Not looked at yet, or refused.
+    Unknown,
+    /// The gateway has no master key and serves this machine only.
+    Local,
+    Master,
+}
+
+impl Identity {
+    /// How logs and metrics name it; LiteLLM's words.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Unknown => "None",
+            Self::Local => "local",
+            Self::Master => "litellm_proxy_master_key",
+        }
+    }
+}
+
+/// A deployment that could have answered.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    pub deployment: Arc<str>,
+    pub verdict: Verdict,
+}
+
+/// Why a candidate was taken or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Chosen,
+    /// Another was drawn by weight.
+    NotDrawn,
+}
+
+impl Verdict {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Chosen => "chosen",
+            Self::NotDrawn => "another deployment was drawn by weight",
+        }
+    }
+}
+
+/// One call of a provider.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    pub served: Arc<Served>,
+    /// Without query: it may hold a key.
+    pub url: String,
+    pub dialect: Dialect,
+    /// When it began, counted from the request's beginning.
+    pub after: Duration,
+    /// Until the head of the answer.
+    pub head: Option<Duration>,
+    pub status: Option<u16>,
+    pub error: Option<String>,
+    /// The provider's own id of the call, for its support.
+    pub provider_request_id: Option<String>,
+}
+
+/// What the answer said about itself.
+#[derive(Clone, Debug, Default)]
+pub struct AnswerFacts {
+    pub id: Option<String>,
+    /// The model that answered, as the provider names it.
+    pub model: Option<String>,
+    pub stop: Option<StopReason>,
+    pub usage: Option<Usage>,
+    /// The provider reported no usage; the counts are ours.
+    pub usage_is_estimate: bool,
+    pub cost: Option<catalog::Cost>,
+}
+
+/// How it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Running,
+    Answered,
+    /// The client left before the end.
+    ClientGone,
+    Failed {
+        status: u16,
+        class: Option<ErrorClass>,
+        message: String,
+        log: String,
+    },
+}
+
+impl Outcome {
+    /// The HTTP status that stands for it; 499 is nginx's word for a client that left.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Running | Self::Answered => 200,
+            Self::ClientGone => 499,
+            Self::Failed { status, .. } => *status,
+        }
+    }
+}
+
+/// Bodies kept for the trace, each cut at [`Bodies::MAX_BYTES`].
+#[derive(Clone, Debug, Default)]
+pub struct Bodies {
+    pub client_request: Option<Bytes>,
+    pub provider_request: Option<Bytes>,
+    pub provider_response: Vec<u8>,
+    pub client_response: Vec<u8>,
+}
+
+impl Bodies {
+    /// The most that is kept of each body.
+    pub const MAX_BYTES: usize = 256 * 1024;
+
+    pub fn keep(buffer: &mut Vec<u8>, bytes: &[u8]) {
+        let room = Self::MAX_BYTES.saturating_sub(buffer.len());
+        buffer.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
+    }
+}
+
+impl Exchange {
+    #[must_use]
+    pub fn begin(id: String, operation: Operation, path: &str, caller: Caller) -> Self {
+        Self {
+            id,
+            received_at: SystemTime::now(),
+            started: Instant::now(),
+            operation,
+            path: path.to_owned(),
+            caller,
+            requested_model: String::new(),
+            group: None,
+            stream: false,
+            candidates: Vec::new(),
+            attempts: Vec::new(),
+            notes: Vec::new(),
+            upstream_time: Duration::ZERO,
+            first_token: None,
+            answer: AnswerFacts::default(),
+            outcome: Outcome::Running,
+            duration: Duration::ZERO,
+            bodies: None,
+        }
+    }
+
+    /// The deployment that was asked last.
+    #[must_use]
+    pub fn served(&self) -> Option<&Arc<Served>> {
+        self.attempts.last().map(|attempt| &attempt.served)
+    }
+}

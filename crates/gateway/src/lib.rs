@@ -1,0 +1,82 @@
+//! The gateway: one address in front of every provider.
+//!
+//! Start with [`pipeline`], which is the life of a request from its head to its trace.
+
+pub mod body;
+pub mod config;
+pub mod events;
+pub mod exchange;
+mod io;
+mod mock;
+pub mod operation;
+pub mod pipeline;
+pub mod refusal;
+pub mod routes;
+pub mod server;
+pub mod snapshot;
+pub mod trace;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use tollway::transport::Transport;
+
+use events::{Log, Metrics};
+use snapshot::Snapshot;
+use trace::Traces;
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    snapshot: ArcSwap<Snapshot>,
+    pub log: Log,
+    pub metrics: Metrics,
+    transport: Transport,
+    traces: Traces,
+    stopping: AtomicBool,
+}
+
+impl Gateway {
+    #[must_use]
+    pub fn new(snapshot: Snapshot, log: Log) -> Arc<Self> {
+        Arc::new(Self {
+            log,
+            metrics: Metrics::default(),
+            transport: Transport::new(snapshot.transport.clone()),
+            traces: Traces::new(snapshot.trace_capacity),
+            snapshot: ArcSwap::from_pointee(snapshot),
+            stopping: AtomicBool::new(false),
+        })
+    }
+
+    /// The configuration as it is now. Taken once per request; a reload does not touch requests that run.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Serves a new configuration from the next request on.
+    pub fn reload(&self, snapshot: Snapshot) {
+        self.snapshot.store(Arc::new(snapshot));
+    }
+
+    /// Readiness says no from now on.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    #[must_use]
+    pub fn traces(&self) -> &Traces {
+        &self.traces
+    }
+
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.transport
+    }
+}

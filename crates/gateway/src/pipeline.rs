@@ -1,0 +1,126 @@
+//! The life of a request, in the order of its steps. Each step is a file; what they share is the
+//! [`Exchange`](crate::exchange::Exchange).
+//!
+//! `authenticate → receive → route → call (prepare → send → read) → answer → settle`
+
+pub mod answer;
+mod authenticate;
+mod call;
+mod count;
+mod receive;
+mod route;
+mod settle;
+pub mod stream;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use dialects::Dialect;
+use dialects::document::Document;
+use http::{HeaderMap, Request, Response};
+use hyper::body::Incoming;
+use tollway::ask::Ask;
+
+use crate::Gateway;
+use crate::body::AnswerBody;
+use crate::exchange::{Bodies, Caller, Exchange, Identity};
+use crate::operation::{Endpoint, Operation};
+use crate::refusal::Refusal;
+use stream::Format;
+
+pub use authenticate::authenticate;
+
+/// Runs one request from its head to the head of its answer; a streamed answer carries the rest with it.
+pub async fn run(
+    gateway: &Arc<Gateway>,
+    endpoint: Endpoint<'_>,
+    mut request: Request<Incoming>,
+    peer: IpAddr,
+) -> Response<AnswerBody> {
+    let head = request.headers();
+    let caller = Caller {
+        ip: peer,
+        user_agent: receive::header(head, "user-agent").map(str::to_owned),
+        identity: Identity::Unknown,
+    };
+    let exchange = Exchange::begin(receive::call_id(head), endpoint.operation, request.uri().path(), caller);
+    let mut running = Running::begin(gateway, exchange);
+    match steps(&mut running, endpoint, &mut request).await {
+        Ok(reply) => reply.into_response(running),
+        Err(refusal) => answer::refuse(running, &refusal),
+    }
+}
+
+/// What the steps come to.
+#[derive(Debug)]
+enum Reply {
+    Whole(Vec<u8>),
+    Stream(Box<stream::StreamAnswer>),
+}
+
+impl Reply {
+    fn into_response(self, running: Running) -> Response<AnswerBody> {
+        match self {
+            Self::Whole(body) => answer::whole(running, body),
+            Self::Stream(stream) => answer::stream(running, *stream),
+        }
+    }
+}
+
+/// A request that has begun. Dropping it before it is settled settles it as left by its client: when a client
+/// leaves, its connection drops the future or the body that holds this.
+#[derive(Debug)]
+pub struct Running {
+    gateway: Arc<Gateway>,
+    exchange: Exchange,
+    /// Headers of the provider's answer, to be shown to the client.
+    provider_headers: HeaderMap,
+    settled: bool,
+}
+
+impl Running {
+    fn begin(gateway: &Arc<Gateway>, exchange: Exchange) -> Self {
+        gateway.metrics.request_began();
+        Self { gateway: Arc::clone(gateway), exchange, provider_headers: HeaderMap::new(), settled: false }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.settled {
+            settle::client_gone(self);
+        }
+    }
+}
+
+async fn steps(
+    running: &mut Running,
+    endpoint: Endpoint<'_>,
+    request: &mut Request<Incoming>,
+) -> Result<Reply, Refusal> {
+    let snapshot = running.gateway.snapshot();
+    let dialect = endpoint.operation.dialect();
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    running.exchange.caller.identity = authenticate(&snapshot, request.headers(), &query, dialect)?;
+    let body = receive::body(request, &snapshot.bounds).await?;
+    if snapshot.trace_bodies {
+        running.exchange.bodies = Some(Bodies { client_request: Some(body.clone()), ..Bodies::default() });
+    }
+    let mut document = Document::parse(&body)?;
+    let wishes = receive::wishes(&mut document, request.headers())?;
+    let model = receive::model(&document, &endpoint, &query)?;
+    let stream = receive::stream(&document, &endpoint)?;
+    running.exchange.requested_model.clone_from(&model);
+    running.exchange.stream = stream;
+    let served = route::route(&snapshot, &model, &mut running.exchange)?;
+    let ask = Ask::new(dialect, &document, &model, stream);
+    match endpoint.operation {
+        Operation::Converse(_) => {
+            let events = dialect != Dialect::Gemini || query.split('&').any(|pair| pair == "alt=sse");
+            let format = if events { Format::Events } else { Format::Array };
+            let call = call::Call { snapshot: &snapshot, served, wishes, headers: request.headers(), format };
+            call::converse(running, call, ask).await
+        }
+        Operation::CountTokens(_) => count::tokens(running, &served, &ask),
+    }
+}

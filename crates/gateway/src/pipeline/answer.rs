@@ -1,0 +1,142 @@
+//! The head of the answer, and errors in the client's dialect.
+
+use std::fmt::Display;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+
+use super::stream::{Format, StreamAnswer};
+use super::{Running, settle};
+use crate::body::AnswerBody;
+use crate::exchange::Bodies;
+use crate::refusal::Refusal;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// A complete answer.
+pub(super) fn whole(mut running: Running, body: Vec<u8>) -> Response<AnswerBody> {
+    if let Some(bodies) = &mut running.exchange.bodies {
+        Bodies::keep(&mut bodies.client_response, &body);
+    }
+    settle::measure(&mut running);
+    let mut headers = common_headers(&running);
+    headers.insert(CONTENT_TYPE, JSON);
+    if let Some(cost) = &running.exchange.answer.cost {
+        put(&mut headers, "x-litellm-response-cost", &cost.total());
+    }
+    put(&mut headers, "x-litellm-response-duration-ms", &milliseconds(running.exchange.duration));
+    let overhead = running.exchange.duration.saturating_sub(running.exchange.upstream_time);
+    put(&mut headers, "x-litellm-overhead-duration-ms", &milliseconds(overhead));
+    settle::finished(&mut running);
+    respond(StatusCode::OK, headers, AnswerBody::Whole(Bytes::from(body)))
+}
+
+/// A streamed answer, of which the first piece is there.
+pub(super) fn stream(running: Running, mut stream: StreamAnswer) -> Response<AnswerBody> {
+    let mut headers = common_headers(&running);
+    let kind = match stream.format() {
+        Format::Events => "text/event-stream; charset=utf-8",
+        Format::Array => "application/json",
+    };
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    stream.start(running);
+    respond(StatusCode::OK, headers, AnswerBody::Stream(Box::pin(stream)))
+}
+
+/// An error, in the client's dialect.
+pub(super) fn refuse(mut running: Running, refusal: &Refusal) -> Response<AnswerBody> {
+    let body = running.exchange.operation.dialect().codec().write_error(&refusal.reply());
+    if let Some(bodies) = &mut running.exchange.bodies {
+        Bodies::keep(&mut bodies.client_response, &body);
+    }
+    settle::record_failure(&mut running, refusal);
+    let mut headers = common_headers(&running);
+    headers.insert(CONTENT_TYPE, JSON);
+    put(&mut headers, "x-litellm-response-cost", &0);
+    if let Some(after) = refusal.retry_after {
+        put(&mut headers, "retry-after", &after.as_secs().max(1));
+    }
+    settle::finished(&mut running);
+    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    respond(status, headers, AnswerBody::Whole(Bytes::from(body)))
+}
+
+/// An error outside the pipeline, in OpenAI's shape.
+#[must_use]
+pub fn refuse_route(refusal: &Refusal) -> Response<AnswerBody> {
+    let body = dialects::Dialect::OpenaiChat.codec().write_error(&refusal.reply());
+    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = HeaderMap::from_iter([(CONTENT_TYPE, JSON)]);
+    respond(status, headers, AnswerBody::Whole(Bytes::from(body)))
+}
+
+fn respond(status: StatusCode, headers: HeaderMap, body: AnswerBody) -> Response<AnswerBody> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// Who answered, in LiteLLM's headers, and the provider's own headers under a prefix.
+fn common_headers(running: &Running) -> HeaderMap {
+    let exchange = &running.exchange;
+    let mut headers = HeaderMap::with_capacity(24 + running.provider_headers.len());
+    relay_headers(&running.provider_headers, &mut headers);
+    put(&mut headers, "x-litellm-call-id", &exchange.id);
+    headers.insert(
+        HeaderName::from_static("x-litellm-version"),
+        HeaderValue::from_static(env!("CARGO_PKG_VERSION")),
+    );
+    if let Some(group) = &exchange.group {
+        put(&mut headers, "x-litellm-model-group", group);
+    }
+    if let Some(served) = exchange.served() {
+        for (name, value) in &served.headers {
+            headers.insert(name.clone(), value.clone());
+        }
+        put(&mut headers, "x-litellm-attempted-retries", &exchange.attempts.len().saturating_sub(1));
+        headers
+            .insert(HeaderName::from_static("x-litellm-attempted-fallbacks"), HeaderValue::from_static("0"));
+    }
+    headers
+}
+
+/// Every header of the provider as `llm_provider-<name>`, its rate limits also under their own names.
+fn relay_headers(provider: &HeaderMap, headers: &mut HeaderMap) {
+    for (name, value) in provider {
+        let word = name.as_str();
+        if matches!(
+            word,
+            "connection"
+                | "keep-alive"
+                | "transfer-encoding"
+                | "content-length"
+                | "set-cookie"
+                | "trailer"
+                | "upgrade"
+        ) {
+            continue;
+        }
+        if word.starts_with("x-ratelimit-") {
+            headers.append(name.clone(), value.clone());
+        }
+        if let Ok(prefixed) = HeaderName::try_from(format!("llm_provider-{word}")) {
+            headers.append(prefixed, value.clone());
+        }
+    }
+}
+
+/// Sets a header; a value that no header can hold (a model's name with a line feed) is left out.
+fn put(headers: &mut HeaderMap, name: &'static str, value: &impl Display) {
+    if let Ok(value) = HeaderValue::try_from(value.to_string()) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}
+
+fn milliseconds(duration: std::time::Duration) -> String {
+    let micros = duration.as_micros();
+    format!("{}.{:03}", micros / 1000, micros % 1000)
+}

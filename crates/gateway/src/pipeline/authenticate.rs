@@ -1,0 +1,96 @@
+//! Who asks? Each dialect's clients carry their key in their own way; all ways work everywhere, except a key in
+//! the address, which ends up in logs and is taken only where Google's clients put it.
+
+use dialects::Dialect;
+use http::HeaderMap;
+use percent_encoding::percent_decode_str;
+use sha2::{Digest, Sha256};
+
+use super::receive::header;
+use crate::exchange::Identity;
+use crate::refusal::Refusal;
+use crate::snapshot::{Auth, Snapshot};
+
+/// Checks the key of a request.
+///
+/// # Errors
+/// A 401 that says what is missing.
+pub fn authenticate(
+    snapshot: &Snapshot,
+    headers: &HeaderMap,
+    query: &str,
+    dialect: Dialect,
+) -> Result<Identity, Refusal> {
+    let master = match &snapshot.auth {
+        Auth::Open => return Ok(Identity::Local),
+        Auth::MasterKey(hash) => hash,
+    };
+    let key = presented(snapshot, headers, query, dialect)?;
+    // Hashes are compared, so that the time it takes tells nothing about the key.
+    if Sha256::digest(key.as_bytes()).as_slice() == master.as_slice() {
+        return Ok(Identity::Master);
+    }
+    if !key.starts_with("sk-") {
+        return Err(Refusal::unauthenticated(format_args!(
+            "LiteLLM Virtual Key expected. Received={}, expected to start with 'sk-'.",
+            masked(&key)
+        )));
+    }
+    Err(Refusal::unauthenticated(format_args!(
+        "Invalid proxy server token passed. Received key={}; this gateway knows its master key only",
+        masked(&key)
+    )))
+}
+
+fn presented(
+    snapshot: &Snapshot,
+    headers: &HeaderMap,
+    query: &str,
+    dialect: Dialect,
+) -> Result<String, Refusal> {
+    if let Some(name) = &snapshot.key_header
+        && let Some(value) = headers.get(name).and_then(|value| value.to_str().ok())
+    {
+        return Ok(without_scheme(value).unwrap_or(value).to_owned());
+    }
+    if let Some(value) = header(headers, "x-litellm-api-key") {
+        return Ok(without_scheme(value).unwrap_or(value).to_owned());
+    }
+    if let Some(value) = header(headers, "authorization") {
+        return without_scheme(value).map(str::to_owned).ok_or_else(|| {
+            Refusal::unauthenticated("Malformed API Key passed in. Ensure Key has `Bearer ` prefix.")
+        });
+    }
+    for name in ["x-api-key", "api-key", "x-goog-api-key", "ocp-apim-subscription-key"] {
+        if let Some(value) = header(headers, name) {
+            return Ok(value.to_owned());
+        }
+    }
+    if dialect == Dialect::Gemini
+        && let Some(value) = query_value(query, "key")
+    {
+        return Ok(value);
+    }
+    Err(Refusal::unauthenticated("No api key passed in."))
+}
+
+/// `Bearer sk-…` → `sk-…`; any scheme word is taken, as LiteLLM does.
+fn without_scheme(value: &str) -> Option<&str> {
+    let (_, key) = value.trim().split_once(' ')?;
+    Some(key.trim())
+}
+
+/// A value of the query string.
+pub(super) fn query_value(query: &str, name: &str) -> Option<String> {
+    let (_, value) =
+        query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name)?;
+    percent_decode_str(value).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+}
+
+fn masked(key: &str) -> String {
+    let last: Vec<char> = key.chars().rev().take(4).collect();
+    if key.chars().count() < 12 {
+        return "****".to_owned();
+    }
+    format!("****{}", last.into_iter().rev().collect::<String>())
+}

@@ -1,0 +1,333 @@
+//! Asks a deployment: prepare, send, read.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use dialects::Dialect;
+use dialects::conversation::Request as Conversation;
+use dialects::exchange::{AnswerContext, Observed};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Response};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tollway::ask::{Ask, PrepareError, Prepared, merge_header};
+use tollway::transport::{TransportError, TransportErrorKind};
+
+use super::receive::{self, Wishes};
+use super::stream::{Format, Source, StreamAnswer};
+use super::{Reply, Running, settle};
+use crate::exchange::{Attempt, Bodies};
+use crate::mock;
+use crate::refusal::Refusal;
+use crate::snapshot::{Served, Snapshot, Upstream};
+
+/// One call of one deployment.
+pub(super) struct Call<'r> {
+    pub snapshot: &'r Snapshot,
+    pub served: Arc<Served>,
+    pub wishes: Wishes,
+    pub headers: &'r HeaderMap,
+    pub format: Format,
+}
+
+/// The most that is read of an error answer.
+const MAX_ERROR_BYTES: u64 = 1024 * 1024;
+
+/// Asks the deployment and reads the answer, or its beginning if it is streamed.
+pub(super) async fn converse(running: &mut Running, call: Call<'_>, ask: Ask<'_>) -> Result<Reply, Refusal> {
+    let served = Arc::clone(&call.served);
+    let include_usage = ask.include_usage()? || call.snapshot.always_include_stream_usage;
+    if let Upstream::Mock(mock) = &served.upstream {
+        let request = Arc::clone(ask.request()?);
+        drop(ask);
+        let answer = answer_context(running, include_usage, Some(Arc::clone(&request)));
+        return mock_reply(running, &served, mock, &request, answer, call.format).await;
+    }
+    let policy = call.wishes.policy(&served.deployment.policy);
+    let mut prepared = served.deployment.prepare(&ask, policy.as_ref()).map_err(unprepared)?;
+    // Not shared between threads, so it must not be alive while we wait.
+    drop(ask);
+    forward_headers(call.headers, &mut prepared, call.snapshot);
+    running.exchange.notes.append(&mut prepared.notes);
+    if let Some(bodies) = &mut running.exchange.bodies {
+        bodies.provider_request = Some(prepared.body.clone());
+    }
+    let patience = patience(&call, prepared.stream);
+    let began = Instant::now();
+    let response = send(running, &served, &prepared, patience, began).await?;
+    let answer = answer_context(running, include_usage, prepared.request.take());
+    let dialect = prepared.road.dialect;
+    if prepared.stream && !is_json(&response) {
+        let source =
+            Source::provider(response.into_body(), dialect, running.exchange.operation.dialect(), answer);
+        let stream =
+            StreamAnswer::open(running, source, served.deployment.provider_title, patience, call.format);
+        return stream.await.map(|stream| Reply::Stream(Box::new(stream)));
+    }
+    let left = patience.saturating_sub(began.elapsed());
+    let body = read_body(response.into_body(), call.snapshot.bounds.max_response_bytes, left).await;
+    running.exchange.upstream_time += began.elapsed();
+    let body = body.map_err(|error| failed(running, &served, &error))?;
+    whole_reply(running, &served, dialect, prepared.stream, &body, answer, call.format)
+}
+
+fn unprepared(error: PrepareError) -> Refusal {
+    match error {
+        PrepareError::Invalid(invalid) => invalid.into(),
+        PrepareError::CannotSay(cannot) => cannot.into(),
+        PrepareError::Unusable(why) => Refusal::misconfigured(401, why),
+    }
+}
+
+/// How long this call may take: the caller's wish, else the deployment's setting.
+fn patience(call: &Call<'_>, stream: bool) -> Duration {
+    let timeouts = &call.served.deployment.timeouts;
+    let total = call.wishes.timeout.unwrap_or(timeouts.total);
+    if stream { call.wishes.stream_timeout.or(timeouts.stream).unwrap_or(total) } else { total }
+}
+
+/// Headers of the client that are meant for the provider.
+fn forward_headers(client: &HeaderMap, prepared: &mut Prepared<'_>, snapshot: &Snapshot) {
+    if prepared.road.dialect == Dialect::AnthropicMessages
+        && let Some(beta) = receive::header(client, "anthropic-beta")
+    {
+        merge_header(&mut prepared.headers, "anthropic-beta", beta);
+    }
+    if !snapshot.forward_client_headers {
+        return;
+    }
+    for (name, value) in client {
+        let word = name.as_str();
+        let wanted = word.starts_with("x-")
+            && !word.starts_with("x-stainless-")
+            && !word.starts_with("x-litellm-")
+            && !matches!(word, "x-api-key" | "x-goog-api-key");
+        if wanted && !prepared.headers.contains_key(name) {
+            prepared.headers.insert(name.clone(), value.clone());
+        }
+    }
+}
+
+/// Sends the request; an error status is an error.
+async fn send(
+    running: &mut Running,
+    served: &Arc<Served>,
+    prepared: &Prepared<'_>,
+    patience: Duration,
+    began: Instant,
+) -> Result<Response<Incoming>, Refusal> {
+    let request = prepared.http_request();
+    running.exchange.attempts.push(Attempt {
+        served: Arc::clone(served),
+        url: without_query(request.uri()),
+        dialect: prepared.road.dialect,
+        after: began.saturating_duration_since(running.exchange.started),
+        head: None,
+        status: None,
+        error: None,
+        provider_request_id: None,
+    });
+    let sent = running.gateway.transport().send(request, served.deployment.verify_tls, patience).await;
+    let elapsed = began.elapsed();
+    let mut response = match sent {
+        Ok(response) => response,
+        Err(error) => {
+            running.exchange.upstream_time += elapsed;
+            return Err(failed(running, served, &error));
+        }
+    };
+    running.provider_headers = std::mem::take(response.headers_mut());
+    let status = response.status().as_u16();
+    if let Some(attempt) = running.exchange.attempts.last_mut() {
+        attempt.head = Some(elapsed);
+        attempt.status = Some(status);
+        attempt.provider_request_id = provider_request_id(&running.provider_headers);
+    }
+    if response.status().is_success() {
+        if let Some(coding) = receive::header(&running.provider_headers, "content-encoding")
+            && coding != "identity"
+        {
+            let cause = format!("it is `{coding}`-compressed although we asked for it plain");
+            running.exchange.upstream_time += elapsed;
+            return Err(Refusal::from_bad_reply(served.deployment.provider_title, &cause));
+        }
+        return Ok(response);
+    }
+    let left = patience.saturating_sub(elapsed);
+    let body = read_body(response.into_body(), MAX_ERROR_BYTES, left).await;
+    running.exchange.upstream_time += began.elapsed();
+    // An error whose text cannot be read is still that error.
+    let body = body.unwrap_or_default();
+    if let Some(bodies) = &mut running.exchange.bodies {
+        Bodies::keep(&mut bodies.provider_response, &body);
+    }
+    let error = prepared.road.dialect.codec().read_error(status, &body);
+    if let Some(attempt) = running.exchange.attempts.last_mut() {
+        attempt.error = Some(error.message.clone());
+    }
+    Err(Refusal::from_provider(served.deployment.provider_title, &error))
+}
+
+fn failed(running: &mut Running, served: &Served, error: &TransportError) -> Refusal {
+    if let Some(attempt) = running.exchange.attempts.last_mut() {
+        attempt.error = Some(error.to_string());
+    }
+    Refusal::from_transport(served.deployment.provider_title, error)
+}
+
+fn without_query(uri: &http::Uri) -> String {
+    let text = uri.to_string();
+    match text.split_once('?') {
+        Some((bare, _)) => bare.to_owned(),
+        None => text,
+    }
+}
+
+/// The header under which providers name a call for their support.
+fn provider_request_id(headers: &HeaderMap) -> Option<String> {
+    ["x-request-id", "request-id", "apim-request-id", "x-amzn-requestid"]
+        .iter()
+        .find_map(|name| receive::header(headers, name))
+        .map(str::to_owned)
+}
+
+fn is_json(response: &Response<Incoming>) -> bool {
+    // The headers were taken out of the response; see `send`.
+    receive::header(response.headers(), CONTENT_TYPE.as_str())
+        .is_some_and(|kind| kind.starts_with("application/json"))
+}
+
+/// Reads a body up to `limit` bytes.
+async fn read_body(mut body: Incoming, limit: u64, patience: Duration) -> Result<Bytes, TransportError> {
+    let reading = async {
+        let mut first: Option<Bytes> = None;
+        let mut joined = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| TransportError::in_body(&error))?;
+            let Ok(data) = frame.into_data() else { continue };
+            let so_far = first.as_ref().map_or(joined.len(), Bytes::len);
+            if (so_far + data.len()) as u64 > limit {
+                return Err(TransportError {
+                    kind: TransportErrorKind::Garbage,
+                    detail: format!("the answer is larger than {limit} bytes (`tollway.max_response_bytes`)"),
+                });
+            }
+            match first.take() {
+                None if joined.is_empty() => first = Some(data),
+                None => joined.extend_from_slice(&data),
+                Some(start) => {
+                    joined.reserve(start.len() + data.len());
+                    joined.extend_from_slice(&start);
+                    joined.extend_from_slice(&data);
+                }
+            }
+        }
+        Ok(first.unwrap_or_else(|| joined.freeze()))
+    };
+    match tokio::time::timeout(patience, reading).await {
+        Ok(result) => result,
+        Err(_) => Err(TransportError {
+            kind: TransportErrorKind::TimedOut,
+            detail: "the answer began but did not end in time".to_owned(),
+        }),
+    }
+}
+
+fn answer_context(
+    running: &Running,
+    include_usage: bool,
+    request: Option<Arc<Conversation>>,
+) -> AnswerContext {
+    let exchange = &running.exchange;
+    let created = exchange.received_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    AnswerContext {
+        model: exchange.requested_model.clone(),
+        seed: receive::random_hex(),
+        created,
+        include_usage,
+        request,
+    }
+}
+
+fn whole_reply(
+    running: &mut Running,
+    served: &Served,
+    provider: Dialect,
+    stream: bool,
+    body: &[u8],
+    answer: AnswerContext,
+    format: Format,
+) -> Result<Reply, Refusal> {
+    let title = served.deployment.provider_title;
+    let client = running.exchange.operation.dialect();
+    if let Some(bodies) = &mut running.exchange.bodies {
+        Bodies::keep(&mut bodies.provider_response, body);
+    }
+    let unreadable = |error: dialects::BadReply| Refusal::from_bad_reply(title, &error);
+    if stream {
+        // The provider does not stream: what it said at once is told as a stream.
+        let response = provider.codec().read_response(body, &answer.seed).map_err(unreadable)?;
+        let events = dialects::conversation::replay(response);
+        return Ok(Reply::Stream(Box::new(StreamAnswer::local(
+            client,
+            events,
+            answer,
+            Duration::ZERO,
+            format,
+        ))));
+    }
+    let (bytes, observed) = tollway::answer::whole(provider, client, body, &answer).map_err(unreadable)?;
+    settle::observe(running, &observed);
+    Ok(Reply::Whole(bytes))
+}
+
+async fn mock_reply(
+    running: &mut Running,
+    served: &Arc<Served>,
+    mock: &mock::Mock,
+    request: &Conversation,
+    answer: AnswerContext,
+    format: Format,
+) -> Result<Reply, Refusal> {
+    let client = running.exchange.operation.dialect();
+    running.exchange.attempts.push(Attempt {
+        served: Arc::clone(served),
+        url: "mock:".to_owned(),
+        dialect: client,
+        after: running.exchange.started.elapsed(),
+        head: Some(Duration::ZERO),
+        status: Some(200),
+        error: None,
+        provider_request_id: None,
+    });
+    if !mock.delay.is_zero() {
+        tokio::time::sleep(mock.delay).await;
+    }
+    let response = mock.answer(request, &answer.seed)?;
+    if running.exchange.stream {
+        let events = mock.events(response);
+        return Ok(Reply::Stream(Box::new(StreamAnswer::local(client, events, answer, mock.pause, format))));
+    }
+    let observed = Observed {
+        usage: response.usage.clone(),
+        id: response.id.clone(),
+        model: response.model.clone(),
+        stop: response.choices.first().map(|choice| choice.stop.clone()),
+        complete: true,
+        ..Observed::default()
+    };
+    settle::observe(running, &observed);
+    Ok(Reply::Whole(client.codec().write_response(&response, &answer)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_shown_without_their_query() {
+        let uri = http::Uri::from_static("https://host/v1/models/x:generateContent?key=secret");
+        assert_eq!(without_query(&uri), "https://host/v1/models/x:generateContent");
+    }
+}

@@ -1,0 +1,298 @@
+//! Reads what the client sent: the body within bounds, and what of it is meant for the gateway, not the model.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use dialects::Invalid;
+use dialects::document::Document;
+use dialects::loss::ParameterPolicy;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http::{HeaderMap, Request};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+use super::authenticate::query_value;
+use crate::operation::Endpoint;
+use crate::refusal::Refusal;
+use crate::snapshot::Bounds;
+
+/// A header's value, if it is text.
+pub(super) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The caller's own id of the call (up to 256 characters), else a new one.
+pub(super) fn call_id(headers: &HeaderMap) -> String {
+    match header(headers, "x-litellm-call-id") {
+        Some(id) if !id.is_empty() && id.len() <= 256 => id.to_owned(),
+        _ => random_uuid(),
+    }
+}
+
+/// A version 4 UUID (RFC 9562). It names a request and protects nothing, so the generator need not be secret.
+pub(super) fn random_uuid() -> String {
+    let random = fastrand::u128(..) & !(0xf << 76) & !(0b11 << 62) | (4 << 76) | (0b10 << 62);
+    let hex = format!("{random:032x}");
+    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
+    format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
+}
+
+/// 24 random characters of `[0-9a-f]`, from which the ids of an answer are made.
+pub(super) fn random_hex() -> String {
+    format!("{:024x}", fastrand::u128(..) >> 32)
+}
+
+/// The whole body.
+///
+/// # Errors
+/// 413 when it is too large, 408 when it does not come, 400 when the connection breaks, 415 when it is compressed.
+pub(super) async fn body(request: &mut Request<Incoming>, bounds: &Bounds) -> Result<Bytes, Refusal> {
+    let too_large = || {
+        Refusal::of_status(
+            413,
+            format!(
+                "the request body is larger than {} bytes; the limit is `tollway.max_request_bytes` in the \
+                 gateway's configuration",
+                bounds.max_request_bytes
+            ),
+        )
+    };
+    if let Some(coding) = request.headers().get(CONTENT_ENCODING).filter(|coding| *coding != "identity") {
+        let coding = String::from_utf8_lossy(coding.as_bytes()).into_owned();
+        return Err(Refusal::of_status(415, format!("a `{coding}` body is not taken; send it uncompressed")));
+    }
+    let announced =
+        header(request.headers(), CONTENT_LENGTH.as_str()).and_then(|text| text.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > bounds.max_request_bytes) {
+        return Err(too_large());
+    }
+    let body = request.body_mut();
+    let mut first: Option<Bytes> = None;
+    let mut joined = BytesMut::new();
+    loop {
+        let frame = match tokio::time::timeout(bounds.client_read_timeout, body.frame()).await {
+            Ok(None) => break,
+            Ok(Some(Ok(frame))) => frame,
+            Ok(Some(Err(_))) => return Err(Refusal::bad_request("the request body broke off")),
+            Err(_) => {
+                let seconds = bounds.client_read_timeout.as_secs();
+                return Err(Refusal::of_status(
+                    408,
+                    format!("no more of the request body came within {seconds} s"),
+                ));
+            }
+        };
+        let Ok(data) = frame.into_data() else { continue };
+        let so_far = first.as_ref().map_or(joined.len(), Bytes::len);
+        if (so_far + data.len()) as u64 > bounds.max_request_bytes {
+            return Err(too_large());
+        }
+        // Most bodies come in one piece, which then need not be copied.
+        match first.take() {
+            None if joined.is_empty() => first = Some(data),
+            None => joined.extend_from_slice(&data),
+            Some(start) => {
+                joined.reserve(start.len() + data.len());
+                joined.extend_from_slice(&start);
+                joined.extend_from_slice(&data);
+            }
+        }
+    }
+    Ok(first.unwrap_or_else(|| joined.freeze()))
+}
+
+/// What the caller wants of the gateway for this one request.
+#[derive(Debug, Default)]
+pub(super) struct Wishes {
+    /// Parameter policy, where it differs from the deployment's.
+    pub drop_params: Option<bool>,
+    pub additional_drop_params: Option<Vec<String>>,
+    pub allowed_openai_params: Option<Vec<String>>,
+    pub timeout: Option<Duration>,
+    pub stream_timeout: Option<Duration>,
+}
+
+impl Wishes {
+    fn read(&mut self, document: &Document<'_>, name: &str) -> Result<(), Invalid> {
+        match name {
+            "drop_params" => self.drop_params = document.flag(name)?,
+            "additional_drop_params" => self.additional_drop_params = names(document, name)?,
+            "allowed_openai_params" => self.allowed_openai_params = names(document, name)?,
+            "stream_timeout" => self.stream_timeout = self.stream_timeout.or(seconds(document, name)?),
+            _ => self.timeout = self.timeout.or(seconds(document, name)?),
+        }
+        Ok(())
+    }
+
+    /// The deployment's policy with the caller's wishes; `None` if there are none.
+    pub(super) fn policy(&self, deployment: &ParameterPolicy) -> Option<ParameterPolicy> {
+        if self.drop_params.is_none()
+            && self.additional_drop_params.is_none()
+            && self.allowed_openai_params.is_none()
+        {
+            return None;
+        }
+        let mut policy = deployment.clone();
+        policy.drop_params = self.drop_params.unwrap_or(policy.drop_params);
+        policy.additional_drop_params.extend(self.additional_drop_params.iter().flatten().cloned());
+        policy.allowed_params.extend(self.allowed_openai_params.iter().flatten().cloned());
+        Some(policy)
+    }
+}
+
+/// What becomes of a field that speaks to the gateway; none of them is sent on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    /// Read into [`Wishes`].
+    Wish,
+    /// Taken out: LiteLLM's clients may send it, and no provider knows it. Features that read it come with their own
+    /// version of the gateway.
+    Ours,
+    /// By it a caller would take the operator's place; refused, as LiteLLM does.
+    Operator,
+}
+
+const FIELDS: &[(&str, Use)] = &[
+    ("additional_drop_params", Use::Wish),
+    ("allowed_openai_params", Use::Wish),
+    ("api_base", Use::Operator),
+    ("api_key", Use::Operator),
+    ("aws_access_key_id", Use::Operator),
+    ("aws_secret_access_key", Use::Operator),
+    ("azure_ad_token", Use::Operator),
+    ("base_url", Use::Operator),
+    ("cache", Use::Ours),
+    ("caching", Use::Ours),
+    ("context_window_fallback_dict", Use::Ours),
+    ("disable_fallbacks", Use::Ours),
+    ("drop_params", Use::Wish),
+    ("fallbacks", Use::Ours),
+    ("fastest_response", Use::Ours),
+    ("guardrails", Use::Ours),
+    ("litellm_metadata", Use::Ours),
+    ("litellm_session_id", Use::Ours),
+    ("litellm_trace_id", Use::Ours),
+    ("max_retries", Use::Ours),
+    ("mock_delay", Use::Ours),
+    ("mock_response", Use::Ours),
+    ("mock_timeout", Use::Ours),
+    ("mock_tool_calls", Use::Ours),
+    ("model_list", Use::Operator),
+    ("no-log", Use::Ours),
+    ("num_retries", Use::Ours),
+    ("policies", Use::Ours),
+    ("priority", Use::Ours),
+    ("request_timeout", Use::Wish),
+    ("retry_policy", Use::Ours),
+    ("stream_timeout", Use::Wish),
+    ("tags", Use::Ours),
+    ("timeout", Use::Wish),
+    ("ttl", Use::Ours),
+    ("vertex_credentials", Use::Operator),
+];
+
+/// Takes what is meant for the gateway out of the body.
+pub(super) fn wishes(document: &mut Document<'_>, headers: &HeaderMap) -> Result<Wishes, Refusal> {
+    let mut wishes = Wishes {
+        timeout: seconds_header(headers, "x-litellm-timeout")?,
+        stream_timeout: seconds_header(headers, "x-litellm-stream-timeout")?,
+        ..Wishes::default()
+    };
+    let known = |name: &str| FIELDS.binary_search_by(|(known, _)| (*known).cmp(name)).ok();
+    let found: Vec<&(&str, Use)> = document.names().filter_map(|name| FIELDS.get(known(name)?)).collect();
+    for &&(name, purpose) in &found {
+        match purpose {
+            Use::Wish => wishes.read(document, name)?,
+            Use::Ours => {}
+            Use::Operator => {
+                let why = format!("{name} is not allowed in request body; the gateway's operator sets it");
+                return Err(Refusal::unauthenticated(why).about(name));
+            }
+        }
+        document.remove(name);
+    }
+    Ok(wishes)
+}
+
+fn names(document: &Document<'_>, name: &str) -> Result<Option<Vec<String>>, Invalid> {
+    match document.get(name) {
+        None | Some("null") => Ok(None),
+        Some(text) => serde_json::from_str(text)
+            .map(Some)
+            .map_err(|_| Invalid::new(name, "expected a list of parameter names")),
+    }
+}
+
+fn seconds(document: &Document<'_>, name: &str) -> Result<Option<Duration>, Invalid> {
+    match document.get(name) {
+        None | Some("null") => Ok(None),
+        Some(text) => as_seconds(text)
+            .map(Some)
+            .ok_or_else(|| Invalid::new(name, "expected a positive number of seconds")),
+    }
+}
+
+fn seconds_header(headers: &HeaderMap, name: &str) -> Result<Option<Duration>, Refusal> {
+    let Some(text) = header(headers, name) else { return Ok(None) };
+    as_seconds(text).map(Some).ok_or_else(|| {
+        Refusal::from(Invalid::new(name, format!("expected a positive number of seconds, found `{text}`")))
+    })
+}
+
+fn as_seconds(text: &str) -> Option<Duration> {
+    let seconds = text.trim().parse::<f64>().ok().filter(|seconds| *seconds > 0.0)?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// The model that is asked for: from the path, the body, or `?model=`.
+pub(super) fn model(
+    document: &Document<'_>,
+    endpoint: &Endpoint<'_>,
+    query: &str,
+) -> Result<String, Refusal> {
+    if let Some(model) = &endpoint.model {
+        return Ok(model.clone().into_owned());
+    }
+    if let Some(model) = document.text("model")?.filter(|model| !model.is_empty()) {
+        return Ok(Cow::into_owned(model));
+    }
+    query_value(query, "model").ok_or_else(|| {
+        Refusal::from(Invalid::new("model", "the field is missing; name one of the models of GET /v1/models"))
+    })
+}
+
+/// Whether the answer shall be streamed.
+pub(super) fn stream(document: &Document<'_>, endpoint: &Endpoint<'_>) -> Result<bool, Refusal> {
+    match endpoint.stream {
+        Some(stream) => Ok(stream),
+        None => Ok(document.flag("stream")?.unwrap_or(false)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn call_ids_are_version_4_uuids() {
+        let id = random_uuid();
+        assert_eq!(id.len(), 36);
+        assert_eq!(id.as_bytes()[14], b'4');
+        assert!(matches!(id.as_bytes()[19], b'8' | b'9' | b'a' | b'b'));
+        assert_ne!(id, random_uuid());
+    }
+
+    #[test]
+    fn the_table_of_fields_can_be_searched() {
+        assert!(FIELDS.is_sorted_by_key(|(name, _)| *name));
+    }
+
+    #[test]
+    fn seconds_are_positive_numbers() {
+        assert_eq!(as_seconds(" 1.5 "), Some(Duration::from_millis(1500)));
+        for wrong in ["0", "-1", "x", "", "NaN", "1e300", "inf"] {
+            assert_eq!(as_seconds(wrong), None, "{wrong}");
+        }
+    }
+}

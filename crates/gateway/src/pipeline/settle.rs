@@ -1,0 +1,70 @@
+//! The end of a request: what it used and cost, and that it is written down.
+
+use dialects::conversation::Usage;
+use dialects::exchange::Observed;
+
+use super::Running;
+use crate::events;
+use crate::exchange::{Exchange, Outcome};
+use crate::refusal::Refusal;
+
+/// Bytes per token that an estimate assumes: English text has about four.
+const BYTES_PER_TOKEN: u64 = 4;
+
+/// Keeps what the answer said about itself, and prices it.
+pub(super) fn observe(running: &mut Running, observed: &Observed) {
+    let exchange = &mut running.exchange;
+    let answer = &mut exchange.answer;
+    answer.id.clone_from(&observed.id);
+    answer.model.clone_from(&observed.model);
+    answer.stop.clone_from(&observed.stop);
+    answer.usage.clone_from(&observed.usage);
+    if answer.usage.is_none() && observed.text_bytes > 0 {
+        answer.usage =
+            Some(Usage { output: observed.text_bytes.div_ceil(BYTES_PER_TOKEN), ..Usage::default() });
+        answer.usage_is_estimate = true;
+    }
+    if let (Some(usage), Some(served)) = (&exchange.answer.usage, exchange.attempts.last().map(|a| &a.served))
+    {
+        exchange.answer.cost = served.cost(usage);
+    }
+}
+
+pub(super) fn record_failure(running: &mut Running, refusal: &Refusal) {
+    running.exchange.outcome = Outcome::Failed {
+        status: refusal.status,
+        class: refusal.class,
+        message: refusal.tell.clone(),
+        log: refusal.log().to_owned(),
+    };
+}
+
+/// Takes the time.
+pub(super) fn measure(running: &mut Running) {
+    running.exchange.duration = running.exchange.started.elapsed();
+}
+
+/// Writes the request down. It is over, whatever its outcome.
+pub(super) fn finished(running: &mut Running) {
+    if running.settled {
+        return;
+    }
+    running.settled = true;
+    measure(running);
+    if running.exchange.outcome == Outcome::Running {
+        running.exchange.outcome = Outcome::Answered;
+    }
+    let over =
+        Exchange::begin(String::new(), running.exchange.operation, "", running.exchange.caller.clone());
+    let exchange = std::mem::replace(&mut running.exchange, over);
+    events::request_finished(&running.gateway.log, &running.gateway.metrics, &exchange);
+    running.gateway.traces().keep(exchange);
+}
+
+/// The client left before the end.
+pub(super) fn client_gone(running: &mut Running) {
+    if running.exchange.outcome == Outcome::Running {
+        running.exchange.outcome = Outcome::ClientGone;
+    }
+    finished(running);
+}

@@ -1,0 +1,75 @@
+//! The routes beside the pipeline: health, models, traces, metrics, documentation.
+
+mod access;
+mod docs;
+mod health;
+mod models;
+mod table;
+mod traces;
+mod utils;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::{get, post};
+use serde_json::json;
+
+use crate::Gateway;
+use crate::refusal::Refusal;
+
+pub use table::{Access, ROUTES, Route};
+
+/// All routes that are not the pipeline's.
+pub fn router(gateway: Arc<Gateway>) -> Router {
+    Router::new()
+        .route("/", get(docs::home))
+        .route("/routes", get(docs::routes))
+        .route("/openapi.json", get(docs::openapi))
+        .route("/docs", get(docs::page))
+        .route("/health", get(health::health))
+        .route("/health/liveliness", get(health::alive))
+        .route("/health/liveness", get(health::alive))
+        .route("/health/readiness", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .route("/metrics/", get(health::metrics))
+        .route("/models", get(models::list))
+        .route("/v1/models", get(models::list))
+        .route("/v1beta/models", get(models::list_google))
+        .route("/models/{*id}", get(models::one))
+        .route("/v1/models/{*id}", get(models::one))
+        .route("/v1beta/models/{*id}", get(models::one_google))
+        .route("/model/info", get(models::info))
+        .route("/v1/model/info", get(models::info))
+        .route("/utils/token_counter", post(utils::token_counter))
+        .route("/utils/transform_request", post(utils::transform_request))
+        .route("/trace", get(traces::latest))
+        .route("/trace/{id}", get(traces::one))
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(not_found)
+        .with_state(gateway)
+}
+
+async fn not_found(uri: Uri) -> Response {
+    let mut body = json!({"detail": "Not Found"});
+    if let Some(path) = nearest_path(uri.path()) {
+        body["hint"] = json!(format!("nearest route: {path}; GET /routes lists all"));
+    }
+    (StatusCode::NOT_FOUND, Json(body)).into_response()
+}
+
+fn nearest_path(path: &str) -> Option<&'static str> {
+    let close = |route: &&Route| strsim::normalized_damerau_levenshtein(route.path, path) > 0.7;
+    ROUTES.iter().find(close).map(|route| route.path)
+}
+
+async fn method_not_allowed() -> Response {
+    (StatusCode::METHOD_NOT_ALLOWED, Json(json!({"detail": "Method Not Allowed"}))).into_response()
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        crate::pipeline::answer::refuse_route(&self).map(axum::body::Body::new)
+    }
+}

@@ -1,0 +1,75 @@
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Json, Response};
+use http::header::CONTENT_TYPE;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::access::Authenticated;
+use crate::Gateway;
+use crate::snapshot::Upstream;
+
+/// The process answers.
+pub(super) async fn alive() -> Json<&'static str> {
+    Json("I'm alive!")
+}
+
+/// The gateway takes requests. While it stops it says 503, so that a load balancer sends no more.
+pub(super) async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
+    if gateway.is_stopping() {
+        let body = Json(json!({"status": "stopping"}));
+        return (http::StatusCode::SERVICE_UNAVAILABLE, body).into_response();
+    }
+    Json(json!({"status": "healthy", "db": "Not connected"})).into_response()
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct HealthQuery {
+    model: Option<String>,
+}
+
+/// What is known of each deployment without calling it: whether it is configured so that it can be called, and how
+/// its latest calls went.
+pub(super) async fn health(
+    _: Authenticated,
+    State(gateway): State<Arc<Gateway>>,
+    Query(query): Query<HealthQuery>,
+) -> Json<Value> {
+    let snapshot = gateway.snapshot();
+    let (mut healthy, mut unhealthy) = (Vec::new(), Vec::new());
+    for served in snapshot.members() {
+        let deployment = &served.deployment;
+        if query.model.as_ref().is_some_and(|model| **model != *deployment.group) {
+            continue;
+        }
+        let mut entry = json!({
+            "model": format!("{}/{}", deployment.provider, deployment.model),
+            "model_name": &*deployment.group,
+            "model_id": &*deployment.id,
+            "api_base": deployment.shown_base,
+        });
+        if matches!(served.upstream, Upstream::Mock(_)) {
+            entry["mock"] = json!(true);
+        }
+        match &deployment.unusable {
+            Some(why) => {
+                entry["error"] = json!(why);
+                unhealthy.push(entry);
+            }
+            None => healthy.push(entry),
+        }
+    }
+    Json(json!({
+        "healthy_count": healthy.len(),
+        "unhealthy_count": unhealthy.len(),
+        "healthy_endpoints": healthy,
+        "unhealthy_endpoints": unhealthy,
+    }))
+}
+
+/// For Prometheus.
+pub(super) async fn metrics(_: Authenticated, State(gateway): State<Arc<Gateway>>) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(CONTENT_TYPE, kind)], gateway.metrics.encode()).into_response()
+}

@@ -1,0 +1,143 @@
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Json, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::access::Authenticated;
+use crate::Gateway;
+use crate::snapshot::{Group, Snapshot};
+
+/// LiteLLM's constant.
+const CREATED: u64 = 1_677_610_602;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ListQuery {
+    /// Names behind a wildcard are listed instead of the pattern.
+    #[serde(default)]
+    return_wildcard_routes: bool,
+}
+
+/// The models of this gateway, as OpenAI lists models.
+pub(super) async fn list(
+    _: Authenticated,
+    State(gateway): State<Arc<Gateway>>,
+    Query(query): Query<ListQuery>,
+) -> Json<Value> {
+    let snapshot = gateway.snapshot();
+    let mut data: Vec<Value> = snapshot.groups().map(|group| entry(&group.name, Some(group))).collect();
+    data.extend(snapshot.visible_aliases().map(|(alias, group)| entry(alias, Some(group))));
+    for pattern in snapshot.patterns() {
+        let names = snapshot.names_behind(pattern);
+        if query.return_wildcard_routes || names.is_empty() {
+            data.push(entry(pattern.text(), None));
+        }
+        data.extend(names.into_iter().map(|name| entry(&name, None)));
+    }
+    Json(json!({"data": data, "object": "list"}))
+}
+
+/// One model.
+pub(super) async fn one(
+    _: Authenticated,
+    State(gateway): State<Arc<Gateway>>,
+    Path(id): Path<String>,
+) -> Response {
+    match gateway.snapshot().group(&id) {
+        Some(group) => Json(entry(&id, Some(&group))).into_response(),
+        None => {
+            let detail = format!("The model `{id}` does not exist or is not accessible");
+            (StatusCode::NOT_FOUND, Json(json!({"detail": detail}))).into_response()
+        }
+    }
+}
+
+fn entry(name: &str, group: Option<&Group>) -> Value {
+    let mut entry = json!({"id": name, "object": "model", "created": CREATED, "owned_by": "openai"});
+    let Some(served) = group.and_then(|group| group.members.first()) else { return entry };
+    for (field, value) in [
+        ("mode", served.info.get("mode").cloned()),
+        ("max_input_tokens", served.deployment.facts.max_input_tokens.map(Value::from)),
+        ("max_output_tokens", served.deployment.facts.max_output_tokens.map(Value::from)),
+    ] {
+        if let Some(value) = value {
+            entry[field] = value;
+        }
+    }
+    entry
+}
+
+/// The models of this gateway, as Google lists models.
+pub(super) async fn list_google(_: Authenticated, State(gateway): State<Arc<Gateway>>) -> Json<Value> {
+    let snapshot = gateway.snapshot();
+    let models: Vec<Value> = snapshot.groups().map(|group| google_entry(&group.name, group)).collect();
+    Json(json!({"models": models}))
+}
+
+/// One model, as Google shows it.
+pub(super) async fn one_google(
+    _: Authenticated,
+    State(gateway): State<Arc<Gateway>>,
+    Path(id): Path<String>,
+) -> Response {
+    match gateway.snapshot().group(&id) {
+        Some(group) => Json(google_entry(&id, &group)).into_response(),
+        None => {
+            let message = format!("models/{id} is not found");
+            let body = json!({"error": {"code": 404, "message": message, "status": "NOT_FOUND"}});
+            (StatusCode::NOT_FOUND, Json(body)).into_response()
+        }
+    }
+}
+
+fn google_entry(name: &str, group: &Group) -> Value {
+    let facts = group.members.first().map(|served| &served.deployment.facts);
+    json!({
+        "name": format!("models/{name}"),
+        "displayName": name,
+        "inputTokenLimit": facts.and_then(|facts| facts.max_input_tokens),
+        "outputTokenLimit": facts.and_then(|facts| facts.max_output_tokens),
+        "supportedGenerationMethods": ["generateContent", "countTokens", "streamGenerateContent"],
+    })
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct InfoQuery {
+    litellm_model_id: Option<String>,
+}
+
+/// Each deployment with its settings (no secrets) and what is known of its model.
+pub(super) async fn info(
+    _: Authenticated,
+    State(gateway): State<Arc<Gateway>>,
+    Query(query): Query<InfoQuery>,
+) -> Response {
+    let snapshot = gateway.snapshot();
+    let data = info_entries(&snapshot, query.litellm_model_id.as_deref());
+    if data.is_empty()
+        && let Some(id) = query.litellm_model_id
+    {
+        let detail = json!({"error": format!("Model id = {id} not found on litellm proxy")});
+        return (StatusCode::BAD_REQUEST, Json(json!({"detail": detail}))).into_response();
+    }
+    Json(json!({"data": data})).into_response()
+}
+
+fn info_entries(snapshot: &Snapshot, id: Option<&str>) -> Vec<Value> {
+    snapshot
+        .members()
+        .filter(|served| id.is_none_or(|id| *served.deployment.id == *id))
+        .map(|served| {
+            let mut info = served.info.clone();
+            info.insert("id".into(), json!(&*served.deployment.id));
+            info.insert("db_model".into(), json!(false));
+            json!({
+                "model_name": &*served.deployment.group,
+                "litellm_params": served.shown_params,
+                "model_info": info,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,151 @@
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    Public,
+    /// Any valid key.
+    Key,
+}
+
+/// One route, as the documentation shows it. `GET /routes`, `/openapi.json` and `/docs` are made from this table, and
+/// a test holds it against the server.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    pub method: &'static str,
+    pub path: &'static str,
+    /// Other paths that do the same.
+    pub aliases: &'static [&'static str],
+    pub access: Access,
+    pub tag: &'static str,
+    pub summary: &'static str,
+    /// The body: a schema's name in the vendor's own specification, or the fields.
+    pub body: Option<&'static str>,
+}
+
+const fn get(path: &'static str, access: Access, tag: &'static str, summary: &'static str) -> Route {
+    Route { method: "GET", path, aliases: &[], access, tag, summary, body: None }
+}
+
+const fn post(path: &'static str, tag: &'static str, summary: &'static str, body: &'static str) -> Route {
+    Route { method: "POST", path, aliases: &[], access: Access::Key, tag, summary, body: Some(body) }
+}
+
+/// All routes.
+pub const ROUTES: &[Route] = &[
+    Route {
+        aliases: &[
+            "/chat/completions",
+            "/engines/{model}/chat/completions",
+            "/openai/deployments/{model}/chat/completions",
+        ],
+        ..post(
+            "/v1/chat/completions",
+            "models",
+            "Chat with a model (OpenAI Chat Completions)",
+            "OpenAI CreateChatCompletionRequest: model*, messages*, stream, tools, …",
+        )
+    },
+    Route {
+        aliases: &["/completions", "/engines/{model}/completions", "/openai/deployments/{model}/completions"],
+        ..post(
+            "/v1/completions",
+            "models",
+            "Complete a text (OpenAI Completions, legacy)",
+            "OpenAI CreateCompletionRequest: model*, prompt*, stream, …",
+        )
+    },
+    Route {
+        aliases: &["/responses", "/openai/v1/responses"],
+        ..post(
+            "/v1/responses",
+            "models",
+            "Ask a model (OpenAI Responses)",
+            "OpenAI CreateResponse: model*, input*, stream, tools, …",
+        )
+    },
+    Route {
+        aliases: &["/messages"],
+        ..post(
+            "/v1/messages",
+            "models",
+            "Chat with a model (Anthropic Messages)",
+            "Anthropic MessageCreateParams: model*, messages*, max_tokens*, stream, …",
+        )
+    },
+    Route {
+        aliases: &["/messages/count_tokens"],
+        ..post(
+            "/v1/messages/count_tokens",
+            "models",
+            "Count the tokens of a request (Anthropic)",
+            "Anthropic MessageCountTokensParams: model*, messages*, tools, …",
+        )
+    },
+    Route {
+        aliases: &["/models/{model}:generateContent"],
+        ..post(
+            "/v1beta/models/{model}:generateContent",
+            "models",
+            "Ask a model (Google Gemini)",
+            "Gemini GenerateContentRequest: contents*, tools, generationConfig, …",
+        )
+    },
+    Route {
+        aliases: &["/models/{model}:streamGenerateContent"],
+        ..post(
+            "/v1beta/models/{model}:streamGenerateContent",
+            "models",
+            "Ask a model, streamed; `?alt=sse` for server-sent events (Google Gemini)",
+            "Gemini GenerateContentRequest: contents*, tools, generationConfig, …",
+        )
+    },
+    Route {
+        aliases: &["/models/{model}:countTokens"],
+        ..post(
+            "/v1beta/models/{model}:countTokens",
+            "models",
+            "Count the tokens of a request (Google Gemini)",
+            "Gemini CountTokensRequest: contents, generateContentRequest",
+        )
+    },
+    Route { aliases: &["/models"], ..get("/v1/models", Access::Key, "model management", "List the models") },
+    Route {
+        aliases: &["/models/{id}"],
+        ..get("/v1/models/{id}", Access::Key, "model management", "Show one model")
+    },
+    get("/v1beta/models", Access::Key, "model management", "List the models in Google's shape"),
+    get("/v1beta/models/{id}", Access::Key, "model management", "Show one model in Google's shape"),
+    Route {
+        aliases: &["/model/info"],
+        ..get(
+            "/v1/model/info",
+            Access::Key,
+            "model management",
+            "Each deployment with its settings, prices and limits; `?litellm_model_id=` for one",
+        )
+    },
+    post(
+        "/utils/token_counter",
+        "utilities",
+        "Count tokens",
+        "model*, and one of prompt, messages, contents; tools, system",
+    ),
+    post(
+        "/utils/transform_request",
+        "utilities",
+        "Show what a provider would be sent, without sending it",
+        "call_type*: completion | responses | anthropic_messages | generate_content; request_body*",
+    ),
+    get("/trace", Access::Key, "traces", "The latest requests, newest first; `?limit=`"),
+    get("/trace/{id}", Access::Key, "traces", "Everything that happened to one request"),
+    get("/health", Access::Key, "health", "Which deployments can be called; `?model=` for one group"),
+    Route {
+        aliases: &["/health/liveness"],
+        ..get("/health/liveliness", Access::Public, "health", "Whether the process answers")
+    },
+    get("/health/readiness", Access::Public, "health", "Whether the gateway takes requests"),
+    Route { aliases: &["/metrics/"], ..get("/metrics", Access::Key, "health", "Metrics for Prometheus") },
+    get("/", Access::Public, "documentation", "What this is"),
+    get("/routes", Access::Public, "documentation", "All routes"),
+    get("/openapi.json", Access::Public, "documentation", "This API as OpenAPI 3.1"),
+    get("/docs", Access::Public, "documentation", "This API as a page"),
+];

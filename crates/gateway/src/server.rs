@@ -1,0 +1,136 @@
+//! Listens, serves, and stops without cutting anyone off.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{HeaderName, HeaderValue};
+use http::{Method, Request, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tower_service::Service;
+
+use crate::body::AnswerBody;
+use crate::io::TimedStream;
+use crate::operation::Endpoint;
+use crate::{Gateway, events, pipeline, routes};
+
+/// Serves connections of `listener` until `stop` is done, then finishes what runs, for at most `grace`.
+///
+/// # Errors
+/// When the listener itself fails.
+pub async fn serve(
+    gateway: Arc<Gateway>,
+    listener: TcpListener,
+    stop: impl Future<Output = ()>,
+    grace: Duration,
+) -> io::Result<()> {
+    let router = routes::router(Arc::clone(&gateway));
+    let connections = GracefulShutdown::new();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut stop => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => spawn_connection(&gateway, &router, &connections, stream, peer),
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                // Out of file descriptors, most likely: the ones in use come free when their requests are done.
+                events::trouble(&gateway.log, "a connection could not be accepted", &error);
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+    drop(listener);
+    gateway.stop();
+    events::stopping(&gateway.log, gateway.metrics.running());
+    if tokio::time::timeout(grace, connections.shutdown()).await.is_err() {
+        events::stopped_early(&gateway.log, gateway.metrics.running());
+    }
+    Ok(())
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+    )
+}
+
+fn spawn_connection(
+    gateway: &Arc<Gateway>,
+    router: &axum::Router,
+    connections: &GracefulShutdown,
+    stream: TcpStream,
+    peer: SocketAddr,
+) {
+    // Answers are written whole; waiting for more would only delay the end of each.
+    let _ = stream.set_nodelay(true);
+    let bounds = gateway.snapshot().bounds.clone();
+    let io = TokioIo::new(TimedStream::new(stream, bounds.client_write_timeout));
+    let gateway = Arc::clone(gateway);
+    let router = router.clone();
+    let service = service_fn(move |request| {
+        let gateway = Arc::clone(&gateway);
+        let router = router.clone();
+        async move { Ok::<_, Infallible>(respond(gateway, router, request, peer.ip()).await) }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(bounds.client_read_timeout)
+        .max_buf_size(bounds.max_header_bytes)
+        .max_headers(200)
+        .serve_connection(io, service);
+    let watched = connections.watch(connection);
+    tokio::spawn(async move {
+        // A connection that breaks is the client's business; requests on it settle when they are dropped.
+        let _ = watched.await;
+    });
+}
+
+async fn respond(
+    gateway: Arc<Gateway>,
+    router: axum::Router,
+    request: Request<Incoming>,
+    peer: IpAddr,
+) -> Response<AnswerBody> {
+    let path = request.uri().path().to_owned();
+    let mut response = match Endpoint::of(&path) {
+        Some(endpoint) if request.method() == Method::POST => {
+            pipeline::run(&gateway, endpoint, request, peer).await
+        }
+        _ => by_router(router, request).await,
+    };
+    for (name, value) in COMMON_HEADERS {
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+/// On every answer, as LiteLLM has them.
+const COMMON_HEADERS: [(HeaderName, HeaderValue); 4] = [
+    (http::header::VARY, HeaderValue::from_static("Origin")),
+    (http::header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (http::header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("frame-ancestors 'none'")),
+    (http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+];
+
+async fn by_router(mut router: axum::Router, request: Request<Incoming>) -> Response<AnswerBody> {
+    match router.call(request.map(axum::body::Body::new)).await {
+        Ok(response) => response.map(AnswerBody::Route),
+        Err(never) => match never {},
+    }
+}
+
+/// The addresses that only this machine reaches: where a gateway without a master key listens.
+#[must_use]
+pub fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}

@@ -1,0 +1,233 @@
+//! The configuration as requests use it: worked out once, never changed, swapped whole on reload.
+
+mod build;
+mod pattern;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use catalog::{Cost, CostContext};
+use dialects::conversation::{Extra, Usage};
+use http::HeaderValue;
+use http::header::HeaderName;
+use serde_json::Value;
+use tollway::Deployment;
+use tollway::transport::TransportOptions;
+
+use crate::events::Metrics;
+use crate::events::metrics::{Handles, ServedLabels};
+use crate::mock::Mock;
+
+pub use pattern::Pattern;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Snapshot {
+    pub auth: Auth,
+    /// A header of the operator's choice that carries the key.
+    pub key_header: Option<HeaderName>,
+    pub bounds: Bounds,
+    pub transport: TransportOptions,
+    pub trace_capacity: usize,
+    /// Keep bodies in traces.
+    pub trace_bodies: bool,
+    /// Send clients' `x-…` headers on.
+    pub forward_client_headers: bool,
+    /// Tell usage in streams whether or not the client asks.
+    pub always_include_stream_usage: bool,
+    groups: HashMap<Arc<str>, Arc<Group>>,
+    /// Group names in the order of the configuration.
+    order: Vec<Arc<str>>,
+    aliases: HashMap<String, Alias>,
+    /// Wildcard groups, the most specific first.
+    wildcards: Vec<Wildcard>,
+    /// Files that the configuration was read from.
+    pub files: Vec<PathBuf>,
+}
+
+/// Who may call.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Auth {
+    /// No master key: the gateway listens on loopback only.
+    Open,
+    /// SHA-256 of the master key.
+    MasterKey([u8; 32]),
+}
+
+impl std::fmt::Debug for Auth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Open => "Open",
+            Self::MasterKey(_) => "MasterKey(…)",
+        })
+    }
+}
+
+/// What a client or a provider can make the gateway hold or wait for.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    pub max_request_bytes: u64,
+    pub max_header_bytes: usize,
+    pub max_response_bytes: u64,
+    /// Between two pieces of a request.
+    pub client_read_timeout: Duration,
+    /// Without the client taking a byte of its answer.
+    pub client_write_timeout: Duration,
+}
+
+/// Deployments behind one name.
+#[derive(Debug)]
+pub struct Group {
+    pub name: Arc<str>,
+    pub members: Vec<Arc<Served>>,
+}
+
+/// A deployment as the gateway serves it.
+#[derive(Debug)]
+pub struct Served {
+    pub deployment: Deployment,
+    pub upstream: Upstream,
+    /// Share in the draw among the group; all zero draws evenly.
+    pub weight: u64,
+    pub prices: Option<catalog::ModelEntry>,
+    /// `model_info` as shown to clients.
+    pub info: Extra,
+    /// `litellm_params` as shown to clients: no secrets.
+    pub shown_params: Value,
+    /// Headers that name this deployment in every answer.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub labels: ServedLabels,
+    handles: OnceLock<Handles>,
+}
+
+/// Where answers come from.
+#[derive(Debug)]
+pub enum Upstream {
+    Provider,
+    Mock(Mock),
+}
+
+#[derive(Debug)]
+struct Alias {
+    group: String,
+    hidden: bool,
+}
+
+/// A group whose name is a pattern; the deployments it stands for are made when their names come up.
+#[derive(Debug)]
+struct Wildcard {
+    pattern: Pattern,
+    members: Vec<build::Template>,
+    made: Mutex<HashMap<String, Arc<Group>>>,
+}
+
+/// Names that one wildcard remembers. Clients choose them, so there is a bound; beyond it a name is worked out
+/// again at every request.
+const MAX_MADE: usize = 1000;
+
+impl Snapshot {
+    /// The group that a client's model name leads to. In LiteLLM's order: a deployment's id, an alias, a group, the
+    /// most specific pattern, the name that some deployment has for its model.
+    #[must_use]
+    pub fn group(&self, model: &str) -> Option<Arc<Group>> {
+        let model = self.aliases.get(model).map_or(model, |alias| alias.group.as_str());
+        if let Some(group) = self.groups.get(model) {
+            return Some(Arc::clone(group));
+        }
+        if let Some(wildcard) = self.wildcards.iter().find(|wildcard| wildcard.pattern.matches(model)) {
+            return Some(wildcard.group(model));
+        }
+        self.by_deployment(model)
+    }
+
+    fn by_deployment(&self, model: &str) -> Option<Arc<Group>> {
+        let by_id = |served: &&Arc<Served>| *served.deployment.id == *model;
+        let by_name = |served: &&Arc<Served>| {
+            let deployment = &served.deployment;
+            deployment.model == model
+                || model.split_once('/').is_some_and(|(provider, name)| {
+                    deployment.provider == provider && deployment.model == name
+                })
+        };
+        let served = self.members().find(by_id).or_else(|| self.members().find(by_name))?;
+        let name = Arc::clone(&served.deployment.group);
+        Some(Arc::new(Group { name, members: vec![Arc::clone(served)] }))
+    }
+
+    /// Groups in the order of the configuration.
+    pub fn groups(&self) -> impl Iterator<Item = &Arc<Group>> {
+        self.order.iter().filter_map(|name| self.groups.get(name))
+    }
+
+    /// All deployments, wildcards' ones left out.
+    pub fn members(&self) -> impl Iterator<Item = &Arc<Served>> {
+        self.groups().flat_map(|group| &group.members)
+    }
+
+    /// Aliases that are not hidden, with their groups.
+    pub fn visible_aliases(&self) -> impl Iterator<Item = (&str, &Group)> {
+        let shown = self.aliases.iter().filter(|(_, alias)| !alias.hidden);
+        shown.filter_map(|(name, alias)| Some((name.as_str(), &**self.groups.get(alias.group.as_str())?)))
+    }
+
+    /// The models of the price map that a pattern of the form `provider/*` stands for, named as clients name them.
+    #[must_use]
+    pub fn names_behind(&self, pattern: &Pattern) -> Vec<String> {
+        let provider = pattern.text().strip_suffix("/*").and_then(catalog::find);
+        provider.map(|provider| catalog::prices::embedded().models_of(provider.id)).unwrap_or_default()
+    }
+
+    pub fn patterns(&self) -> impl Iterator<Item = &Pattern> {
+        self.wildcards.iter().map(|wildcard| &wildcard.pattern)
+    }
+
+    /// How many names a client can ask for; a pattern counts as one.
+    #[must_use]
+    pub fn model_count(&self) -> usize {
+        self.order.len() + self.wildcards.len()
+    }
+
+    /// The known name that is spelled most like `model`.
+    #[must_use]
+    pub fn nearest(&self, model: &str) -> Option<&str> {
+        let names = self.order.iter().map(|name| &**name).chain(self.aliases.keys().map(String::as_str));
+        let alike = |name: &&str| strsim::normalized_damerau_levenshtein(name, model);
+        let best = names.max_by(|a, b| alike(a).total_cmp(&alike(b)))?;
+        (alike(&best) > 0.5).then_some(best)
+    }
+}
+
+impl Wildcard {
+    fn group(&self, model: &str) -> Arc<Group> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(group) = made.get(model) {
+            return Arc::clone(group);
+        }
+        let members = self
+            .members
+            .iter()
+            .map(|template| Arc::new(template.fill(model, self.pattern.capture(model))))
+            .collect();
+        let group = Arc::new(Group { name: model.into(), members });
+        if made.len() < MAX_MADE {
+            made.insert(model.to_owned(), Arc::clone(&group));
+        }
+        group
+    }
+}
+
+impl Served {
+    /// What `usage` costs here; `None` if no price is known.
+    #[must_use]
+    pub fn cost(&self, usage: &Usage) -> Option<Cost> {
+        let context = CostContext { service_tier: usage.service_tier.as_deref(), ..CostContext::default() };
+        let cost = catalog::cost(usage, self.prices.as_ref(), &context);
+        (!cost.unpriced).then_some(cost)
+    }
+
+    pub(crate) fn handles(&self, metrics: &Metrics) -> &Handles {
+        self.handles.get_or_init(|| metrics.handles(&self.labels))
+    }
+}

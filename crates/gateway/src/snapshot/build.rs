@@ -1,0 +1,506 @@
+//! From a configuration to what requests use.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use catalog::model::ModelQuery;
+use catalog::provider::{Auth as SignIn, Provider, Route};
+use catalog::{EndpointKind, ModelEntry, UrlParams};
+use dialects::Dialect;
+use dialects::conversation::Extra;
+use dialects::exchange::ModelFacts;
+use dialects::loss::ParameterPolicy;
+use http::header::{AUTHORIZATION, HeaderName};
+use http::{HeaderMap, HeaderValue, Uri};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tollway::deployment::{Road, Timeouts};
+use tollway::transport::{TlsOptions, TransportOptions};
+use tollway::{Deployment, Secret};
+
+use super::{Alias, Auth, Bounds, Group, Pattern, Served, Snapshot, Upstream, Wildcard};
+use crate::config::{Config, DeploymentConfig, MasterKey, TlsVerify};
+use crate::events::metrics::ServedLabels;
+use crate::mock::Mock;
+
+/// Settings that all deployments share.
+#[derive(Debug)]
+struct Common {
+    drop_params: bool,
+    modify_params: bool,
+    /// `litellm_settings.request_timeout`, else `router_settings.timeout`.
+    timeout: Duration,
+    stream_timeout: Option<Duration>,
+    verify_tls: bool,
+    chat_for_anthropic_clients: bool,
+    /// `environment_variables` of the configuration; they win over the process's own.
+    variables: BTreeMap<String, Secret>,
+}
+
+impl Common {
+    fn variable(&self, name: &str) -> Option<Secret> {
+        let own = self.variables.get(name).cloned();
+        own.or_else(|| std::env::var(name).ok().map(Secret::new)).filter(|value| !value.is_empty())
+    }
+
+    fn first_variable(&self, names: &[&str]) -> Option<Secret> {
+        names.iter().find_map(|name| self.variable(name))
+    }
+
+    fn text_variable(&self, names: &[&str]) -> Option<String> {
+        self.first_variable(names).map(|value| value.expose().to_owned())
+    }
+}
+
+/// A deployment whose name or model has a `*`, to be filled in when a client names one.
+#[derive(Debug)]
+pub(super) struct Template {
+    config: DeploymentConfig,
+    common: Arc<Common>,
+}
+
+impl Template {
+    /// The deployment for the client's name; `captured` stands for the `*` of the model.
+    pub(super) fn fill(&self, name: &str, captured: &str) -> Served {
+        let model = self.config.model.replacen('*', captured, 1);
+        served(&self.config, name, &model, &self.common, 0)
+    }
+}
+
+impl Snapshot {
+    /// The configuration, worked out for requests. Problems of single deployments do not stop the others: such a
+    /// deployment says what it lacks to whoever calls it.
+    #[must_use]
+    pub fn build(config: &Config, files: Vec<PathBuf>) -> Self {
+        let common = Arc::new(Common {
+            drop_params: config.litellm.drop_params,
+            modify_params: config.litellm.modify_params,
+            timeout: config.litellm.request_timeout.unwrap_or(config.router.timeout),
+            stream_timeout: config.router.stream_timeout,
+            verify_tls: config.litellm.tls != TlsVerify::Off,
+            chat_for_anthropic_clients: config.litellm.use_chat_completions_url_for_anthropic_messages,
+            variables: config.environment_variables.clone(),
+        });
+        let mut snapshot = Self::bare(config, files);
+        let mut names: Vec<&str> = Vec::new();
+        for deployment in &config.deployments {
+            if !names.contains(&deployment.model_name.as_str()) {
+                names.push(&deployment.model_name);
+            }
+        }
+        for name in names {
+            let members: Vec<&DeploymentConfig> =
+                config.deployments.iter().filter(|deployment| deployment.model_name == name).collect();
+            if let Some(pattern) = Pattern::new(name) {
+                let templates = members.into_iter().cloned();
+                let members =
+                    templates.map(|config| Template { config, common: Arc::clone(&common) }).collect();
+                snapshot.wildcards.push(Wildcard { pattern, members, made: Mutex::default() });
+                continue;
+            }
+            let weights = weights(&members);
+            let members = members.iter().zip(weights);
+            let members = members
+                .map(|(config, weight)| Arc::new(served(config, name, &config.model, &common, weight)));
+            snapshot.add(Group { name: name.into(), members: members.collect() });
+        }
+        // The longest pattern says most; among equals the first in the file counts.
+        snapshot.wildcards.sort_by_key(|wildcard| std::cmp::Reverse(wildcard.pattern.weight()));
+        snapshot
+    }
+
+    /// The built-in model `demo`, served without any configuration.
+    #[must_use]
+    pub fn demo(config: &Config) -> Self {
+        let mut snapshot = Self::bare(config, Vec::new());
+        let deployment = Deployment {
+            id: "demo".into(),
+            group: "demo".into(),
+            provider: "tollway",
+            provider_title: "Tollway",
+            model: "demo".to_owned(),
+            shown_base: String::new(),
+            roads: Vec::new(),
+            unusable: None,
+            chat_for_anthropic_clients: false,
+            timeouts: Timeouts { total: Duration::from_secs(60), stream: None },
+            defaults: Extra::new(),
+            extra_body: Extra::new(),
+            policy: ParameterPolicy::default(),
+            quirks: Vec::new(),
+            facts: ModelFacts::default(),
+            verify_tls: true,
+        };
+        let info = Extra::from_iter([("mode".to_owned(), json!("chat"))]);
+        let params = json!({"model": "tollway/demo"});
+        let served = finished(deployment, Upstream::Mock(Mock::demo()), 0, None, info, params);
+        snapshot.add(Group { name: "demo".into(), members: vec![Arc::new(served)] });
+        snapshot
+    }
+
+    fn bare(config: &Config, files: Vec<PathBuf>) -> Self {
+        let (general, tollway) = (&config.general, &config.tollway);
+        let auth = match &general.master_key {
+            MasterKey::Set(key) | MasterKey::Weak(key) => {
+                Auth::MasterKey(Sha256::digest(key.expose().as_bytes()).into())
+            }
+            MasterKey::Unset => Auth::Open,
+        };
+        let ca_file = match &config.litellm.tls {
+            TlsVerify::Bundle(path) => Some(path.clone()),
+            TlsVerify::System | TlsVerify::Off => None,
+        };
+        let aliases = config
+            .aliases
+            .iter()
+            .map(|(name, alias)| (name.clone(), Alias { group: alias.model.clone(), hidden: alias.hidden }));
+        let model_aliases = config
+            .litellm
+            .model_alias_map
+            .iter()
+            .map(|(name, model)| (name.clone(), Alias { group: model.clone(), hidden: true }));
+        Self {
+            auth,
+            key_header: general.key_header_name.as_deref().and_then(|name| HeaderName::try_from(name).ok()),
+            bounds: Bounds {
+                max_request_bytes: tollway.max_request_bytes,
+                max_header_bytes: usize::try_from(tollway.max_header_bytes).unwrap_or(usize::MAX).max(8192),
+                max_response_bytes: tollway.max_response_bytes,
+                client_read_timeout: tollway.client_read_timeout,
+                client_write_timeout: tollway.client_write_timeout,
+            },
+            transport: TransportOptions {
+                connect_timeout: tollway.connect_timeout,
+                pool_idle_timeout: tollway.pool_idle_timeout,
+                tls: TlsOptions { ca_file, accept_any_certificate: false },
+                ..TransportOptions::default()
+            },
+            trace_capacity: usize::try_from(tollway.trace_capacity).unwrap_or(usize::MAX),
+            trace_bodies: tollway.trace_bodies && !config.litellm.turn_off_message_logging,
+            forward_client_headers: general.forward_client_headers,
+            always_include_stream_usage: false,
+            groups: HashMap::new(),
+            order: Vec::new(),
+            aliases: model_aliases.chain(aliases).collect(),
+            wildcards: Vec::new(),
+            files,
+        }
+    }
+
+    fn add(&mut self, group: Group) {
+        self.order.push(Arc::clone(&group.name));
+        self.groups.insert(Arc::clone(&group.name), Arc::new(group));
+    }
+}
+
+/// LiteLLM's weights of simple-shuffle: the first of `weight`, `rpm` and `tpm` that some deployment of the group has.
+fn weights(members: &[&DeploymentConfig]) -> Vec<u64> {
+    // Weights may be fractions; thousandths are fine enough for shares.
+    let thousandths = |weight: f64| {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "clamped to the range before"
+        )]
+        let weight = (weight.clamp(0.0, 1e12) * 1000.0).round() as u64;
+        weight
+    };
+    let by: [&dyn Fn(&DeploymentConfig) -> u64; 3] = [
+        &|member| member.share.weight.map_or(0, thousandths),
+        &|member| member.share.rpm.unwrap_or(0),
+        &|member| member.share.tpm.unwrap_or(0),
+    ];
+    let vectors = by.iter().map(|weigh| members.iter().map(|member| weigh(member)).collect::<Vec<u64>>());
+    let mut weighted = vectors.filter(|weights| weights.iter().any(|weight| *weight > 0));
+    weighted.next().unwrap_or_else(|| vec![0; members.len()])
+}
+
+fn served(config: &DeploymentConfig, group: &str, model: &str, common: &Common, weight: u64) -> Served {
+    let split = catalog::split_model(
+        model,
+        config.custom_llm_provider.as_deref(),
+        config.connection.api_base.as_deref(),
+    );
+    let mock = config.mock_response.as_ref().map(|response| {
+        let text = response.as_str().map_or_else(|| response.to_string(), str::to_owned);
+        Upstream::Mock(Mock::text(&text, Duration::ZERO))
+    });
+    let (provider, name) = match split {
+        Ok((provider, name)) => (Some(provider), name),
+        Err(_) => (None, model),
+    };
+    let entry = entry(provider, name, config);
+    let mut facts = entry.as_ref().map(ModelEntry::facts).unwrap_or_default();
+    facts.max_output_tokens =
+        config.info.max_output_tokens.or(config.info.max_tokens).or(facts.max_output_tokens);
+    facts.max_input_tokens = config.info.max_input_tokens.or(facts.max_input_tokens);
+    let reach = match (provider, &split) {
+        (Some(provider), _) => reach(provider, name, config, common, entry.as_ref()),
+        (None, Err(unknown)) => Err(unknown.to_string()),
+        (None, Ok(_)) => Err(String::new()),
+    };
+    let (roads, wire_model, unusable) = match reach {
+        Ok((roads, wire_model)) => (roads, wire_model, None),
+        Err(why) => (Vec::new(), name.to_owned(), Some(format!("{why} (deployment at {})", config.place))),
+    };
+    let shown_base = roads.first().map(|road| shown_base(&road.uri)).unwrap_or_default();
+    let deployment = Deployment {
+        id: config.id.as_str().into(),
+        group: group.into(),
+        provider: provider.map_or("unknown", |provider| provider.id),
+        provider_title: provider.map_or("Provider", |provider| provider.title),
+        model: wire_model,
+        shown_base,
+        unusable: unusable.filter(|_| mock.is_none()),
+        roads,
+        chat_for_anthropic_clients: common.chat_for_anthropic_clients,
+        timeouts: Timeouts {
+            total: config.timeout.unwrap_or(common.timeout),
+            stream: config.stream_timeout.or(common.stream_timeout),
+        },
+        defaults: config.defaults.clone(),
+        extra_body: config.connection.extra_body.clone(),
+        policy: ParameterPolicy {
+            drop_params: config.parameters.drop_params.unwrap_or(common.drop_params),
+            additional_drop_params: config.parameters.additional_drop_params.clone(),
+            allowed_params: config.parameters.allowed_openai_params.clone(),
+            modify_params: common.modify_params,
+        },
+        quirks: provider.map(|provider| provider.quirks().to_vec()).unwrap_or_default(),
+        facts,
+        verify_tls: config.connection.tls.as_ref().map_or(common.verify_tls, |tls| *tls != TlsVerify::Off),
+    };
+    let mut info = entry.as_ref().map(ModelEntry::to_json).unwrap_or_default();
+    info.extend(config.info.shown.clone());
+    let params = shown_params(config, model, &deployment);
+    finished(deployment, mock.unwrap_or(Upstream::Provider), weight, entry, info, params)
+}
+
+/// What is known of the model, and what the configuration says instead.
+fn entry(provider: Option<&'static Provider>, model: &str, config: &DeploymentConfig) -> Option<ModelEntry> {
+    let found = catalog::prices::embedded().find(&ModelQuery {
+        provider: provider.map(|provider| provider.id),
+        model,
+        base_model: config.info.base_model.as_deref(),
+        region: config.vertex.location.as_deref().or(config.aws.aws_region_name.as_deref()),
+    });
+    let prices: Extra = config
+        .info
+        .prices
+        .iter()
+        .filter_map(|(field, digits)| Some((field.clone(), serde_json::from_str(digits.get()).ok()?)))
+        .collect();
+    if prices.is_empty() {
+        return found;
+    }
+    let base = found.unwrap_or_else(|| ModelEntry::empty(model));
+    // The configuration's check has refused prices that cannot be held exactly.
+    base.clone().with_overrides(&prices).ok().or(Some(base))
+}
+
+fn finished(
+    deployment: Deployment,
+    upstream: Upstream,
+    weight: u64,
+    prices: Option<ModelEntry>,
+    info: Extra,
+    shown_params: Value,
+) -> Served {
+    let name = format!("{}/{}", deployment.provider, deployment.model);
+    let headers = [
+        ("x-litellm-model-id", &*deployment.id),
+        ("x-litellm-model-name", name.as_str()),
+        ("x-litellm-model-api-base", deployment.shown_base.as_str()),
+    ];
+    let headers = headers
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .filter_map(|(name, value)| Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?)))
+        .collect();
+    let labels = ServedLabels {
+        requested_model: deployment.group.to_string(),
+        provider_model: deployment.model.clone(),
+        model_id: deployment.id.to_string(),
+        api_base: deployment.shown_base.clone(),
+        provider: deployment.provider.to_owned(),
+    };
+    let handles = OnceLock::new();
+    Served { deployment, upstream, weight, prices, info, shown_params, headers, labels, handles }
+}
+
+/// The settings that may be shown: nothing that signs in.
+fn shown_params(config: &DeploymentConfig, model: &str, deployment: &Deployment) -> Value {
+    let mut shown = deployment.defaults.clone();
+    let mut put = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            shown.insert(name.to_owned(), value);
+        }
+    };
+    put("model", Some(json!(model)));
+    put("api_base", config.connection.api_base.as_ref().map(|base| json!(base)));
+    put("api_version", config.connection.api_version.as_ref().map(|version| json!(version)));
+    put("custom_llm_provider", Some(json!(deployment.provider)));
+    put("timeout", config.timeout.map(|timeout| json!(timeout.as_secs_f64())));
+    put("rpm", config.share.rpm.map(Value::from));
+    put("tpm", config.share.tpm.map(Value::from));
+    put("weight", config.share.weight.map(Value::from));
+    Value::Object(shown)
+}
+
+fn shown_base(uri: &Uri) -> String {
+    let authority = uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
+    // An address may carry credentials before an `@`.
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{}://{host}{}", uri.scheme_str().unwrap_or("https"), uri.path())
+}
+
+/// By which roads a model can be reached, and its name there; or what is missing, in words for the operator.
+fn reach(
+    provider: &'static Provider,
+    model: &str,
+    config: &DeploymentConfig,
+    common: &Common,
+    entry: Option<&ModelEntry>,
+) -> Result<(Vec<Road>, String), String> {
+    if let Some(missing) = config.missing.first() {
+        return Err(format!(
+            "`{}` refers to the environment variable `{}`, which is not set",
+            missing.key, missing.variable
+        ));
+    }
+    let connection = &config.connection;
+    let base = connection.api_base.clone().or_else(|| common.text_variable(provider.base_url_env));
+    let part = |name: &str| {
+        let names = provider.url_env.iter().find(|(part, _)| *part == name).map(|(_, names)| *names);
+        names.and_then(|names| common.text_variable(names))
+    };
+    let api_version = connection.api_version.clone().or_else(|| part("api_version"));
+    let project = config.vertex.project.clone().or_else(|| part("project"));
+    let location = config.vertex.location.clone().or_else(|| part("location"));
+    let region = connection
+        .region_name
+        .clone()
+        .or_else(|| config.aws.aws_region_name.clone())
+        .or_else(|| part("region"));
+    let account = part("account_id");
+    let params = UrlParams {
+        model,
+        api_base: base.as_deref(),
+        api_version: api_version.as_deref(),
+        project: project.as_deref(),
+        location: location.as_deref(),
+        region: region.as_deref(),
+        account_id: account.as_deref(),
+        others: &[],
+    };
+    let mut roads = Vec::new();
+    let mut wire_model = model.to_owned();
+    let mut problem = None;
+    for kind in [EndpointKind::Chat, EndpointKind::Responses, EndpointKind::Messages] {
+        let Ok(route) = provider.route(kind, &params) else { continue };
+        let Some(dialect) = route.endpoint.conversation() else { continue };
+        if roads.iter().any(|road: &Road| road.dialect == dialect) {
+            continue;
+        }
+        match road(&route, dialect, config, common) {
+            Ok(road) => {
+                if roads.is_empty() {
+                    route.model.clone_into(&mut wire_model);
+                }
+                roads.push(road);
+            }
+            Err(why) => problem = problem.or(Some(why)),
+        }
+    }
+    // Models that only the Responses API serves.
+    if entry.is_some_and(|entry| entry.mode() == Some("responses")) {
+        roads.sort_by_key(|road| road.dialect != Dialect::OpenaiResponses);
+        roads.truncate(1);
+    }
+    match (roads.is_empty(), problem) {
+        (false, _) => Ok((roads, wire_model)),
+        (true, Some(why)) => Err(why),
+        (true, None) => {
+            Err(format!("provider `{}` serves no conversations that this version speaks", provider.id))
+        }
+    }
+}
+
+fn road(
+    route: &Route<'_>,
+    dialect: Dialect,
+    config: &DeploymentConfig,
+    common: &Common,
+) -> Result<Road, String> {
+    let address = |stream: bool| {
+        let url = route.url(stream).map_err(|error| error.to_string())?;
+        url.parse::<Uri>().map_err(|error| format!("`{url}` is not an address: {error}"))
+    };
+    let mut headers = HeaderMap::new();
+    let mut put = |name: &str, value: &str, sensitive: bool| {
+        let name = HeaderName::try_from(name).map_err(|_| format!("`{name}` is not a header's name"))?;
+        let mut value =
+            HeaderValue::from_str(value).map_err(|_| format!("the header `{name}` cannot hold its value"))?;
+        value.set_sensitive(sensitive);
+        headers.insert(name, value);
+        Ok::<(), String>(())
+    };
+    for header in route.headers() {
+        let value = header.env.and_then(|name| common.text_variable(&[name]));
+        put(header.name, value.as_deref().unwrap_or(header.value), false)?;
+    }
+    if let Some(organization) = &config.connection.organization {
+        put("openai-organization", organization, false)?;
+    }
+    if let Some((name, value)) = sign_in(route, config, common)? {
+        put(&name, value.expose(), true)?;
+    }
+    for (name, value) in &config.connection.headers {
+        put(name, value.expose(), true)?;
+    }
+    Ok(Road { dialect, uri: address(false)?, stream_uri: address(true)?, headers })
+}
+
+/// The header that signs a deployment in; `None` where none is needed.
+fn sign_in(
+    route: &Route<'_>,
+    config: &DeploymentConfig,
+    common: &Common,
+) -> Result<Option<(String, Secret)>, String> {
+    let provider = route.provider;
+    let auth = route.auth();
+    if let Some(token) = &config.azure.azure_ad_token {
+        return Ok(Some((AUTHORIZATION.to_string(), Secret::new(format!("Bearer {}", token.expose())))));
+    }
+    let key = config.connection.api_key.clone().or_else(|| common.first_variable(provider.api_key_env));
+    if let Some(key) = key {
+        let header = match auth {
+            // A token that somebody else fetched.
+            SignIn::GoogleOauth { .. } => Some(catalog::provider::bearer(key.expose())),
+            auth => auth.key_header(key.expose()),
+        };
+        return match header {
+            Some((name, value)) => Ok(Some((name.to_owned(), Secret::new(value)))),
+            None if auth == SignIn::None => Ok(None),
+            None => Err(format!("sign-in to provider `{}` is not supported in this version", provider.id)),
+        };
+    }
+    if let Some(token) = common.first_variable(provider.bearer_env) {
+        let (name, value) = catalog::provider::bearer(token.expose());
+        return Ok(Some((name.to_owned(), Secret::new(value))));
+    }
+    if provider.key_optional
+        || auth == SignIn::None
+        || config.connection.headers.contains_key("authorization")
+    {
+        return Ok(None);
+    }
+    let variables: Vec<String> = provider.api_key_env.iter().map(|name| format!("`{name}`")).collect();
+    Err(format!(
+        "the key for provider `{}` is missing: set `api_key` of the deployment or the environment variable {}",
+        provider.id,
+        variables.join(" or ")
+    ))
+}
