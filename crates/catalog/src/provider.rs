@@ -287,6 +287,49 @@ pub fn find(id: &str) -> Option<&'static Provider> {
 mod tests {
     use super::*;
 
+    /// The simplest text that a pattern fits.
+    fn sample(pattern: &str) -> String {
+        let mut text = String::new();
+        for (number, piece) in pattern.split(['{', '}']).enumerate() {
+            let held = if piece.starts_with('#') { "7" } else { "x" };
+            let literal = piece.replace(['*', '?'], "x").replace('#', "7");
+            text.push_str(if number % 2 == 1 { held } else { &literal });
+        }
+        text
+    }
+
+    #[test]
+    fn every_variant_is_reached_and_has_addresses() {
+        for row in all() {
+            for (variant, when) in row.variants.iter().flat_map(|v| v.when.iter().map(move |when| (v, when)))
+            {
+                let model = when.model.first().map_or("m".to_owned(), |pattern| sample(pattern));
+                let base = when.base.first().map(|pattern| {
+                    let base = sample(pattern);
+                    if base.contains("://") {
+                        base
+                    } else {
+                        format!("https://{}", base.trim_start_matches('/'))
+                    }
+                });
+                let given = row.base_url.is_none().then_some("https://x.example".to_owned());
+                let params = UrlParams {
+                    model: &model,
+                    api_base: base.as_deref().or(given.as_deref()),
+                    api_version: when.api_version.first().copied().or(Some("v")),
+                    project: Some("p"),
+                    account_id: Some("a"),
+                    ..UrlParams::default()
+                };
+                for endpoint in variant.endpoints {
+                    let route = row.route(endpoint.kind, &params).unwrap();
+                    assert_eq!(route.endpoint.path, endpoint.path, "{}: {when:?}", row.id);
+                    assert!(route.url(true).unwrap().contains("://"), "{}", row.id);
+                }
+            }
+        }
+    }
+
     /// A quirk whose JSON cannot be read would be left out: none may be.
     #[test]
     fn every_rule_is_a_quirk() {
