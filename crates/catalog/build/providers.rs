@@ -61,9 +61,8 @@ struct Row {
     params: Params,
     #[serde(default)]
     messages: Messages,
-    /// Names of `NamedQuirk`s.
     #[serde(default)]
-    behaviours: Vec<String>,
+    behaviours: Vec<Behaviour>,
     /// For readers of the file.
     #[serde(default, rename = "notes")]
     _notes: Vec<String>,
@@ -75,21 +74,45 @@ enum Auth {
     None,
     Bearer,
     Basic,
-    Header { name: String, prefix: Option<String> },
-    Query { name: String },
-    Azure { name: String, scope: String },
-    Sigv4 { service: String },
-    GoogleOauth { scope: String },
+    Header {
+        name: String,
+        prefix: Option<String>,
+    },
+    Query {
+        name: String,
+    },
+    Azure {
+        name: String,
+        scope: String,
+    },
+    Sigv4 {
+        service: String,
+    },
+    GoogleOauth {
+        scope: String,
+    },
     GdchServiceAccount,
-    IbmIam { token_url: String },
+    IbmIam {
+        token_url: String,
+    },
     OciSignature,
     OauthClientCredentials,
-    OauthExchange { token_url: String },
-    OpenaiDeviceFlow { token_url: String },
-    GithubDeviceFlow { token_url: String },
-    GrpcMetadata { name: String, prefix: String },
+    OauthExchange {
+        token_url: String,
+    },
+    OpenaiDeviceFlow {
+        token_url: String,
+    },
+    GithubDeviceFlow {
+        token_url: String,
+    },
+    GrpcMetadata {
+        name: String,
+        prefix: String,
+    },
     MongodbUri,
-    RedisAuth,
+    #[serde(rename = "redis_auth")]
+    Redis,
 }
 
 #[derive(Deserialize)]
@@ -151,6 +174,23 @@ struct Params {
 struct Clamp {
     min: Option<Number>,
     max: Option<Number>,
+}
+
+/// The name of a `NamedQuirk`, or a quirk with data of its own.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Behaviour {
+    Named(String),
+    WithData(WithData),
+}
+
+/// As in `Quirk`.
+#[derive(Deserialize)]
+enum WithData {
+    PrefixesModel { prefix: String, unless: String },
+    SearchesByTool(Value),
+    ReasonsByPromptMode { models: String },
+    SeveralAnswersNeedTemperature(Number),
 }
 
 #[derive(Default, Deserialize)]
@@ -284,7 +324,7 @@ fn auth(auth: &Auth) -> String {
             format!("Auth::GrpcMetadata {{ name: {name:?}, prefix: {prefix:?} }}")
         }
         Auth::MongodbUri => "Auth::MongodbUri".to_owned(),
-        Auth::RedisAuth => "Auth::RedisAuth".to_owned(),
+        Auth::Redis => "Auth::Redis".to_owned(),
     }
 }
 
@@ -394,8 +434,22 @@ fn rules(row: &Row) -> Result<String> {
         };
         write!(out, "Rule::Plain(Quirk::{quirk}),")?;
     }
-    for name in &row.behaviours {
-        write!(out, "Rule::Plain(Quirk::Named(NamedQuirk::{name})),")?;
+    for behaviour in &row.behaviours {
+        match behaviour {
+            Behaviour::Named(name) => write!(out, "Rule::Plain(Quirk::Named(NamedQuirk::{name})),")?,
+            Behaviour::WithData(WithData::PrefixesModel { prefix, unless }) => {
+                write!(out, "Rule::PrefixesModel({prefix:?}, {unless:?}),")?;
+            }
+            Behaviour::WithData(WithData::SearchesByTool(tool)) => {
+                write!(out, "Rule::SearchesByTool({:?}),", tool.to_string())?;
+            }
+            Behaviour::WithData(WithData::ReasonsByPromptMode { models }) => {
+                write!(out, "Rule::ReasonsByPromptMode({models:?}),")?;
+            }
+            Behaviour::WithData(WithData::SeveralAnswersNeedTemperature(number)) => {
+                write!(out, "Rule::SeveralAnswersNeedTemperature({:?}),", number.to_string())?;
+            }
+        }
     }
     Ok(out)
 }

@@ -32,12 +32,12 @@ pub(crate) fn generate(text: &str) -> Result<Table, Box<dyn Error>> {
     let mut slots = vec![0_u32; size];
     let mut start = 0;
     for (rank, end) in ends.iter().copied().enumerate() {
-        let hash = hash::hash(&bytes[start..end]);
-        let mut slot = hash::first_slot(hash, size);
-        while slots[slot] != 0 {
-            slot = (slot + 1) % size;
-        }
-        slots[slot] = hash::entry(hash, u32::try_from(rank)?).ok_or("more tokens than a slot can number")?;
+        let hash = hash::hash(bytes.get(start..end).unwrap_or_default());
+        let first = hash::first_slot(hash, size);
+        let entry = hash::entry(hash, u32::try_from(rank)?).ok_or("more tokens than a slot can number")?;
+        let (before, from) = slots.split_at_mut(first);
+        let free = from.iter_mut().chain(before).find(|slot| **slot == 0);
+        *free.ok_or("the table is full")? = entry;
         start = end;
     }
     let starts = std::iter::once(0).chain(ends).map(u32::try_from).collect::<Result<Vec<_>, _>>()?;

@@ -140,7 +140,8 @@ pub enum Auth {
         prefix: &'static str,
     },
     MongodbUri,
-    RedisAuth,
+    /// The password in the server's address.
+    Redis,
 }
 
 impl Auth {
@@ -148,11 +149,10 @@ impl Auth {
     #[must_use]
     pub fn key_header(self, key: &str) -> Option<(&'static str, String)> {
         match self {
-            Self::Bearer => Some(bearer(key)),
+            Self::Bearer | Self::AwsSignature { .. } => Some(bearer(key)),
             Self::Basic => Some(("authorization", format!("Basic {key}"))),
             Self::Header { name, prefix } => Some((name, format!("{prefix}{key}"))),
             Self::Azure { name, .. } => Some((name, key.to_owned())),
-            Self::AwsSignature { .. } => Some(bearer(key)),
             Self::None
             | Self::Query { .. }
             | Self::GoogleOauth { .. }
@@ -165,7 +165,7 @@ impl Auth {
             | Self::GithubDeviceFlow { .. }
             | Self::GrpcMetadata { .. }
             | Self::MongodbUri
-            | Self::RedisAuth => None,
+            | Self::Redis => None,
         }
     }
 }
@@ -218,6 +218,10 @@ enum Rule {
     Injects(&'static str, &'static str),
     Clamps(&'static str, Option<&'static str>, Option<&'static str>),
     MapsValue(&'static str, &'static str, &'static str),
+    PrefixesModel(&'static str, &'static str),
+    SearchesByTool(&'static str),
+    ReasonsByPromptMode(&'static str),
+    SeveralAnswersNeedTemperature(&'static str),
     Plain(Quirk),
 }
 
@@ -240,6 +244,14 @@ impl Rule {
                 from: from.into(),
                 to: serde_json::from_str(to).ok()?,
             },
+            Self::PrefixesModel(prefix, unless) => {
+                Quirk::PrefixesModel { prefix: prefix.to_owned(), unless: unless.to_owned() }
+            }
+            Self::SearchesByTool(json) => Quirk::SearchesByTool(serde_json::from_str(json).ok()?),
+            Self::ReasonsByPromptMode(models) => Quirk::ReasonsByPromptMode { models: models.to_owned() },
+            Self::SeveralAnswersNeedTemperature(number) => {
+                Quirk::SeveralAnswersNeedTemperature(serde_json::from_str(number).ok()?)
+            }
             Self::Plain(ref quirk) => quirk.clone(),
         })
     }
@@ -269,4 +281,62 @@ pub fn all() -> &'static [Provider] {
 pub fn find(id: &str) -> Option<&'static Provider> {
     let at = PROVIDERS.binary_search_by(|row| row.id.cmp(id)).ok()?;
     PROVIDERS.get(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The simplest text that a pattern fits.
+    fn sample(pattern: &str) -> String {
+        let mut text = String::new();
+        for (number, piece) in pattern.split(['{', '}']).enumerate() {
+            let held = if piece.starts_with('#') { "7" } else { "x" };
+            let literal = piece.replace(['*', '?'], "x").replace('#', "7");
+            text.push_str(if number % 2 == 1 { held } else { &literal });
+        }
+        text
+    }
+
+    #[test]
+    fn every_variant_is_reached_and_has_addresses() {
+        for row in all() {
+            for (variant, when) in row.variants.iter().flat_map(|v| v.when.iter().map(move |when| (v, when)))
+            {
+                let model = when.model.first().map_or("m".to_owned(), |pattern| sample(pattern));
+                let base = when.base.first().map(|pattern| {
+                    let base = sample(pattern);
+                    if base.contains("://") {
+                        base
+                    } else {
+                        format!("https://{}", base.trim_start_matches('/'))
+                    }
+                });
+                let given = row.base_url.is_none().then_some("https://x.example".to_owned());
+                let params = UrlParams {
+                    model: &model,
+                    api_base: base.as_deref().or(given.as_deref()),
+                    api_version: when.api_version.first().copied().or(Some("v")),
+                    project: Some("p"),
+                    account_id: Some("a"),
+                    ..UrlParams::default()
+                };
+                for endpoint in variant.endpoints {
+                    let route = row.route(endpoint.kind, &params).unwrap();
+                    assert_eq!(route.endpoint.path, endpoint.path, "{}: {when:?}", row.id);
+                    assert!(route.url(true).unwrap().contains("://"), "{}", row.id);
+                }
+            }
+        }
+    }
+
+    /// A quirk whose JSON cannot be read would be left out: none may be.
+    #[test]
+    fn every_rule_is_a_quirk() {
+        for row in all() {
+            for rule in row.rules {
+                assert!(rule.quirk().is_some(), "{}: {rule:?}", row.id);
+            }
+        }
+    }
 }

@@ -221,9 +221,7 @@ impl NanoUsd {
     pub fn saturating_sub(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))
     }
-}
 
-impl NanoUsd {
     /// Dollars as a float: for metrics and charts, never to calculate with.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a chart shows no more digits")]

@@ -85,8 +85,9 @@ pub(super) fn lines(
 /// then follows the output price. Where it is a price of its own, it applies.
 fn reasoning_rate(rates: &Rates<'_>, output: Option<Rate>) -> Option<Rate> {
     const REASONING: &str = "output_cost_per_reasoning_token";
-    if rates.standard(REASONING) == rates.standard("output_cost_per_token") {
-        return output.or_else(|| rates.rate(REASONING));
+    let standard = rates.standard(REASONING);
+    if standard.is_some() && standard == rates.standard("output_cost_per_token") {
+        return output;
     }
     rates.rate(REASONING).or(output)
 }

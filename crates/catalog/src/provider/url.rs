@@ -79,32 +79,23 @@ impl Provider {
         kind: EndpointKind,
         params: &UrlParams<'a>,
     ) -> Result<Route<'a>, Unroutable> {
-        let mut route = Route {
-            provider: self,
-            endpoint: self
-                .endpoint(kind)
-                .or_else(|| self.variants.iter().find_map(|variant| variant.endpoint(kind)))
-                .ok_or(Unroutable::NoEndpoint { provider: self.id, kind })?,
-            model: params.model,
-            variant: None,
-            captures: Vec::new(),
-            params: *params,
+        let fits = |variant: &'static Variant| {
+            variant.when.iter().find_map(|when| when.holds(params)).map(|captures| (variant, captures))
         };
-        let found = self.variants.iter().find_map(|variant| {
-            let captures = variant.when.iter().find_map(|when| when.holds(params))?;
-            Some((variant, captures))
-        });
-        if let Some((variant, captures)) = found {
-            if let Some((_, model)) = captures.iter().find(|(name, _)| *name == "model") {
-                route.model = model;
-            }
-            if let Some(endpoint) = variant.endpoint(kind) {
-                route.endpoint = endpoint;
-                route.variant = Some(variant);
-            }
-            route.captures = captures;
-        }
-        Ok(route)
+        // A variant with this endpoint; else one that at least tells the model's own name.
+        let serving = self.variants.iter().filter(|variant| variant.endpoint(kind).is_some()).find_map(fits);
+        let (variant, captures) = match serving.or_else(|| self.variants.iter().find_map(fits)) {
+            Some((variant, captures)) => (Some(variant), captures),
+            None => (None, Vec::new()),
+        };
+        let of_variant = variant.and_then(|variant| variant.endpoint(kind));
+        let endpoint = of_variant
+            .or_else(|| self.endpoint(kind))
+            .ok_or(Unroutable::NoEndpoint { provider: self.id, kind })?;
+        let model =
+            captures.iter().find(|(name, _)| *name == "model").map_or(params.model, |(_, model)| model);
+        let variant = variant.filter(|_| of_variant.is_some());
+        Ok(Route { provider: self, endpoint, model, variant, captures, params: *params })
     }
 }
 

@@ -68,7 +68,7 @@ const OTHER: Family = estimate("o200k_base (estimate)", 105, Encoding::O200k, TI
 ///   to 35 % more tokens than before: 145.
 /// - Gemini 100: Google gives 4 characters a token, as OpenAI does; prose is within ±10 %.
 /// - Llama 3, Qwen 100: more tokens for Western languages only by their few missing merges; within ±5 % on English.
-/// - Mistral, DeepSeek, Cohere, Grok and others 105: vocabularies of 100,000 to 150,000 tokens; within ±15 %.
+/// - Mistral, `DeepSeek`, Cohere, Grok and others 105: vocabularies of 100,000 to 150,000 tokens; within ±15 %.
 const FAMILIES: &[(&[&str], Family)] = &[
     (&["gpt-4o-mini*"], Family { image: Image::Tiles { base: 2833, tile: 5667 }, ..O200K }),
     (&["gpt-4.1-mini*", "gpt-5-mini*"], Family { image: Image::Patches { percent: 162 }, ..O200K }),

@@ -25,6 +25,7 @@ pub(crate) fn first_slot(hash: u64, size: usize) -> usize {
 }
 
 /// The slot's content for a token; `None` when the rank is too large.
+#[allow(dead_code, reason = "only the build script fills the table")]
 pub(crate) fn entry(hash: u64, rank: u32) -> Option<u32> {
     let number = rank + 1;
     (number < 1 << RANK_BITS).then(|| tag(hash) | number)
@@ -36,13 +37,13 @@ pub(crate) fn tag(hash: u64) -> u32 {
 }
 
 /// The rank in a slot that is not empty.
-#[allow(dead_code, reason = "the build script only fills the table")]
+#[allow(dead_code, reason = "only the library reads the table")]
 pub(crate) fn rank(slot: u32) -> u32 {
     (slot & ((1 << RANK_BITS) - 1)).wrapping_sub(1)
 }
 
 /// The part of the hash in a slot, to compare with [`tag`].
-#[allow(dead_code, reason = "the build script only fills the table")]
+#[allow(dead_code, reason = "only the library reads the table")]
 pub(crate) fn slot_tag(slot: u32) -> u32 {
     slot & !((1 << RANK_BITS) - 1)
 }

@@ -103,11 +103,16 @@ impl Counter<'_> {
             (MediaKind::Image, Source::Url { .. } | Source::FileId(_)) => {
                 self.tokens += image::tokens(self.family.image, None, media.detail.as_deref());
             }
-            // A page of a PDF is about 3,000 bytes at the least; providers count some 500 tokens of text for it. Of
-            // sound, a second is some 16,000 bytes and 32 tokens.
-            (MediaKind::File | MediaKind::Audio | MediaKind::Video, Source::Base64 { data, .. }) => {
+            // Their length is not known without decoding them. Assumed: PDFs of 50 kB and 1,500 tokens a page
+            // (Anthropic states 1,500 to 3,000), sound of 16 kB and 32 tokens a second, video of 250 kB and 258 tokens
+            // a second (Google's figures).
+            (kind @ (MediaKind::File | MediaKind::Audio | MediaKind::Video), Source::Base64 { data, .. }) => {
                 let bytes = data.len() as u64 / 4 * 3;
-                self.tokens += if media.kind == MediaKind::File { bytes / 6 } else { bytes / 500 };
+                self.tokens += match kind {
+                    MediaKind::Audio => bytes / 500,
+                    MediaKind::Video => bytes / 1000,
+                    MediaKind::File | MediaKind::Image => bytes / 33,
+                };
             }
             (
                 MediaKind::File | MediaKind::Audio | MediaKind::Video,

@@ -93,8 +93,7 @@ fn schoolbook(digits: &str, count: u64) -> String {
 proptest! {
     /// price × count has exactly the digits of the product of both whole numbers.
     #[test]
-    fn products_are_exact(digits in 1_u64..99_999_999_999_999_999, places in 6_usize..25, count in 0_u64..1_000_000_000) {
-        prop_assume!(digits.to_string().len() < places + 2);
+    fn products_are_exact(digits in 1_u64..99_999_999_999_999_999, places in 18_usize..25, count in 0_u64..1_000_000_000) {
         let amount = usd(&format!("{digits}e-{places}")).times(count);
         let got = amount.to_string().replace('.', "");
         let got = got.trim_matches('0');
