@@ -47,8 +47,7 @@ fn every_row_can_be_used() {
             split_model(&format!("{id}/org/{MODEL}"), None, None).map(|(p, m)| (p.id, m.to_owned())).unwrap();
         assert_eq!((found, model.as_str()), (id, "org/some-model"));
 
-        for endpoint in row.endpoints.iter().chain(row.variants.iter().flat_map(|variant| variant.endpoints))
-        {
+        for endpoint in row.endpoints {
             for stream in [false, true] {
                 let url = endpoint_url(row, endpoint.kind, &all_params(row), stream)
                     .unwrap_or_else(|error| panic!("{id} {:?}: {error}", endpoint.kind));
