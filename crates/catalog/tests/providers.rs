@@ -248,6 +248,13 @@ fn endpoints_outside_the_base_follow_a_users_base() {
         rerank("dashscope", "m", Some("https://dashscope-intl.aliyuncs.com/compatible-mode/v1")),
         "https://dashscope-intl.aliyuncs.com/compatible-api/v1/reranks"
     );
+    for (base, expected) in [
+        (None, "https://api.deepinfra.com/v1/inference/org/m"),
+        (Some("http://x/v1/openai"), "http://x/v1/inference/org/m"),
+        (Some("http://x/v1"), "http://x/v1/inference/org/m"),
+    ] {
+        assert_eq!(rerank("deepinfra", "org/m", base), expected);
+    }
     assert_eq!(rerank("jina_ai", "m", Some("http://x/v1/rerank")), "http://x/v1/rerank");
 }
 
