@@ -70,7 +70,8 @@ impl MediaFetcher {
             return Ok(Arc::clone(request));
         }
         let mut request = Request::clone(request);
-        for part in request.messages.iter_mut().flat_map(|message| &mut message.parts).flat_map(with_results) {
+        for part in request.messages.iter_mut().flat_map(|message| &mut message.parts).flat_map(with_results)
+        {
             if let Part::Media(media) = part {
                 self.fetch_into(media).await?;
             }
@@ -188,7 +189,8 @@ impl Service<Name> for PublicResolver {
     fn call(&mut self, name: Name) -> Self::Future {
         let resolving = self.0.call(name);
         Box::pin(async move {
-            let public: Vec<SocketAddr> = resolving.await?.filter(|address| is_public(address.ip())).collect();
+            let public: Vec<SocketAddr> =
+                resolving.await?.filter(|address| is_public(address.ip())).collect();
             if public.is_empty() {
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, NOT_PUBLIC));
             }
@@ -210,7 +212,12 @@ fn is_public(address: IpAddr) -> bool {
                 let unique_local = first & 0xfe00 == 0xfc00;
                 let link_local = first & 0xffc0 == 0xfe80;
                 let documentation = first == 0x2001 && second == 0x0db8;
-                !(v6.is_loopback() || v6.is_unspecified() || v6.is_multicast() || unique_local || link_local || documentation)
+                !(v6.is_loopback()
+                    || v6.is_unspecified()
+                    || v6.is_multicast()
+                    || unique_local
+                    || link_local
+                    || documentation)
             }
         },
     }
@@ -249,9 +256,25 @@ mod tests {
     #[test]
     fn addresses_inside_this_network_are_refused() {
         for inside in [
-            "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
-            "255.255.255.255", "224.0.0.1", "198.18.0.1", "::1", "::", "fe80::1", "fc00::1", "fd12::1", "ff02::1",
-            "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::",
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "255.255.255.255",
+            "224.0.0.1",
+            "198.18.0.1",
+            "::1",
+            "::",
+            "fe80::1",
+            "fc00::1",
+            "fd12::1",
+            "ff02::1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::a00:1",
+            "2002:a00:1::",
         ] {
             assert!(!is_public(inside.parse().unwrap()), "{inside}");
         }

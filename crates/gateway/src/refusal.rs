@@ -94,7 +94,8 @@ impl Refusal {
         let status = client_status(error);
         let class = error.class.exception_name();
         // LiteLLM's own classes for what a text says carry no field, and its clients compare.
-        let found_in_text = matches!(error.class, ErrorClass::ContextWindowExceeded | ErrorClass::ContentPolicy);
+        let found_in_text =
+            matches!(error.class, ErrorClass::ContextWindowExceeded | ErrorClass::ContentPolicy);
         let text = if error.message.is_empty() { "no message" } else { error.message.as_str() };
         Self {
             class: Some(error.class),

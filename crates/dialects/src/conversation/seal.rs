@@ -68,7 +68,9 @@ impl Seal {
     /// Whether a wrapped seal may stand somewhere in `text`. A quick look before a long one.
     #[must_use]
     pub fn is_wrapped_in(text: &str) -> bool {
-        [WRAPPED, LITELLM_WRAPPED].iter().any(|mark| memchr::memmem::find(text.as_bytes(), mark.as_bytes()).is_some())
+        [WRAPPED, LITELLM_WRAPPED]
+            .iter()
+            .any(|mark| memchr::memmem::find(text.as_bytes(), mark.as_bytes()).is_some())
     }
 
     fn unwrap(text: &str) -> Option<Self> {

@@ -35,7 +35,11 @@ pub(super) struct Call<'r> {
 const MAX_ERROR_BYTES: u64 = 1024 * 1024;
 
 /// Asks the deployment and reads the answer, or its beginning if it is streamed.
-pub(super) async fn converse(running: &mut Running, call: Call<'_>, mut ask: Ask<'_>) -> Result<Reply, Refusal> {
+pub(super) async fn converse(
+    running: &mut Running,
+    call: Call<'_>,
+    mut ask: Ask<'_>,
+) -> Result<Reply, Refusal> {
     let served = Arc::clone(&call.served);
     let include_usage = ask.include_usage()? || call.snapshot.always_include_stream_usage;
     if let Upstream::Mock(mock) = &served.upstream {
