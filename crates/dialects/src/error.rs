@@ -1,5 +1,7 @@
 //! What can go wrong, in words that every dialect can say.
 
+mod words;
+
 use std::fmt;
 
 /// The kinds of failure that callers, routing and metrics tell apart. LiteLLM's exception classes.

@@ -61,7 +61,7 @@ impl Codec for Gemini {
         target: &Target<'_>,
         losses: &mut Losses,
     ) -> Result<Vec<Header>, CannotSay> {
-        adapt::adapt(document, target, losses)
+        adapt::adapt_request(document, target, losses)
     }
 
     fn read_response(&self, body: &[u8], seed: &str) -> Result<Response, BadReply> {

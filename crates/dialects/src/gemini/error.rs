@@ -110,12 +110,8 @@ fn class_of(status: u16, word: Option<&str>, reason: Option<&str>, message: &str
         || says(&["API key not valid", "API key expired"])
     {
         ErrorClass::Authentication
-    } else if says(&["exceeds the maximum number of tokens", "exceeds the maximum allowed input token"]) {
-        ErrorClass::ContextWindowExceeded
-    } else if says(&["blocked by safety", "PROHIBITED_CONTENT", "content policy", "safety filters"]) {
-        ErrorClass::ContentPolicy
     } else {
-        class
+        ErrorClass::from_words(message).unwrap_or(class)
     }
 }
 
