@@ -31,8 +31,6 @@ mod stream;
 mod usage;
 mod wire;
 
-pub use error::retry_delay_ms;
-
 /// The dialect's [`Codec`].
 #[derive(Debug)]
 pub struct Gemini;
