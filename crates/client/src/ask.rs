@@ -133,7 +133,7 @@ impl Deployment {
         let Some(road) = self.road(ask.dialect) else {
             return Err(PrepareError::Unusable(format!("`{}` serves no conversations", self.model)));
         };
-        let target = Target { policy: policy.unwrap_or(&self.policy), ..self.target() };
+        let target = Target { policy: policy.unwrap_or(&self.policy), ..self.target(road) };
         let mut losses = Losses::new(target.policy.drop_params);
         let codec = road.dialect.codec();
         let mut request = None;
