@@ -144,6 +144,7 @@ impl Deployment {
             self.finish(codec, document, &target, &mut losses)?
         } else {
             let read = Arc::clone(ask.request()?);
+            ask.dialect.codec().report_untranslatable(&read, &mut losses)?;
             let written = if self.defaults.is_empty() {
                 codec.write_request(&read, &target, &mut losses)?
             } else {
