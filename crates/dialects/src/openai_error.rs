@@ -1,4 +1,5 @@
-//! Errors: read from any provider of this dialect, written in OpenAI's shape
+//! OpenAI's error object `{"error": {"message", "type", "param", "code"}}`, and what the many servers that speak its
+//! dialects make of it
 //! (<https://platform.openai.com/docs/guides/error-codes>, read 2026-11-21).
 
 use serde_json::Value;
@@ -9,7 +10,7 @@ use crate::error::{ErrorClass, ErrorReply, ProviderError};
 const MAX_TEXT: usize = 2000;
 
 /// See [`Codec::read_error`](crate::codec::Codec::read_error).
-pub(super) fn read(status: u16, body: &[u8]) -> ProviderError {
+pub(crate) fn read(status: u16, body: &[u8]) -> ProviderError {
     match serde_json::from_slice::<Value>(body) {
         Ok(value) => read_value(status, &value),
         Err(_) => {
@@ -21,7 +22,7 @@ pub(super) fn read(status: u16, body: &[u8]) -> ProviderError {
 }
 
 /// Reads an error object of a stream, or of an answer with a success status: its own words name the status.
-pub(super) fn read_event(error: &Value) -> ProviderError {
+pub(crate) fn read_event(error: &Value) -> ProviderError {
     let status = ["code", "status", "status_code"]
         .iter()
         .find_map(|name| number(error.get(*name)?))
@@ -54,7 +55,8 @@ fn class_of_words(error: &ProviderError) -> ErrorClass {
     }
 }
 
-fn read_value(status: u16, body: &Value) -> ProviderError {
+/// Reads a parsed body, or the error object alone.
+pub(crate) fn read_value(status: u16, body: &Value) -> ProviderError {
     // Some wrap the object in a list (Google's OpenAI surface).
     let body = match body {
         Value::Array(items) => items.first().unwrap_or(body),
@@ -112,71 +114,43 @@ fn finish(mut error: ProviderError) -> ProviderError {
     error
 }
 
-/// What the status does not tell: the code or the words do.
+/// What the status does not tell: the kind, the code or the words do.
 fn refine(class: ErrorClass, error: &ProviderError) -> ErrorClass {
     let code = error.code.as_deref().unwrap_or_default();
-    let message = error.message.to_ascii_lowercase();
-    let says = |needles: &[&str]| needles.iter().any(|needle| message.contains(needle));
+    if code == "context_length_exceeded" && matches!(class, ErrorClass::NotFound | ErrorClass::Internal) {
+        return ErrorClass::ContextWindowExceeded;
+    }
+    // The caller's mistake, whatever the status says.
+    let blamed = error.kind.as_deref() == Some("invalid_request_error")
+        && matches!(class, ErrorClass::Internal | ErrorClass::Conflict);
+    let class = if blamed { ErrorClass::BadRequest } else { class };
     match class {
         ErrorClass::BadRequest | ErrorClass::PayloadTooLarge | ErrorClass::Unprocessable => {}
-        ErrorClass::NotFound | ErrorClass::Internal if code == "context_length_exceeded" => {}
         _ => return class,
     }
-    if code == "context_length_exceeded" || says(TOO_LONG) {
-        ErrorClass::ContextWindowExceeded
-    } else if matches!(code, "content_policy_violation" | "content_filter") || says(WITHHELD) {
-        ErrorClass::ContentPolicy
+    match code {
+        "context_length_exceeded" => return ErrorClass::ContextWindowExceeded,
+        "content_filter" | "moderation_blocked" => return ErrorClass::ContentPolicy,
+        code if code.ends_with("_policy") || code.ends_with("_policy_violation") => {
+            return ErrorClass::ContentPolicy;
+        }
+        _ => {}
+    }
+    if let Some(class) = ErrorClass::from_words(&error.message) {
+        class
     } else if code == "model_not_found" {
         ErrorClass::NotFound
-    } else if code == "invalid_api_key" || says(&["incorrect api key provided"]) {
+    } else if code == "invalid_api_key" || error.message.to_ascii_lowercase().contains(WRONG_KEY) {
         ErrorClass::Authentication
     } else {
         class
     }
 }
 
-/// How providers say that the prompt is longer than the model's window.
-const TOO_LONG: &[&str] = &[
-    "context_length_exceeded",
-    "maximum context length",
-    "context length is only",
-    "model's context length",
-    "context window",
-    "context size",
-    "exceeds the context",
-    "exceed context limit",
-    "longer than the model's context",
-    "prompt is too long",
-    "input is too long",
-    "prompt too long",
-    "prompt contains too many tokens",
-    "is too large for model with",
-    "maximum number of tokens",
-    "max input tokens",
-    "input tokens exceed",
-    "input token count",
-    "reduce the length of the messages",
-    "`inputs` tokens + `max_new_tokens` must be",
-    "maximum prompt length",
-    "too many input tokens",
-];
-
-/// How providers say that a filter withheld the answer.
-const WITHHELD: &[&str] = &[
-    "content_policy_violation",
-    "content management policy",
-    "responsibleaipolicyviolation",
-    "our safety system",
-    "content filtering policy",
-    "content policy",
-    "content_filter",
-    "data_inspection_failed",
-    "inappropriate content",
-    "usage guidelines",
-];
+const WRONG_KEY: &str = "incorrect api key provided";
 
 /// See [`Codec::write_error`](crate::codec::Codec::write_error).
-pub(super) fn write(error: &ErrorReply) -> Vec<u8> {
+pub(crate) fn write(error: &ErrorReply) -> Vec<u8> {
     let body = serde_json::json!({
         "error": {
             "message": error.message,
