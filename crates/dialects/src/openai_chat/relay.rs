@@ -452,7 +452,7 @@ impl Passage {
                 Some(_) if !self.include_usage && !look.choices.says_something => return Ok(()),
                 Some(raw) if !self.include_usage => edits.replace(raw, "null"),
                 Some(raw) if reasoning > 0 => {
-                    edits.replace(raw, usage::with_reasoning(parse(raw), reasoning).to_string());
+                    edits.replace(raw, usage::with_reasoning(raw.get(), reasoning));
                 }
                 _ => {}
             }
