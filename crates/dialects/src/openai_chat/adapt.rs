@@ -3,9 +3,9 @@
 //! The document is edited in place, and a field is only taken apart when a cheap look at its text says that something
 //! in it has to change: an ordinary request goes through byte for byte.
 
-mod field_path;
+pub(crate) mod field_path;
 mod messages;
-mod parameters;
+pub(crate) mod parameters;
 mod tools;
 
 use crate::document::Document;
@@ -31,7 +31,7 @@ pub(super) fn adapt(
     messages::adapt(document, target, losses)
 }
 
-fn write_model(document: &mut Document<'_>, target: &Target<'_>) {
+pub(crate) fn write_model(document: &mut Document<'_>, target: &Target<'_>) {
     let prefix = target.quirks.iter().find_map(|quirk| match quirk {
         Quirk::PrefixesModel { prefix, unless }
             if !target.model.starts_with(prefix.as_str()) && !target.model.contains(unless.as_str()) =>

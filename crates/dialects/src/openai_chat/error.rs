@@ -9,7 +9,7 @@ use crate::error::{ErrorClass, ErrorReply, ProviderError};
 const MAX_TEXT: usize = 2000;
 
 /// See [`Codec::read_error`](crate::codec::Codec::read_error).
-pub(super) fn read(status: u16, body: &[u8]) -> ProviderError {
+pub(crate) fn read(status: u16, body: &[u8]) -> ProviderError {
     match serde_json::from_slice::<Value>(body) {
         Ok(value) => read_value(status, &value),
         Err(_) => {
@@ -21,7 +21,7 @@ pub(super) fn read(status: u16, body: &[u8]) -> ProviderError {
 }
 
 /// Reads an error object of a stream, or of an answer with a success status: its own words name the status.
-pub(super) fn read_event(error: &Value) -> ProviderError {
+pub(crate) fn read_event(error: &Value) -> ProviderError {
     let status = ["code", "status", "status_code"]
         .iter()
         .find_map(|name| number(error.get(*name)?))
@@ -176,7 +176,7 @@ const WITHHELD: &[&str] = &[
 ];
 
 /// See [`Codec::write_error`](crate::codec::Codec::write_error).
-pub(super) fn write(error: &ErrorReply) -> Vec<u8> {
+pub(crate) fn write(error: &ErrorReply) -> Vec<u8> {
     let body = serde_json::json!({
         "error": {
             "message": error.message,

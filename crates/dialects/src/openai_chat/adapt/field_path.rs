@@ -13,7 +13,7 @@ enum Step<'a> {
 }
 
 /// Removes what `path` names; says whether there was something.
-pub(super) fn remove(document: &mut Document<'_>, path: &str) -> bool {
+pub(crate) fn remove(document: &mut Document<'_>, path: &str) -> bool {
     if document.get(path).is_some() {
         return document.remove(path);
     }
