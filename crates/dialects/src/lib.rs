@@ -28,6 +28,7 @@ pub mod quirk;
 pub mod anthropic_messages;
 pub mod gemini;
 pub mod openai_chat;
+pub mod openai_completions;
 pub mod openai_responses;
 
 pub use dialect::Dialect;

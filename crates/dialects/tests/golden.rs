@@ -108,8 +108,12 @@ fn check(kind: &str, ending: &str, translate: fn(&str, Dialect, Dialect) -> Stri
                 if write {
                     std::fs::write(&path, &found).unwrap();
                 } else {
-                    writeln!(wrong, "golden/{kind}/{from}/{name}: {}", difference(expected.as_deref(), &found))
-                        .unwrap();
+                    writeln!(
+                        wrong,
+                        "golden/{kind}/{from}/{name}: {}",
+                        difference(expected.as_deref(), &found)
+                    )
+                    .unwrap();
                 }
             }
         }

@@ -4,7 +4,7 @@
 //! in it has to change: an ordinary request goes through byte for byte.
 
 mod messages;
-mod parameters;
+pub(crate) mod parameters;
 mod tools;
 
 use crate::adapt;
@@ -28,7 +28,7 @@ pub(super) fn adapt_request(
     messages::adapt(document, target, losses)
 }
 
-fn write_model(document: &mut Document<'_>, target: &Target<'_>) {
+pub(crate) fn write_model(document: &mut Document<'_>, target: &Target<'_>) {
     let prefix = target.quirks.iter().find_map(|quirk| match quirk {
         Quirk::PrefixesModel { prefix, unless }
             if !target.model.starts_with(prefix.as_str()) && !target.model.contains(unless.as_str()) =>

@@ -25,19 +25,24 @@ use crate::framing::sse::{SseEvent, SseReader, write_event};
 use crate::openai_error;
 
 /// What ends a stream.
-pub(super) const DONE: &str = "[DONE]";
+pub(crate) const DONE: &str = "[DONE]";
 
-/// See [`Codec::relay_response`](crate::codec::Codec::relay_response).
-pub(super) fn relay_response(body: &[u8], answer: &AnswerContext) -> Result<(Vec<u8>, Observed), BadReply> {
+/// See [`Codec::relay_response`](crate::codec::Codec::relay_response). Text completions (`dialect`) differ only in that
+/// a choice has a `text` in place of a message.
+pub(crate) fn relay_response(
+    body: &[u8],
+    answer: &AnswerContext,
+    dialect: Dialect,
+) -> Result<(Vec<u8>, Observed), BadReply> {
     let text = std::str::from_utf8(body).map_err(|_| BadReply::new("the answer is not UTF-8"))?;
     let look = Look::at(text)?;
     if let Some(error) = look.error {
         return Err(BadReply::new(openai_error::read_event(&parse(error)).message));
     }
     if !look.choices.there {
-        return Err(BadReply::new("not a chat completion: there are no `choices`"));
+        return Err(BadReply::new("not a completion: there are no `choices`"));
     }
-    let mut observed = Observed { dialect: Some(Dialect::OpenaiChat), complete: true, ..Observed::default() };
+    let mut observed = Observed { dialect: Some(dialect), complete: true, ..Observed::default() };
     look.observe(&mut observed);
     observed.stop.get_or_insert(StopReason::EndTurn);
     observed.usage = look.usage();
@@ -74,7 +79,7 @@ struct Look<'a> {
 
 impl<'a> Look<'a> {
     fn at(text: &'a str) -> Result<Self, BadReply> {
-        serde_json::from_str(text).map_err(|error| BadReply::new(format!("not a chat completion: {error}")))
+        serde_json::from_str(text).map_err(|error| BadReply::new(format!("not a completion: {error}")))
     }
 
     fn usage(&self) -> Option<Usage> {
@@ -163,7 +168,8 @@ impl<'a> Choices<'a> {
         // Perplexity repeats the message so far beside each delta.
         let said = choice.delta.or(choice.message).unwrap_or_default();
         let calls = said.calls();
-        let shares = said.shares();
+        let mut shares = said.shares();
+        shares.rest = shares.rest.saturating_add(choice.text.map_or(0, |raw| text_len(raw) as u64));
         self.has_content |= shares != Shares::default() || calls || said.has_media();
         self.shares.add(shares);
         self.says_something |= self.has_content || said.role.is_some();
@@ -188,6 +194,9 @@ struct Choice<'a> {
     message: Option<Said<'a>>,
     #[serde(borrow, default)]
     delta: Option<Said<'a>>,
+    /// Of a text completion.
+    #[serde(borrow, default)]
+    text: Option<&'a RawValue>,
     #[serde(borrow, default)]
     finish_reason: Option<Cow<'a, str>>,
 }
@@ -351,7 +360,7 @@ fn split(list: &RawValue) -> (String, String) {
 
 /// See [`Codec::stream_relay`](crate::codec::Codec::stream_relay).
 #[derive(Debug)]
-pub(super) struct Relay {
+pub(crate) struct Relay {
     reader: SseReader,
     passage: Passage,
 }
@@ -372,13 +381,13 @@ struct Passage {
 }
 
 impl Relay {
-    pub(super) fn new(answer: &AnswerContext) -> Self {
+    pub(crate) fn new(answer: &AnswerContext, dialect: Dialect) -> Self {
         Self {
             reader: SseReader::default(),
             passage: Passage {
                 model: Value::from(answer.model.as_str()).to_string(),
                 include_usage: answer.include_usage,
-                observed: Observed { dialect: Some(Dialect::OpenaiChat), ..Observed::default() },
+                observed: Observed { dialect: Some(dialect), ..Observed::default() },
                 shares: Shares::default(),
                 finished: false,
                 over: false,

@@ -37,7 +37,7 @@ pub(super) fn read(body: &[u8], seed: &str) -> Result<Response, BadReply> {
 }
 
 /// Seconds; some servers write fractions.
-pub(super) fn read_created(value: &Value) -> Option<u64> {
+pub(crate) fn read_created(value: &Value) -> Option<u64> {
     match value {
         Value::Number(number) => {
             number.as_u64().or_else(|| number.to_string().split('.').next()?.parse().ok())
@@ -74,7 +74,7 @@ fn calls_tools(parts: &[Part]) -> bool {
 
 /// Why the answer ended, in the words of all providers of this dialect. A missing reason, and `stop` after a tool
 /// call (xAI, some servers of open models), are put right.
-pub(super) fn read_stop(reason: Option<&str>, sequence: Option<&Value>, calls_tools: bool) -> StopReason {
+pub(crate) fn read_stop(reason: Option<&str>, sequence: Option<&Value>, calls_tools: bool) -> StopReason {
     match reason {
         None | Some("" | "stop" | "eos" | "end_turn" | "stop_sequence" | "null") if calls_tools => {
             StopReason::ToolCalls
@@ -95,7 +95,7 @@ pub(super) fn read_stop(reason: Option<&str>, sequence: Option<&Value>, calls_to
 }
 
 /// The word that OpenAI has for it, and the provider's own where OpenAI has none.
-pub(super) fn write_stop(stop: &StopReason) -> (&'static str, Option<&str>) {
+pub(crate) fn write_stop(stop: &StopReason) -> (&'static str, Option<&str>) {
     match stop {
         StopReason::EndTurn | StopReason::StopSequence(_) => ("stop", None),
         StopReason::Pause => ("stop", Some("pause_turn")),

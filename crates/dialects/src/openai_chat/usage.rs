@@ -7,7 +7,7 @@ use crate::conversation::{Part, Usage};
 use crate::document::Document;
 
 /// Reads a usage object. Counts that are missing, `null` or no numbers are zero.
-pub(super) fn read(value: &Value) -> Usage {
+pub(crate) fn read(value: &Value) -> Usage {
     let top = |name: &str| count(value.get(name));
     let input = |name: &str| count(value.get("prompt_tokens_details").and_then(|details| details.get(name)));
     let output =
@@ -61,13 +61,13 @@ pub(super) fn read(value: &Value) -> Usage {
 
 /// How much of an answer was thinking and how much was said, in bytes of text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Shares {
-    pub(super) thinking: u64,
-    pub(super) rest: u64,
+pub(crate) struct Shares {
+    pub(crate) thinking: u64,
+    pub(crate) rest: u64,
 }
 
 impl Shares {
-    pub(super) fn of(parts: &[Part]) -> Self {
+    pub(crate) fn of(parts: &[Part]) -> Self {
         let mut shares = Self::default();
         for part in parts {
             match part {
@@ -81,7 +81,7 @@ impl Shares {
         shares
     }
 
-    pub(super) fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.thinking = self.thinking.saturating_add(other.thinking);
         self.rest = self.rest.saturating_add(other.rest);
     }
@@ -120,7 +120,7 @@ fn first<const N: usize>(counts: [u64; N]) -> u64 {
 }
 
 /// Writes a usage object. `own`: it was read from this dialect, so the original goes back.
-pub(super) fn write(usage: &Usage, shares: Shares, own: bool) -> Value {
+pub(crate) fn write(usage: &Usage, shares: Shares, own: bool) -> Value {
     if own && let Some(original) = &usage.original {
         return original.clone();
     }
