@@ -9,11 +9,9 @@ pub fn run(args: &CheckArgs) -> Result<(), Failure> {
     for file in &args.files {
         let loaded = local::load(file);
         if args.json {
-            for problem in loaded.report.to_json() {
-                output::line(&problem.to_string());
-            }
+            output::line(&loaded.report.to_json().to_string());
         } else {
-            output::piece(&loaded.report.render());
+            output::piece(&loaded.report.to_string());
         }
         errors += loaded.report.count(Severity::Error);
         warnings += loaded.report.count(Severity::Warning);

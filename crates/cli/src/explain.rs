@@ -34,11 +34,22 @@ fn explain(trace: &Value) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = writeln!(out, "request    {} at {}", text("/id"), text("/received_at"));
-    let _ = writeln!(out, "asked      {} by {} ({}{})", text("/path"), text("/caller/identity"), text("/client_dialect"),
-        if trace["stream"] == true { ", streamed" } else { "" });
+    let _ = writeln!(
+        out,
+        "asked      {} by {} ({}{})",
+        text("/path"),
+        text("/caller/identity"),
+        text("/client_dialect"),
+        if trace["stream"] == true { ", streamed" } else { "" }
+    );
     let _ = writeln!(out, "model      {} → group {}", text("/requested_model"), text("/model_group"));
     for candidate in rows(trace, "/candidates") {
-        let _ = writeln!(out, "candidate  {}: {}", short(&candidate["deployment"]), shown(candidate.get("verdict")));
+        let _ = writeln!(
+            out,
+            "candidate  {}: {}",
+            short(&candidate["deployment"]),
+            shown(candidate.get("verdict"))
+        );
     }
     for attempt in rows(trace, "/attempts") {
         let _ = writeln!(
@@ -66,8 +77,13 @@ fn explain(trace: &Value) -> String {
         text("/time_ms/gateway")
     );
     if let Some(usage) = trace.pointer("/answer/usage").and_then(Value::as_object) {
-        let counts: Vec<String> = usage.iter().map(|(name, count)| format!("{count} {}", name.replace('_', " "))).collect();
-        let estimate = if trace.pointer("/answer/usage_is_estimate") == Some(&Value::Bool(true)) { " (estimated)" } else { "" };
+        let counts: Vec<String> =
+            usage.iter().map(|(name, count)| format!("{count} {}", name.replace('_', " "))).collect();
+        let estimate = if trace.pointer("/answer/usage_is_estimate") == Some(&Value::Bool(true)) {
+            " (estimated)"
+        } else {
+            ""
+        };
         let _ = writeln!(out, "usage      {}{estimate}", counts.join(", "));
     }
     for line in rows(trace, "/answer/cost/lines") {

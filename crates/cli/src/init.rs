@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use catalog::provider::Provider;
+use catalog::provider::{EndpointKind, Provider};
 
 use crate::args::InitArgs;
 use crate::output::{self, Failure};
@@ -14,7 +14,8 @@ pub fn run(args: &InitArgs) -> Result<(), Failure> {
         return Ok(());
     };
     let created = std::fs::File::create_new(path);
-    let mut file = created.map_err(|error| Failure::new(format!("`{}` cannot be created: {error}", path.display())))?;
+    let mut file =
+        created.map_err(|error| Failure::new(format!("`{}` cannot be created: {error}", path.display())))?;
     file.write_all(text.as_bytes())?;
     output::note(&format!("wrote {}; next: tollway --config {}", path.display(), path.display()));
     Ok(())
@@ -32,7 +33,7 @@ fn starter(set: &dyn Fn(&str) -> bool) -> String {
     let mut out = String::from(HEAD);
     let found: Vec<(&Provider, &str)> = catalog::provider::all()
         .iter()
-        .filter(|provider| provider.is_chat())
+        .filter(|provider| serves_conversations(provider))
         .filter_map(|provider| Some((provider, *provider.api_key_env.iter().find(|name| set(name))?)))
         .collect();
     // Writing to a String cannot fail.
@@ -51,6 +52,10 @@ fn starter(set: &dyn Fn(&str) -> bool) -> String {
     }
     out.push_str(TAIL);
     out
+}
+
+fn serves_conversations(provider: &Provider) -> bool {
+    provider.endpoint(EndpointKind::Chat).is_some_and(|endpoint| endpoint.conversation().is_some())
 }
 
 fn entry(out: &mut String, name: &str, model: &str, provider: &Provider, variable: &str) {

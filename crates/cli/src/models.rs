@@ -8,7 +8,7 @@ use crate::remote::{Remote, block_on};
 pub fn run(args: &ModelsArgs) -> Result<(), Failure> {
     let entries = match &args.config {
         Some(file) => {
-            let snapshot = local::from_file(file)?;
+            let (_, snapshot, _) = local::from_file(file)?;
             snapshot
                 .members()
                 .map(|served| {
@@ -20,7 +20,8 @@ pub fn run(args: &ModelsArgs) -> Result<(), Failure> {
         None => block_on(remote_entries(&Remote::new(&args.remote)))??,
     };
     if args.json {
-        let rows = entries.iter().map(|(name, model)| serde_json::json!({"model_name": name, "model": model}));
+        let rows =
+            entries.iter().map(|(name, model)| serde_json::json!({"model_name": name, "model": model}));
         output::line(&Value::from_iter(rows).to_string());
         return Ok(());
     }

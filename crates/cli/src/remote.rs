@@ -67,7 +67,11 @@ impl Remote {
         let message = told.as_ref().and_then(|told| {
             told.pointer("/error/message").or_else(|| told.get("detail")).and_then(Value::as_str)
         });
-        let hint = if status == http::StatusCode::UNAUTHORIZED { "; give a key with --key or TOLLWAY_API_KEY" } else { "" };
+        let hint = if status == http::StatusCode::UNAUTHORIZED {
+            "; give a key with --key or TOLLWAY_API_KEY"
+        } else {
+            ""
+        };
         Err(Failure::new(format!("{} said {status}: {}{hint}", self.url, message.unwrap_or("no message"))))
     }
 

@@ -81,6 +81,7 @@ fn request(task: &Task, from: Dialect, to: Dialect) -> Result<Value, Box<dyn Err
         from.codec().check_request(&document)?;
     } else {
         let request = from.codec().read_request(&document)?;
+        from.codec().report_untranslatable(&request, &mut losses)?;
         written = to.codec().write_request(&request, &target, &mut losses)?;
         document = Document::parse(&written)?;
     }

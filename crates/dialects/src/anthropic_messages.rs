@@ -1,4 +1,21 @@
-//! Not written yet.
+//! Anthropic Messages: `POST /v1/messages`.
+//!
+//! Written down from Anthropic's API reference (<https://platform.claude.com/docs/en/api/messages>, read
+//! 2026-11-21) and the types of its official SDK. Spoken by Anthropic itself, Claude on Vertex AI, Bedrock and
+//! Azure, and by a dozen other hosts under an `/anthropic` path.
+
+mod adapt;
+mod block;
+mod error;
+mod model;
+mod relay;
+mod request;
+mod response;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod usage;
+mod wire;
 
 use std::sync::Arc;
 
@@ -9,50 +26,66 @@ use crate::error::{BadReply, CannotSay, ErrorReply, Invalid, ProviderError};
 use crate::exchange::{AnswerContext, Header, Observed, Target};
 use crate::loss::Losses;
 
+/// The dialect's [`Codec`].
 #[derive(Debug)]
 pub struct AnthropicMessages;
 
-#[allow(clippy::todo)]
 impl Codec for AnthropicMessages {
-    fn check_request(&self, _: &Document<'_>) -> Result<(), Invalid> {
-        todo!()
+    fn check_request(&self, document: &Document<'_>) -> Result<(), Invalid> {
+        request::check(document)
     }
-    fn read_request(&self, _: &Document<'_>) -> Result<Request, Invalid> {
-        todo!()
+
+    fn read_request(&self, document: &Document<'_>) -> Result<Request, Invalid> {
+        request::read(document)
     }
-    fn write_request(&self, _: &Request, _: &Target<'_>, _: &mut Losses) -> Result<Vec<u8>, CannotSay> {
-        todo!()
+
+    fn write_request(
+        &self,
+        request: &Request,
+        target: &Target<'_>,
+        losses: &mut Losses,
+    ) -> Result<Vec<u8>, CannotSay> {
+        request::write(request, target, losses)
     }
+
     fn adapt_request(
         &self,
-        _: &mut Document<'_>,
-        _: &Target<'_>,
-        _: &mut Losses,
+        document: &mut Document<'_>,
+        target: &Target<'_>,
+        losses: &mut Losses,
     ) -> Result<Vec<Header>, CannotSay> {
-        todo!()
+        adapt::adapt(document, target, losses)
     }
-    fn read_response(&self, _: &[u8], _: &str) -> Result<Response, BadReply> {
-        todo!()
+
+    fn read_response(&self, body: &[u8], seed: &str) -> Result<Response, BadReply> {
+        response::read(body, seed)
     }
-    fn write_response(&self, _: &Response, _: &AnswerContext) -> Vec<u8> {
-        todo!()
+
+    fn write_response(&self, response: &Response, answer: &AnswerContext) -> Vec<u8> {
+        response::write(response, answer)
     }
-    fn relay_response(&self, _: &[u8], _: &AnswerContext) -> Result<(Vec<u8>, Observed), BadReply> {
-        todo!()
+
+    fn relay_response(&self, body: &[u8], answer: &AnswerContext) -> Result<(Vec<u8>, Observed), BadReply> {
+        relay::response(body, answer)
     }
-    fn stream_reader(&self, _: &str) -> Box<dyn StreamReader> {
-        todo!()
+
+    fn stream_reader(&self, seed: &str) -> Box<dyn StreamReader> {
+        Box::new(stream::Reader::new(seed))
     }
-    fn stream_writer(&self, _: Arc<AnswerContext>) -> Box<dyn StreamWriter> {
-        todo!()
+
+    fn stream_writer(&self, answer: Arc<AnswerContext>) -> Box<dyn StreamWriter> {
+        Box::new(stream::Writer::new(answer))
     }
-    fn stream_relay(&self, _: Arc<AnswerContext>) -> Box<dyn StreamRelay> {
-        todo!()
+
+    fn stream_relay(&self, answer: Arc<AnswerContext>) -> Box<dyn StreamRelay> {
+        Box::new(relay::Relay::new(answer))
     }
-    fn read_error(&self, _: u16, _: &[u8]) -> ProviderError {
-        todo!()
+
+    fn read_error(&self, status: u16, body: &[u8]) -> ProviderError {
+        error::read(status, body)
     }
-    fn write_error(&self, _: &ErrorReply) -> Vec<u8> {
-        todo!()
+
+    fn write_error(&self, error: &ErrorReply) -> Vec<u8> {
+        error::write(error)
     }
 }

@@ -24,6 +24,16 @@ pub trait Codec: Sync + Debug {
     /// Names the first field that is missing, has a wrong type or an impossible value.
     fn read_request(&self, document: &Document<'_>) -> Result<Request, Invalid>;
 
+    /// Reports what a request that was read from this dialect asks of its own provider's server, and no other
+    /// dialect could say (an earlier answer that is kept there, for example). Called before another dialect
+    /// writes the request.
+    ///
+    /// # Errors
+    /// When there is such a field, and `losses` does not allow to leave it out.
+    fn report_untranslatable(&self, _request: &Request, _losses: &mut Losses) -> Result<(), CannotSay> {
+        Ok(())
+    }
+
     /// Writes a request that was read from another dialect as this dialect's standard has it; what the target's
     /// provider does differently is the business of [`Codec::adapt_request`], which is always called afterwards.
     ///

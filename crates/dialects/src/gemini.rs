@@ -1,4 +1,9 @@
-//! Not written yet.
+//! Google Gemini's `generateContent` and `streamGenerateContent`, as AI Studio and Vertex AI speak it
+//! (<https://ai.google.dev/api/generate-content>, read 2026-11-21).
+//!
+//! The model and whether to stream are said by the path, not by the body: requests are read with an empty model
+//! unless the body names one, and never ask for a stream by themselves. Function calls come whole, answers stream
+//! as server-sent events without a closing mark, and thinking is signed (`thoughtSignature`).
 
 use std::sync::Arc;
 
@@ -9,50 +14,85 @@ use crate::error::{BadReply, CannotSay, ErrorReply, Invalid, ProviderError};
 use crate::exchange::{AnswerContext, Header, Observed, Target};
 use crate::loss::Losses;
 
+mod adapt;
+pub mod array;
+pub mod count;
+mod error;
+mod finish;
+mod grounding;
+mod model;
+mod part;
+mod relay;
+mod request;
+mod response;
+mod schema;
+mod seal;
+mod stream;
+mod usage;
+mod wire;
+
+pub use error::retry_delay_ms;
+
+/// The dialect's [`Codec`].
 #[derive(Debug)]
 pub struct Gemini;
 
-#[allow(clippy::todo)]
 impl Codec for Gemini {
-    fn check_request(&self, _: &Document<'_>) -> Result<(), Invalid> {
-        todo!()
+    fn check_request(&self, document: &Document<'_>) -> Result<(), Invalid> {
+        request::check(document)
     }
-    fn read_request(&self, _: &Document<'_>) -> Result<Request, Invalid> {
-        todo!()
+
+    fn read_request(&self, document: &Document<'_>) -> Result<Request, Invalid> {
+        request::read(document)
     }
-    fn write_request(&self, _: &Request, _: &Target<'_>, _: &mut Losses) -> Result<Vec<u8>, CannotSay> {
-        todo!()
+
+    fn write_request(
+        &self,
+        request: &Request,
+        target: &Target<'_>,
+        losses: &mut Losses,
+    ) -> Result<Vec<u8>, CannotSay> {
+        request::write(request, target, losses)
     }
+
     fn adapt_request(
         &self,
-        _: &mut Document<'_>,
-        _: &Target<'_>,
-        _: &mut Losses,
+        document: &mut Document<'_>,
+        target: &Target<'_>,
+        losses: &mut Losses,
     ) -> Result<Vec<Header>, CannotSay> {
-        todo!()
+        adapt::adapt(document, target, losses)
     }
-    fn read_response(&self, _: &[u8], _: &str) -> Result<Response, BadReply> {
-        todo!()
+
+    fn read_response(&self, body: &[u8], seed: &str) -> Result<Response, BadReply> {
+        response::read(body, seed)
     }
-    fn write_response(&self, _: &Response, _: &AnswerContext) -> Vec<u8> {
-        todo!()
+
+    fn write_response(&self, response: &Response, answer: &AnswerContext) -> Vec<u8> {
+        response::write(response, answer)
     }
-    fn relay_response(&self, _: &[u8], _: &AnswerContext) -> Result<(Vec<u8>, Observed), BadReply> {
-        todo!()
+
+    fn relay_response(&self, body: &[u8], _: &AnswerContext) -> Result<(Vec<u8>, Observed), BadReply> {
+        relay::relay(body)
     }
-    fn stream_reader(&self, _: &str) -> Box<dyn StreamReader> {
-        todo!()
+
+    fn stream_reader(&self, seed: &str) -> Box<dyn StreamReader> {
+        Box::new(stream::GeminiReader::new(seed))
     }
-    fn stream_writer(&self, _: Arc<AnswerContext>) -> Box<dyn StreamWriter> {
-        todo!()
+
+    fn stream_writer(&self, answer: Arc<AnswerContext>) -> Box<dyn StreamWriter> {
+        Box::new(stream::GeminiWriter::new(answer))
     }
+
     fn stream_relay(&self, _: Arc<AnswerContext>) -> Box<dyn StreamRelay> {
-        todo!()
+        Box::new(relay::GeminiRelay::new())
     }
-    fn read_error(&self, _: u16, _: &[u8]) -> ProviderError {
-        todo!()
+
+    fn read_error(&self, status: u16, body: &[u8]) -> ProviderError {
+        error::read(status, body)
     }
-    fn write_error(&self, _: &ErrorReply) -> Vec<u8> {
-        todo!()
+
+    fn write_error(&self, error: &ErrorReply) -> Vec<u8> {
+        error::write(error)
     }
 }

@@ -1,4 +1,6 @@
-//! Not written yet.
+//! OpenAI Chat Completions: `POST /v1/chat/completions`, the protocol that OpenAI, Azure and about a hundred other
+//! providers speak, and most clients
+//! (<https://platform.openai.com/docs/api-reference/chat>, read 2026-11-21).
 
 use std::sync::Arc;
 
@@ -9,50 +11,81 @@ use crate::error::{BadReply, CannotSay, ErrorReply, Invalid, ProviderError};
 use crate::exchange::{AnswerContext, Header, Observed, Target};
 use crate::loss::Losses;
 
+mod adapt;
+mod error;
+mod media;
+mod message;
+mod relay;
+mod request;
+mod response;
+mod stream;
+mod usage;
+mod wire;
+
+/// Reads and writes OpenAI Chat Completions.
 #[derive(Debug)]
 pub struct OpenaiChat;
 
-#[allow(clippy::todo)]
 impl Codec for OpenaiChat {
-    fn check_request(&self, _: &Document<'_>) -> Result<(), Invalid> {
-        todo!()
+    fn check_request(&self, document: &Document<'_>) -> Result<(), Invalid> {
+        request::check(document)
     }
-    fn read_request(&self, _: &Document<'_>) -> Result<Request, Invalid> {
-        todo!()
+
+    fn read_request(&self, document: &Document<'_>) -> Result<Request, Invalid> {
+        request::read(document)
     }
-    fn write_request(&self, _: &Request, _: &Target<'_>, _: &mut Losses) -> Result<Vec<u8>, CannotSay> {
-        todo!()
+
+    fn write_request(
+        &self,
+        request: &Request,
+        target: &Target<'_>,
+        losses: &mut Losses,
+    ) -> Result<Vec<u8>, CannotSay> {
+        request::write(request, target, losses)
     }
+
     fn adapt_request(
         &self,
-        _: &mut Document<'_>,
-        _: &Target<'_>,
-        _: &mut Losses,
+        document: &mut Document<'_>,
+        target: &Target<'_>,
+        losses: &mut Losses,
     ) -> Result<Vec<Header>, CannotSay> {
-        todo!()
+        adapt::adapt(document, target, losses)?;
+        Ok(Vec::new())
     }
-    fn read_response(&self, _: &[u8], _: &str) -> Result<Response, BadReply> {
-        todo!()
+
+    fn read_response(&self, body: &[u8], seed: &str) -> Result<Response, BadReply> {
+        response::read(body, seed)
     }
-    fn write_response(&self, _: &Response, _: &AnswerContext) -> Vec<u8> {
-        todo!()
+
+    fn write_response(&self, response: &Response, answer: &AnswerContext) -> Vec<u8> {
+        response::write(response, answer)
     }
-    fn relay_response(&self, _: &[u8], _: &AnswerContext) -> Result<(Vec<u8>, Observed), BadReply> {
-        todo!()
+
+    fn relay_response(&self, body: &[u8], answer: &AnswerContext) -> Result<(Vec<u8>, Observed), BadReply> {
+        relay::relay_response(body, answer)
     }
-    fn stream_reader(&self, _: &str) -> Box<dyn StreamReader> {
-        todo!()
+
+    fn stream_reader(&self, seed: &str) -> Box<dyn StreamReader> {
+        Box::new(stream::Reader::new(seed))
     }
-    fn stream_writer(&self, _: Arc<AnswerContext>) -> Box<dyn StreamWriter> {
-        todo!()
+
+    fn stream_writer(&self, answer: Arc<AnswerContext>) -> Box<dyn StreamWriter> {
+        Box::new(stream::Writer::new(answer))
     }
-    fn stream_relay(&self, _: Arc<AnswerContext>) -> Box<dyn StreamRelay> {
-        todo!()
+
+    fn stream_relay(&self, answer: Arc<AnswerContext>) -> Box<dyn StreamRelay> {
+        Box::new(relay::Relay::new(&answer))
     }
-    fn read_error(&self, _: u16, _: &[u8]) -> ProviderError {
-        todo!()
+
+    fn read_error(&self, status: u16, body: &[u8]) -> ProviderError {
+        error::read(status, body)
     }
-    fn write_error(&self, _: &ErrorReply) -> Vec<u8> {
-        todo!()
+
+    fn write_error(&self, error: &ErrorReply) -> Vec<u8> {
+        error::write(error)
     }
 }
+
+#[cfg(test)]
+mod tests;

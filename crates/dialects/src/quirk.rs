@@ -7,7 +7,8 @@ use serde_json::{Number, Value};
 /// One deviation. The order of a row's quirks does not matter.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub enum Quirk {
-    /// The provider does not know this parameter: refused, or left out with `drop_params`.
+    /// The provider does not know this parameter: refused, or left out with `drop_params`. `name.value` is only
+    /// that value, or the object with that `type` (`response_format.json_schema`, `tool_choice.required`).
     Lacks(String),
     /// The provider has the parameter under another name.
     Renames { from: String, to: String },
@@ -37,7 +38,16 @@ pub enum Quirk {
     StripsReasoningHistory,
     /// No `name` on messages other than tool results.
     StripsMessageName,
-    /// A behaviour that is named in the provider's row and implemented by its dialect.
+    /// The model's name goes out behind `prefix`, unless `unless` stands somewhere in it.
+    PrefixesModel { prefix: String, unless: String },
+    /// `web_search_options` are unknown; this entry of `tools` asks for a search. Their details are lost.
+    SearchesByTool(Value),
+    /// Models whose names begin with `models` always reason: `prompt_mode: "reasoning"` stands for
+    /// `reasoning_effort` and `thinking`, and nothing switches the reasoning off.
+    ReasonsByPromptMode { models: String },
+    /// Several answers (`n` > 1) are refused below this temperature; a lower one is raised.
+    SeveralAnswersNeedTemperature(Number),
+    /// A behaviour without data of its own.
     Named(NamedQuirk),
 }
 
@@ -46,4 +56,24 @@ pub enum Quirk {
 pub enum NamedQuirk {
     /// `tools[].function.strict` is refused.
     NoStrictTools,
+    /// `additionalProperties: false` in the schemas of tools is refused.
+    NoClosedToolSchemas,
+    /// Documents (`file` parts) are refused.
+    NoFiles,
+    /// Reasoning is switched by `thinking: {type: enabled | disabled}`, without a budget; `reasoning_effort` is
+    /// turned into that switch.
+    ReasoningIsSwitch,
+    /// `thinking` is unknown; its budget becomes a `reasoning_effort`.
+    ThinkingBecomesEffort,
+    /// `tool_choice: required` is unknown; a user turn asks for a tool instead.
+    RequiredToolChoiceIsAsked,
+    /// Models that are not known to take `json_schema` take `json_object`; the schema is written into a system
+    /// prompt.
+    SchemaIsPrompted,
+    /// Assistant turns that say nothing are refused; they are left out.
+    NoEmptyAssistantTurns,
+    /// Reasoning models refuse an assistant turn with tool calls but no `reasoning_content`; a blank stands in.
+    ToolCallsNeedReasoningContent,
+    /// The speed of an answer is chosen by `metadata.completion_window` instead of `service_tier`.
+    ServiceTierIsCompletionWindow,
 }

@@ -13,7 +13,6 @@ mod raw;
 mod references;
 mod resolve;
 mod resolved;
-mod secret;
 #[cfg(test)]
 mod tests;
 
@@ -27,7 +26,7 @@ pub use resolved::{
     LitellmSettings, LogFormat, LogLevel, MasterKey, MissingVariable, ModelAlias, ModelInfo, ParameterPolicy,
     RouterSettings, RoutingStrategy, Share, TlsVerify, TollwaySettings, VertexCredentials,
 };
-pub use secret::Secret;
+pub use tollway::Secret;
 
 use diagnose::Diagnosis;
 use files::Files;
@@ -107,7 +106,12 @@ impl Config {
     }
 }
 
-fn finish(tree: Option<Node>, files: Vec<PathBuf>, sources: &Sources<'_>, mut diagnosis: Diagnosis) -> Loaded {
+fn finish(
+    tree: Option<Node>,
+    files: Vec<PathBuf>,
+    sources: &Sources<'_>,
+    mut diagnosis: Diagnosis,
+) -> Loaded {
     let config = tree.and_then(|mut tree| {
         let mut environment = Environment::new(sources.environment);
         if let Value::Mapping(root) = &tree.value {

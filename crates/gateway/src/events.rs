@@ -3,8 +3,6 @@
 pub mod log;
 pub mod metrics;
 
-use std::time::SystemTime;
-
 use dialects::conversation::StopReason;
 use serde_json::json;
 
@@ -35,12 +33,20 @@ pub fn stopped_early(log: &Log, running: usize) {
 
 /// A new configuration serves from now on.
 pub fn config_reloaded(log: &Log, models: usize, warnings: usize) {
-    log.line(Level::Info, "configuration reloaded", &[("models", json!(models)), ("warnings", json!(warnings))]);
+    log.line(
+        Level::Info,
+        "configuration reloaded",
+        &[("models", json!(models)), ("warnings", json!(warnings))],
+    );
 }
 
 /// The changed configuration is wrong; the old one keeps serving.
 pub fn config_refused(log: &Log, report: &str) {
-    log.line(Level::Error, "the changed configuration is refused, the old one keeps serving", &[("report", json!(report))]);
+    log.line(
+        Level::Error,
+        "the changed configuration is refused, the old one keeps serving",
+        &[("report", json!(report))],
+    );
 }
 
 /// Something could not be done, and nobody is waiting for an answer.
@@ -59,10 +65,6 @@ pub(crate) fn stop_name(stop: &StopReason) -> &str {
         StopReason::Error => "error",
         StopReason::Other(name) => name,
     }
-}
-
-pub(crate) fn seconds_since_1970(time: SystemTime) -> f64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
 pub(crate) fn outcome_name(outcome: &Outcome) -> &'static str {

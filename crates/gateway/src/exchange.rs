@@ -83,8 +83,6 @@ pub enum Verdict {
     Chosen,
     /// Another was drawn by weight.
     NotDrawn,
-    /// A deployment with a lower `order` comes first.
-    LaterOrder,
 }
 
 impl Verdict {
@@ -93,7 +91,6 @@ impl Verdict {
         match self {
             Self::Chosen => "chosen",
             Self::NotDrawn => "another deployment was drawn by weight",
-            Self::LaterOrder => "deployments with a lower `order` come first",
         }
     }
 }
@@ -125,7 +122,7 @@ pub struct AnswerFacts {
     pub usage: Option<Usage>,
     /// The provider reported no usage; the counts are ours.
     pub usage_is_estimate: bool,
-    pub cost: Option<catalog::cost::Cost>,
+    pub cost: Option<catalog::Cost>,
 }
 
 /// How it ended.
@@ -135,7 +132,12 @@ pub enum Outcome {
     Answered,
     /// The client left before the end.
     ClientGone,
-    Failed { status: u16, class: Option<ErrorClass>, message: String, log: String },
+    Failed {
+        status: u16,
+        class: Option<ErrorClass>,
+        message: String,
+        log: String,
+    },
 }
 
 impl Outcome {

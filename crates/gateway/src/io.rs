@@ -13,7 +13,7 @@ use tokio::time::Sleep;
 /// A TCP stream whose writes fail when the peer takes no bytes for `patience`. The timer exists only while the
 /// socket's buffer is full, so that a connection that reads along costs nothing.
 #[derive(Debug)]
-pub struct TimedStream {
+pub(crate) struct TimedStream {
     stream: TcpStream,
     patience: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
@@ -21,7 +21,7 @@ pub struct TimedStream {
 
 impl TimedStream {
     #[must_use]
-    pub fn new(stream: TcpStream, patience: Duration) -> Self {
+    pub(crate) fn new(stream: TcpStream, patience: Duration) -> Self {
         Self { stream, patience, stalled: None }
     }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use dialects::Dialect;
 use dialects::conversation::{
-    Choice, Delta, Event, FunctionTool, Message, Part, Request, Response, Role, StopReason, Tool, ToolCall, ToolChoice,
-    Usage, replay,
+    Choice, Delta, Event, FunctionTool, Message, Part, Request, Response, Role, StopReason, Tool, ToolCall,
+    ToolChoice, Usage, replay,
 };
 use serde_json::{Map, Value, json};
 
@@ -56,9 +56,7 @@ impl Mock {
     pub(crate) fn answer(&self, request: &Request, seed: &str) -> Result<Response, Refusal> {
         let (parts, usage) = match &self.says {
             Says::Failure { status, message } => return Err(Refusal::of_status(*status, message.clone())),
-            Says::Text(text) => {
-                (vec![Part::text(text)], Usage { input: 10, output: 20, ..Usage::default() })
-            }
+            Says::Text(text) => (vec![Part::text(text)], Usage { input: 10, output: 20, ..Usage::default() }),
             Says::Demo => {
                 let parts = demo_parts(request, seed);
                 let usage = Usage {
@@ -93,9 +91,13 @@ impl Mock {
         let mut events = Vec::new();
         for event in replay(response) {
             match event {
-                Event::Delta { choice, part, delta: Delta::Text(text) } => events.extend(
-                    self.pieces(&text).map(|piece| Event::Delta { choice, part, delta: Delta::Text(piece) }),
-                ),
+                Event::Delta { choice, part, delta: Delta::Text(text) } => {
+                    events.extend(self.pieces(&text).map(|piece| Event::Delta {
+                        choice,
+                        part,
+                        delta: Delta::Text(piece),
+                    }))
+                }
                 other => events.push(other),
             }
         }

@@ -68,7 +68,9 @@ impl<'a> Endpoint<'a> {
             "/chat/completions" => return Some(Self::new(Operation::Converse(Dialect::OpenaiChat))),
             "/responses" => return Some(Self::new(Operation::Converse(Dialect::OpenaiResponses))),
             "/messages" => return Some(Self::new(Operation::Converse(Dialect::AnthropicMessages))),
-            "/messages/count_tokens" => return Some(Self::new(Operation::CountTokens(Dialect::AnthropicMessages))),
+            "/messages/count_tokens" => {
+                return Some(Self::new(Operation::CountTokens(Dialect::AnthropicMessages)));
+            }
             _ => {}
         }
         Self::of_deployment_path(path).or_else(|| Self::of_google_path(path))
@@ -82,7 +84,9 @@ impl<'a> Endpoint<'a> {
     }
 
     fn of_google_path(path: &'a str) -> Option<Self> {
-        let rest = ["/v1beta/models/", "/v1/models/", "/models/"].iter().find_map(|prefix| path.strip_prefix(prefix))?;
+        let rest = ["/v1beta/models/", "/v1/models/", "/models/"]
+            .iter()
+            .find_map(|prefix| path.strip_prefix(prefix))?;
         let (model, method) = rest.rsplit_once(':')?;
         let (operation, stream) = match method {
             "generateContent" => (Operation::Converse(Dialect::Gemini), Some(false)),
@@ -125,7 +129,9 @@ mod tests {
                 "{path}"
             );
         }
-        for path in ["/", "/v1/models", "/v1/models/gpt-4o", "/v1chat/completions", "/v1beta/models/:generateContent"] {
+        for path in
+            ["/", "/v1/models", "/v1/models/gpt-4o", "/v1chat/completions", "/v1beta/models/:generateContent"]
+        {
             assert_eq!(Endpoint::of(path), None, "{path}");
         }
     }

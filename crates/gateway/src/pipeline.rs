@@ -15,6 +15,7 @@ pub mod stream;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use dialects::Dialect;
 use dialects::document::Document;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
@@ -25,6 +26,7 @@ use crate::body::AnswerBody;
 use crate::exchange::{Bodies, Caller, Exchange, Identity};
 use crate::operation::{Endpoint, Operation};
 use crate::refusal::Refusal;
+use stream::Format;
 
 pub use authenticate::authenticate;
 
@@ -53,7 +55,7 @@ pub async fn run(
 #[derive(Debug)]
 enum Reply {
     Whole(Vec<u8>),
-    Stream(Box<stream::ProviderStream>),
+    Stream(Box<stream::StreamAnswer>),
 }
 
 impl Reply {
@@ -105,7 +107,7 @@ async fn steps(
         running.exchange.bodies = Some(Bodies { client_request: Some(body.clone()), ..Bodies::default() });
     }
     let mut document = Document::parse(&body)?;
-    let wishes = receive::wishes(&mut document, request.headers(), &snapshot)?;
+    let wishes = receive::wishes(&mut document, request.headers())?;
     let model = receive::model(&document, &endpoint, &query)?;
     let stream = receive::stream(&document, &endpoint)?;
     running.exchange.requested_model.clone_from(&model);
@@ -114,8 +116,9 @@ async fn steps(
     let ask = Ask::new(dialect, &document, &model, stream);
     match endpoint.operation {
         Operation::Converse(_) => {
-            let array = stream && dialect == dialects::Dialect::Gemini && !query.contains("alt=sse");
-            let call = call::Call { snapshot: &snapshot, served, wishes, headers: request.headers(), array };
+            let events = dialect != Dialect::Gemini || query.split('&').any(|pair| pair == "alt=sse");
+            let format = if events { Format::Events } else { Format::Array };
+            let call = call::Call { snapshot: &snapshot, served, wishes, headers: request.headers(), format };
             call::converse(running, call, ask).await
         }
         Operation::CountTokens(_) => count::tokens(running, &served, &ask),

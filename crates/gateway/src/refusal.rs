@@ -133,7 +133,9 @@ impl Refusal {
                 500,
                 "internal_server_error",
                 Fault::Provider,
-                format!("litellm.APIConnectionError: {provider}Exception - the answer could not be read: {cause}"),
+                format!(
+                    "litellm.APIConnectionError: {provider}Exception - the answer could not be read: {cause}"
+                ),
             )
         }
     }
@@ -145,6 +147,13 @@ impl Refusal {
         let mut refusal = Self::new(status, kind_of(class, status), Fault::Gateway, tell);
         refusal.class = Some(class);
         refusal
+    }
+
+    /// Names the field that is wrong.
+    #[must_use]
+    pub fn about(mut self, param: impl Into<String>) -> Self {
+        self.param = Some(param.into());
+        self
     }
 
     /// What stands in the log beside the message.

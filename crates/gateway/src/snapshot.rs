@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use catalog::cost::Cost;
+use catalog::{Cost, CostContext};
 use dialects::conversation::{Extra, Usage};
-use http::header::HeaderName;
 use http::HeaderValue;
+use http::header::HeaderName;
 use serde_json::Value;
 use tollway::Deployment;
 use tollway::transport::TransportOptions;
@@ -33,8 +33,6 @@ pub struct Snapshot {
     pub trace_capacity: usize,
     /// Keep bodies in traces.
     pub trace_bodies: bool,
-    /// Leave out parameters that a provider does not know instead of refusing the request.
-    pub drop_params: bool,
     /// Send clients' `x-…` headers on.
     pub forward_client_headers: bool,
     /// Tell usage in streams whether or not the client asks.
@@ -91,8 +89,6 @@ pub struct Group {
 pub struct Served {
     pub deployment: Deployment,
     pub upstream: Upstream,
-    /// Lower is tried first.
-    pub order: i64,
     /// Share in the draw among the group; all zero draws evenly.
     pub weight: u64,
     pub prices: Option<catalog::ModelEntry>,
@@ -176,6 +172,13 @@ impl Snapshot {
         shown.filter_map(|(name, alias)| Some((name.as_str(), &**self.groups.get(alias.group.as_str())?)))
     }
 
+    /// The models of the price map that a pattern of the form `provider/*` stands for, named as clients name them.
+    #[must_use]
+    pub fn names_behind(&self, pattern: &Pattern) -> Vec<String> {
+        let provider = pattern.text().strip_suffix("/*").and_then(catalog::find);
+        provider.map(|provider| catalog::prices::embedded().models_of(provider.id)).unwrap_or_default()
+    }
+
     pub fn patterns(&self) -> impl Iterator<Item = &Pattern> {
         self.wildcards.iter().map(|wildcard| &wildcard.pattern)
     }
@@ -202,8 +205,11 @@ impl Wildcard {
         if let Some(group) = made.get(model) {
             return Arc::clone(group);
         }
-        let members =
-            self.members.iter().map(|template| Arc::new(template.fill(model, self.pattern.capture(model)))).collect();
+        let members = self
+            .members
+            .iter()
+            .map(|template| Arc::new(template.fill(model, self.pattern.capture(model))))
+            .collect();
         let group = Arc::new(Group { name: model.into(), members });
         if made.len() < MAX_MADE {
             made.insert(model.to_owned(), Arc::clone(&group));
@@ -216,8 +222,9 @@ impl Served {
     /// What `usage` costs here; `None` if no price is known.
     #[must_use]
     pub fn cost(&self, usage: &Usage) -> Option<Cost> {
-        let prices = self.prices.as_ref()?;
-        Some(catalog::cost::cost(usage, prices, &catalog::cost::CostContext::default()))
+        let context = CostContext { service_tier: usage.service_tier.as_deref(), ..CostContext::default() };
+        let cost = catalog::cost(usage, self.prices.as_ref(), &context);
+        (!cost.unpriced).then_some(cost)
     }
 
     pub(crate) fn handles(&self, metrics: &Metrics) -> &Handles {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use catalog::Cost;
 use dialects::conversation::Usage;
 use serde_json::{Map, Value, json};
 
@@ -71,14 +72,15 @@ impl Exchange {
                 "user_agent": self.caller.user_agent,
             }),
         );
-        let candidates = self.candidates.iter().map(|candidate| {
-            json!({"deployment": &*candidate.deployment, "verdict": candidate.verdict.name()})
-        });
+        let candidates = self.candidates.iter().map(
+            |candidate| json!({"deployment": &*candidate.deployment, "verdict": candidate.verdict.name()}),
+        );
         trace.insert("candidates".into(), candidates.collect());
         trace.insert("attempts".into(), self.attempts.iter().map(attempt).collect());
-        let notes = self.notes.iter().map(|note| {
-            json!({"param": note.param, "change": note.change.name(), "detail": note.detail})
-        });
+        let notes = self
+            .notes
+            .iter()
+            .map(|note| json!({"param": note.param, "change": note.change.name(), "detail": note.detail}));
         trace.insert("parameters".into(), notes.collect());
         trace.insert("answer".into(), self.answer_json());
         if let Some(bodies) = &self.bodies {
@@ -129,7 +131,7 @@ impl Exchange {
             "stop": self.answer.stop.as_ref().map(stop_name),
             "usage": self.answer.usage.as_ref().map(usage_json),
             "usage_is_estimate": self.answer.usage_is_estimate,
-            "cost": self.answer.cost.as_ref().map(catalog::cost::Cost::to_json),
+            "cost": self.answer.cost.as_ref().map(cost_json),
         })
     }
 }
@@ -169,6 +171,20 @@ fn usage_json(usage: &Usage) -> Value {
     let totals = [("input_tokens", usage.input), ("output_tokens", usage.output)];
     let shown = totals.into_iter().chain(parts.into_iter().filter(|(_, count)| *count > 0));
     Value::Object(shown.map(|(name, count)| (name.to_owned(), json!(count))).collect())
+}
+
+/// The bill: each line as a sentence and in numbers.
+fn cost_json(cost: &Cost) -> Value {
+    let lines = cost.lines.iter().map(|line| {
+        json!({
+            "text": line.to_string(),
+            "what": line.what,
+            "count": line.quantity.count,
+            "unit_price": line.unit_price.to_string(),
+            "amount": line.amount.to_string(),
+        })
+    });
+    json!({"total": cost.total().to_string(), "lines": lines.collect::<Value>()})
 }
 
 fn bodies_json(bodies: &Bodies) -> Value {

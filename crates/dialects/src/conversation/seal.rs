@@ -58,6 +58,12 @@ impl Seal {
         (self.dialect == dialect && self.kind == kind).then_some(self.value.as_str())
     }
 
+    /// Whether a wrapped seal may stand somewhere in `text`. A quick look before a long one.
+    #[must_use]
+    pub fn is_wrapped_in(text: &str) -> bool {
+        memchr::memmem::find(text.as_bytes(), WRAPPED.as_bytes()).is_some()
+    }
+
     fn unwrap(text: &str) -> Option<Self> {
         let mut fields = text.strip_prefix(WRAPPED)?.splitn(3, ':');
         let dialect = Dialect::from_name(fields.next()?)?;

@@ -42,11 +42,11 @@ impl Checker<'_> {
 
     fn known(&mut self, key: KnownKey, pair: &Pair, covered: Covered) {
         if pair.value.is_null() {
-            self.unset(key, pair);
+            self.unset(key, pair, covered);
             return;
         }
         let fits = self.value(key, pair);
-        if covered == Covered::No {
+        if covered == Covered::No && (fits || key.status != Status::Effective) {
             self.status(key, pair);
         }
         if key.status == Status::Effective && !nested(key) {
@@ -77,7 +77,9 @@ impl Checker<'_> {
             (S::LitellmSettings, "cache_params") => (S::CacheParams, Depth::Itself),
             (S::RouterSettings, "retry_policy") => (S::RetryPolicy, Depth::Itself),
             (S::RouterSettings, "model_group_retry_policy") => (S::RetryPolicy, Depth::EachValue),
-            (S::RouterSettings | S::ModelInfo, "allowed_fails_policy") => (S::AllowedFailsPolicy, Depth::Itself),
+            (S::RouterSettings | S::ModelInfo, "allowed_fails_policy") => {
+                (S::AllowedFailsPolicy, Depth::Itself)
+            }
             (S::RouterSettings, "routing_groups") => (S::RoutingGroup, Depth::EachItem),
             (S::RouterSettings, "model_group_alias") => (S::Alias, Depth::EachValueIfMapping),
             (S::GeneralSettings, "pass_through_endpoints") => (S::PassThroughEndpoint, Depth::EachItem),
@@ -126,7 +128,7 @@ impl Checker<'_> {
             Fit::Fits => return true,
             Fit::Spelled { spelled, read_as } => Finding::warning(
                 ProblemKind::Spelling,
-                format!("`{}` is {spelled} here; it is read as {read_as}", key.name),
+                format!("`{}` is {spelled} here; it is read as {read_as}", pair.key.name),
             )
             .expected(value::expected(key.kind)),
             Fit::Wrong { kind, help } => {
@@ -137,8 +139,8 @@ impl Checker<'_> {
                 }
                 let found = found(key, &pair.value);
                 let message = match key.kind {
-                    Kind::OneOf(_) => format!("there is no such `{}`", key.name),
-                    kind => format!("`{}` takes {}", key.name, value::expected(kind)),
+                    Kind::OneOf(_) => format!("there is no such `{}`", pair.key.name),
+                    kind => format!("`{}` takes {}", pair.key.name, value::expected(kind)),
                 };
                 let mut finding = Finding::new(severity(key), kind, message)
                     .expected(value::expected(key.kind))
@@ -155,7 +157,7 @@ impl Checker<'_> {
     }
 
     fn status(&mut self, key: KnownKey, pair: &Pair) {
-        let name = key.name;
+        let name = pair.key.name.as_str();
         let finding = match key.status {
             Status::Effective => {
                 let strategy = pair.value.scalar().map(|scalar| scalar.text.as_str());
@@ -182,13 +184,15 @@ impl Checker<'_> {
     }
 
     /// A null that an unset variable left: what it means depends on the key.
-    fn unset(&mut self, key: KnownKey, pair: &Pair) {
+    fn unset(&mut self, key: KnownKey, pair: &Pair, covered: Covered) {
         let Some(Origin::Unset(variable)) = pair.value.scalar().map(|scalar| &scalar.origin) else { return };
         if key.status != Status::Effective {
-            self.status(key, pair);
+            if covered == Covered::No {
+                self.status(key, pair);
+            }
             return;
         }
-        let finding = match (key.section, key.name) {
+        let finding = match (key.section, pair.key.name.as_str()) {
             (Section::GeneralSettings, "master_key") => Finding::error(
                 ProblemKind::UnsetVariable,
                 format!("the master key's variable `{variable}` is not set"),
@@ -235,11 +239,9 @@ impl Checker<'_> {
     fn unknown(&mut self, section: Section, pair: &Pair) {
         let name = pair.key.name.as_str();
         if section == Section::CacheParams && self.cache_is_redis {
-            let finding = Finding::error(
-                ProblemKind::UnknownKey,
-                format!("`{name}` is no option of a Redis client"),
-            )
-            .expected("an option of `cache_params` that LiteLLM or redis-py knows");
+            let finding =
+                Finding::error(ProblemKind::UnknownKey, format!("`{name}` is no option of a Redis client"))
+                    .expected("an option of `cache_params` that LiteLLM or redis-py knows");
             self.diagnosis.report(&pair.key.span, with_guess(finding, section, name));
             return;
         }
@@ -249,24 +251,27 @@ impl Checker<'_> {
         };
         let finding = if homes.is_empty() {
             let consequence = match (section, keys::param_role(name)) {
-                (Section::LitellmParams, ParamRole::Unknown) => "; it is sent to the provider with every request",
-                (Section::LitellmParams, ParamRole::Mistaken) => "; it is not used, and not sent to the provider",
+                (Section::LitellmParams, ParamRole::Unknown) => {
+                    "; it is sent to the provider with every request"
+                }
+                (Section::LitellmParams, ParamRole::Mistaken) => {
+                    "; it is not used, and not sent to the provider"
+                }
                 (Section::ModelInfo, _) => "; it is shown in model lists and not used",
                 _ => "; it is not used",
             };
             let finding = Finding::warning(
                 ProblemKind::UnknownKey,
-                format!("unknown key `{name}` in {}{consequence}", section.title()),
+                format!("unknown key `{name}` {}{consequence}", section.within()),
             );
             match wrapped_sections(section, &pair.value) {
                 Some(sections) => finding.help(format!("move {sections} to the top level")),
                 None => with_guess(finding, section, name),
             }
         } else {
-            let titles: Vec<&str> = homes.iter().map(|home| home.title()).collect();
-            Finding::warning(ProblemKind::MisplacedKey, format!("`{name}` is not used in {}", section.title()))
-                .expected(format!("`{name}` in {}", titles.join(" or ")))
-                .help(format!("move it to {}", titles.first().copied().unwrap_or_default()))
+            let places: Vec<String> = homes.iter().map(|home| home.within()).collect();
+            Finding::warning(ProblemKind::MisplacedKey, format!("`{name}` is not used {}", section.within()))
+                .help(format!("it belongs {}", places.join(" or ")))
         };
         self.diagnosis.report(&pair.key.span, finding);
     }
@@ -281,17 +286,19 @@ enum Depth {
     EachValueIfMapping,
 }
 
-/// A key by its table, or by the rule that stands for many: prices and capabilities.
+/// A key by its table, or by the rule that stands for many: prices.
 fn known(section: Section, name: &str) -> Option<KnownKey> {
     keys::find(section, name).or_else(|| {
-        let about = match section {
-            Section::LitellmParams | Section::ModelInfo if keys::is_price(name) => "a price in dollars",
-            Section::ModelInfo if keys::is_capability(name) => "whether the model can do this",
-            _ => return None,
-        };
-        let priority = keys::Priority::P1;
-        // The name is the caller's; tables need it for messages about values only, and these accept any.
-        Some(KnownKey { section, name: "", kind: Kind::Any, status: Status::Effective, priority, about })
+        let may_be_price =
+            matches!(section, Section::LitellmParams | Section::ModelInfo) && keys::is_price(name);
+        may_be_price.then_some(KnownKey {
+            section,
+            name: "*_cost_*",
+            kind: Kind::Any,
+            status: Status::Effective,
+            priority: keys::Priority::P1,
+            about: "a price in dollars",
+        })
     })
 }
 
@@ -299,8 +306,15 @@ fn known(section: Section, name: &str) -> Option<KnownKey> {
 fn nested(key: KnownKey) -> bool {
     matches!(
         (key.section, key.name),
-        (Section::TopLevel, _)
-            | (Section::Model, "litellm_params" | "model_info")
+        (
+            Section::TopLevel,
+            "model_list"
+                | "credential_list"
+                | "litellm_settings"
+                | "general_settings"
+                | "router_settings"
+                | "tollway"
+        ) | (Section::Model, "litellm_params" | "model_info")
             | (Section::Credential, "credential_values")
             | (Section::RouterSettings, "default_litellm_params")
     )
@@ -325,7 +339,8 @@ fn found(key: KnownKey, node: &Node) -> String {
     if let Origin::Variable(variable) = &scalar.origin {
         return format!("the value of `{variable}`");
     }
-    let secret = matches!(key.kind, Kind::Secret | Kind::SecretOrMap | Kind::TextMap) || is_secret_name(key.name);
+    let secret =
+        matches!(key.kind, Kind::Secret | Kind::SecretOrMap | Kind::TextMap) || is_secret_name(key.name);
     let short = scalar.text.chars().count() <= 60 && !scalar.text.contains('\n');
     if secret || !short { node.kind().to_owned() } else { format!("{} `{}`", node.kind(), scalar.text) }
 }
@@ -335,9 +350,10 @@ fn with_guess(finding: Finding, section: Section, name: &str) -> Finding {
         return finding.help(format!("did you mean `{right}`?"));
     }
     if let Some(variable) = keys::variable(name) {
-        return finding.help(format!("set the variable `{variable}`, for instance under `environment_variables`"));
+        return finding
+            .help(format!("set the variable `{variable}`, for instance under `environment_variables`"));
     }
-    match nearest(name, keys::in_section(section).map(|key| key.name)) {
+    match nearest(name, keys::names(section)) {
         Some(near) => finding.help(format!("did you mean `{near}`?")),
         None => finding,
     }

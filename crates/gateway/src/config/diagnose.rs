@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use super::raw::{FileId, Span};
 
-pub(crate) use mask::{is_secret_name, secrets_by_line};
+pub(crate) use mask::{holds_secrets, is_secret_name};
+use mask::{secrets_by_line, secrets_by_looks};
 pub(crate) use nearest::nearest;
 
 /// Whether the gateway may start.
@@ -124,7 +125,7 @@ pub(crate) struct SourceFile {
     pub(crate) path: PathBuf,
     text: String,
     line_starts: Vec<usize>,
-    /// Byte ranges that no message may show, sorted.
+    /// Byte ranges that no message may show.
     secrets: Vec<Range<usize>>,
 }
 
@@ -139,10 +140,10 @@ impl SourceFile {
         &self.text
     }
 
-    /// Adds what the tree knows to be secret; until then, the names at the start of lines decide.
+    /// Takes what the tree knows to be secret, in place of what the names at the start of lines say.
     pub(crate) fn hide(&mut self, ranges: Vec<Range<usize>>) {
+        self.secrets = secrets_by_looks(&self.text);
         self.secrets.extend(ranges);
-        self.secrets.sort_by_key(|range| range.start);
     }
 
     /// Line and column of a byte, both from 1.
@@ -235,6 +236,8 @@ impl Diagnosis {
     /// All findings with their places, in the order of the files and of their lines.
     pub(crate) fn into_report(mut self) -> Report {
         self.findings.sort_by_key(|(span, finding)| (span.file, span.bytes.start, finding.severity));
+        // The checks of types and those of shapes may find the same thing; the severer finding says it.
+        self.findings.dedup_by(|later, earlier| later.0 == earlier.0 && later.1.kind == earlier.1.kind);
         let files = self.files;
         let problems = self
             .findings

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::diagnose::{Diagnosis, Finding, ProblemKind, is_secret_name};
+use super::diagnose::{Diagnosis, Finding, ProblemKind, holds_secrets, is_secret_name};
 use super::raw::{self, FileId, Flaw, Limits, Mapping, Node, Origin, Pair, Span, Value};
 
 /// Files may include files, but not without end.
@@ -103,7 +103,13 @@ impl<'a> Files<'a> {
     }
 
     /// Finds an included file beside the one that names it, or, as LiteLLM used to, beside the first.
-    fn find(&mut self, from: &Path, name: &str, at: &Span, diagnosis: &mut Diagnosis) -> Option<(PathBuf, String)> {
+    fn find(
+        &mut self,
+        from: &Path,
+        name: &str,
+        at: &Span,
+        diagnosis: &mut Diagnosis,
+    ) -> Option<(PathBuf, String)> {
         let beside = from.parent().unwrap_or(Path::new("")).join(name);
         if self.reading.contains(&beside) {
             let chain: Vec<String> =
@@ -135,7 +141,7 @@ impl<'a> Files<'a> {
                     at,
                     Finding::warning(
                         ProblemKind::File,
-                        format!("`{name}` is not beside `{}`; `{}` is read", from.display(), beside_root.display()),
+                        format!("there is no `{}`; `{}` is read", beside.display(), beside_root.display()),
                     )
                     .help("name included files relative to the file that includes them"),
                 );
@@ -224,11 +230,7 @@ fn collect_secrets(node: &Node, secret: bool, found: &mut Vec<Span>) {
         Value::Sequence(items) => items.iter().for_each(|item| collect_secrets(item, secret, found)),
         Value::Mapping(mapping) => {
             for Pair { key, value } in &mapping.pairs {
-                let named = is_secret_name(&key.name)
-                    || matches!(
-                        key.name.as_str(),
-                        "headers" | "extra_headers" | "static_headers" | "environment_variables"
-                    );
+                let named = is_secret_name(&key.name) || holds_secrets(&key.name);
                 collect_secrets(value, secret || named, found);
             }
         }

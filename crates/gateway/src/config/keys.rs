@@ -131,6 +131,12 @@ impl Section {
         }
     }
 
+    /// The same as a place: ``in `model_info` ``, `at the top level`.
+    pub(crate) fn within(self) -> String {
+        let preposition = if self == Self::TopLevel { "at" } else { "in" };
+        format!("{preposition} {}", self.title())
+    }
+
     const fn groups(self) -> &'static [Group] {
         match self {
             Self::TopLevel => top_level::KEYS,
@@ -240,7 +246,7 @@ const fn group(
 pub struct KnownKey {
     /// Where it stands.
     pub section: Section,
-    /// Its name.
+    /// Its name; one that ends in `*` stands for all that start like it.
     pub name: &'static str,
     /// What its value must be.
     pub kind: Kind,
@@ -271,9 +277,17 @@ pub fn in_section(section: Section) -> impl Iterator<Item = KnownKey> {
     })
 }
 
-/// The key of this name in this section.
+/// The key of this name in this section, or the family of keys that it belongs to.
 pub(crate) fn find(section: Section, name: &str) -> Option<KnownKey> {
-    in_section(section).find(|key| key.name == name)
+    in_section(section).find(|key| key.name == name).or_else(|| {
+        in_section(section)
+            .find(|key| key.name.strip_suffix('*').is_some_and(|start| name.starts_with(start)))
+    })
+}
+
+/// The names in a section that someone could have meant.
+pub(crate) fn names(section: Section) -> impl Iterator<Item = &'static str> {
+    in_section(section).map(|key| key.name).filter(|name| !name.ends_with('*'))
 }
 
 /// The sections in which a key that is wrong where it stands would be right, the likeliest first.
@@ -306,9 +320,6 @@ pub(crate) fn homes(standing: Section, name: &str) -> Vec<Section> {
     }
     if homes.is_empty() {
         homes.extend(far.iter().copied().filter(known));
-    }
-    if homes.is_empty() && is_capability(name) && standing != Section::ModelInfo {
-        homes.push(Section::ModelInfo);
     }
     homes
 }
@@ -357,9 +368,13 @@ pub(crate) fn param_role(name: &str) -> ParamRole {
     }
 }
 
+/// Whether a name is likelier a misspelled setting than a misspelled or unknown parameter of the request.
 fn near_setting(name: &str) -> bool {
-    nearest(name, in_section(Section::LitellmParams).map(|key| key.name))
-        .is_some_and(|near| param_role(near) == ParamRole::Setting)
+    let defaults =
+        model_list::OPENAI_DEFAULTS.iter().chain(model_list::PROVIDER_DEFAULTS).map(|&(name, _)| name);
+    // Among equally near names the first counts.
+    let candidates = defaults.chain(names(Section::LitellmParams));
+    nearest(name, candidates).is_some_and(|near| param_role(near) == ParamRole::Setting)
 }
 
 /// Names that people write often and that no distance of letters leads back to the right one.
@@ -405,12 +420,9 @@ pub(crate) fn variable(name: &str) -> Option<&'static str> {
 
 /// Whether a name is a price: any key of the price map may stand in `litellm_params` or `model_info`.
 pub fn is_price(name: &str) -> bool {
-    model_list::PRICES.iter().any(|&(price, _)| price == name) || name.contains("_cost_per_") || name.contains("_token_cost")
-}
-
-/// Whether a name is a capability, as the price map spells them.
-pub(crate) fn is_capability(name: &str) -> bool {
-    name.starts_with("supports_")
+    model_list::PRICES.iter().any(|&(price, _)| price == name)
+        || name.contains("_cost_per_")
+        || name.contains("_token_cost")
 }
 
 #[cfg(test)]

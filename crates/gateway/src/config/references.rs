@@ -24,7 +24,9 @@ impl<'a> Environment<'a> {
 
     /// A variable that is set and not empty, as a boolean.
     pub(crate) fn flag(&self, name: &str) -> bool {
-        self.get(name).is_some_and(|text| matches!(text.trim().to_ascii_lowercase().as_str(), "true" | "1" | "yes" | "on"))
+        self.get(name).is_some_and(|text| {
+            matches!(text.trim().to_ascii_lowercase().as_str(), "true" | "1" | "yes" | "on")
+        })
     }
 
     /// Sets what `environment_variables` says, before anything else of the file is read.
@@ -101,17 +103,22 @@ pub(crate) fn is_foreign_reference(text: &str) -> bool {
 fn foreign_finding(reference: &ForeignReference) -> Finding {
     let ForeignReference { written, name, embedded, default } = reference;
     let mut help = if *embedded {
-        format!("a value is a variable or it is not: put the whole text into one variable and write `os.environ/{name}`")
+        format!(
+            "a value is a variable or it is not: put the whole text into one variable and write `os.environ/{name}`"
+        )
     } else {
         format!("write `os.environ/{name}`")
     };
     if *default {
         help.push_str("; there is no default value, set the variable instead");
     }
-    Finding::warning(ProblemKind::ShellReference, format!("`{written}` is not replaced by the variable's value"))
-        .expected(format!("`os.environ/{name}`"))
-        .found("this text as it is")
-        .help(help)
+    Finding::warning(
+        ProblemKind::ShellReference,
+        format!("`{written}` is not replaced by the variable's value"),
+    )
+    .expected(format!("`os.environ/{name}`"))
+    .found("this text as it is")
+    .help(help)
 }
 
 fn foreign_reference(text: &str) -> Option<ForeignReference> {

@@ -19,8 +19,8 @@ use super::resolved::{
     Config, DeploymentConfig, GeneralSettings, LitellmSettings, LogFormat, LogLevel, MasterKey, ModelAlias,
     RouterSettings, RoutingStrategy, TlsVerify, TollwaySettings,
 };
-use super::secret::Secret;
 use layers::Layers;
+use tollway::Secret;
 
 #[cfg(test)]
 pub(crate) use layers::consulted;
@@ -72,7 +72,8 @@ fn aliases(
     diagnosis: &mut Diagnosis,
 ) -> BTreeMap<String, ModelAlias> {
     let mut aliases = BTreeMap::new();
-    let written = router.mapping("model_group_alias").map(|mapping| mapping.pairs.as_slice()).unwrap_or_default();
+    let written =
+        router.mapping("model_group_alias").map(|mapping| mapping.pairs.as_slice()).unwrap_or_default();
     for pair in written {
         let alias = match pair.value.mapping() {
             Some(long) => {
@@ -85,19 +86,25 @@ fn aliases(
         let Some(alias) = alias else {
             diagnosis.report(
                 &pair.value.span,
-                Finding::warning(ProblemKind::WrongType, format!("the alias `{}` is left out: it names no group", pair.key.name))
-                    .expected("`alias: group` or `alias: {model: group, hidden: true}`")
-                    .found(pair.value.kind()),
+                Finding::warning(
+                    ProblemKind::WrongType,
+                    format!("the alias `{}` is left out: it names no group", pair.key.name),
+                )
+                .expected("`alias: group` or `alias: {model: group, hidden: true}`")
+                .found(pair.value.kind()),
             );
             continue;
         };
-        let known = deployments.iter().any(|deployment| {
-            deployment.model_name == alias.model || deployment.model_name.contains('*')
-        });
+        let known = deployments
+            .iter()
+            .any(|deployment| deployment.model_name == alias.model || deployment.model_name.contains('*'));
         if !known {
             let mut finding = Finding::warning(
                 ProblemKind::UnknownName,
-                format!("the alias `{}` stands for `{}`, which no `model_name` is", pair.key.name, alias.model),
+                format!(
+                    "the alias `{}` stands for `{}`, which no `model_name` is",
+                    pair.key.name, alias.model
+                ),
             );
             let names = deployments.iter().map(|deployment| deployment.model_name.as_str());
             if let Some(near) = nearest(&alias.model, names) {
@@ -138,9 +145,12 @@ fn general_settings(
         let span = general.written("master_key").map_or(start, |node| &node.span);
         diagnosis.report(
             span,
-            Finding::warning(ProblemKind::WeakMasterKey, format!("{problem}; the server will not start with it"))
-                .expected("`general_settings.master_key: os.environ/LITELLM_MASTER_KEY`, or that variable")
-                .help("make one with `openssl rand -hex 32`, starting with `sk-`"),
+            Finding::warning(
+                ProblemKind::WeakMasterKey,
+                format!("{problem}; the server will not start with it"),
+            )
+            .expected("`general_settings.master_key: os.environ/LITELLM_MASTER_KEY`, or that variable")
+            .help("make one with `openssl rand -hex 32`, starting with `sk-`"),
         );
     }
     settings
@@ -149,7 +159,8 @@ fn general_settings(
 /// The key in the file, or else in the environment; LiteLLM refuses to serve with its documentation's example.
 fn master_key(general: &Layers<'_>, environment: &Environment<'_>) -> MasterKey {
     let written = general.text("master_key");
-    let Some(key) = written.or_else(|| environment.get("LITELLM_MASTER_KEY")).filter(|key| !key.trim().is_empty())
+    let Some(key) =
+        written.or_else(|| environment.get("LITELLM_MASTER_KEY")).filter(|key| !key.trim().is_empty())
     else {
         return MasterKey::Unset;
     };
@@ -190,12 +201,9 @@ fn litellm_settings(
 }
 
 fn router_settings(router: &Layers<'_>) -> RouterSettings {
-    // The checks have said so where another strategy is named.
-    let routing_strategy = match router.get("routing_strategy") {
-        Some(_) | None => RoutingStrategy::SimpleShuffle,
-    };
     RouterSettings {
-        routing_strategy,
+        // The only one that is effective; the checks have said so where another is named.
+        routing_strategy: RoutingStrategy::SimpleShuffle,
         timeout: router.seconds("timeout").unwrap_or(DEFAULT_TIMEOUT),
         stream_timeout: router.seconds("stream_timeout"),
     }
@@ -225,6 +233,9 @@ fn tollway_settings(tollway: &Layers<'_>, litellm: &Layers<'_>, general: &Layers
             unsaid.max_response_bytes,
         ),
         max_connections: tollway.integer("max_connections").unwrap_or(unsaid.max_connections),
+        client_write_timeout: tollway
+            .seconds("client_write_timeout_s")
+            .unwrap_or(unsaid.client_write_timeout),
         client_read_timeout: tollway.seconds("client_read_timeout_s").unwrap_or(unsaid.client_read_timeout),
         connect_timeout: tollway.seconds("connect_timeout_s").unwrap_or(unsaid.connect_timeout),
         pool_idle_timeout: tollway.seconds("pool_idle_timeout_s").unwrap_or(unsaid.pool_idle_timeout),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::Map;
 use serde_json::value::RawValue;
 
-use super::secret::Secret;
+use tollway::Secret;
 
 /// Everything that a configuration says, and this version acts on.
 #[derive(Clone, Debug)]
@@ -321,6 +321,8 @@ pub struct TollwaySettings {
     pub max_connections: u64,
     /// In which a client must have sent its request.
     pub client_read_timeout: Duration,
+    /// Without a client taking any byte of its answer.
+    pub client_write_timeout: Duration,
     /// To connect to a provider, TLS included.
     pub connect_timeout: Duration,
     /// That a provider connection may idle.
@@ -351,6 +353,7 @@ impl Default for TollwaySettings {
             max_response_bytes: 100 * MIB,
             max_connections: 10_000,
             client_read_timeout: Duration::from_secs(60),
+            client_write_timeout: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(10),
             pool_idle_timeout: Duration::from_secs(90),
             shutdown_grace: Duration::from_secs(30),

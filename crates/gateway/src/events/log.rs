@@ -144,7 +144,7 @@ impl Log {
             }
         }
         if let Some(cost) = &exchange.answer.cost {
-            line.raw("cost_usd", &cost.total.to_string());
+            line.raw("cost_usd", &cost.total().to_string());
         }
         if let Some(stop) = &exchange.answer.stop {
             line.text("stop", stop_name(stop));
@@ -212,7 +212,10 @@ impl Shared {
             let lost = std::mem::take(&mut pending.lost);
             drop(pending);
             if lost > 0 {
-                let _ = writeln!(text, "{{\"level\":\"warn\",\"message\":\"{lost} log lines were lost: the output is too slow\"}}");
+                let _ = writeln!(
+                    text,
+                    "{{\"level\":\"warn\",\"message\":\"{lost} log lines were lost: the output is too slow\"}}"
+                );
             }
             let mut out = std::io::stdout().lock();
             // Nobody reads: nothing is left to tell it to.

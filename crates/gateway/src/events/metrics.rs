@@ -15,8 +15,8 @@ use crate::operation::Operation;
 
 /// LiteLLM's default buckets, in seconds.
 const LATENCY_BUCKETS: [f64; 24] = [
-    0.005, 0.00625, 0.0125, 0.025, 0.05, 0.1, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 7.5, 10.0, 15.0, 20.0,
-    30.0, 60.0, 120.0, 300.0,
+    0.005, 0.00625, 0.0125, 0.025, 0.05, 0.1, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 7.5, 10.0,
+    15.0, 20.0, 30.0, 60.0, 120.0, 300.0,
 ];
 
 /// The labels that LiteLLM puts on most metrics; what a request does not have is the word `None`.
@@ -187,7 +187,9 @@ impl Metrics {
         let handles = served.handles(self);
         handles.deployment_requests.inc();
         match &exchange.outcome {
-            Outcome::Failed { status, class, .. } => self.count_failed(exchange, &served.labels, *status, *class),
+            Outcome::Failed { status, class, .. } => {
+                self.count_failed(exchange, &served.labels, *status, *class)
+            }
             Outcome::Answered | Outcome::ClientGone | Outcome::Running => handles.count_answer(exchange),
         }
     }
@@ -208,7 +210,13 @@ impl Metrics {
         self.proxy_requests.get_or_create(&labels).inc();
     }
 
-    fn count_failed(&self, exchange: &Exchange, labels: &ServedLabels, status: u16, class: Option<ErrorClass>) {
+    fn count_failed(
+        &self,
+        exchange: &Exchange,
+        labels: &ServedLabels,
+        status: u16,
+        class: Option<ErrorClass>,
+    ) {
         let exception_class = class.map_or("None", ErrorClass::exception_name);
         let proxy = ProxyLabels {
             requested_model: labels.requested_model.clone(),
@@ -311,7 +319,8 @@ pub struct Handles {
 
 impl Handles {
     fn count_answer(&self, exchange: &Exchange) {
-        if let Some((_, counter)) = self.proxy.iter().find(|(operation, _)| *operation == exchange.operation) {
+        if let Some((_, counter)) = self.proxy.iter().find(|(operation, _)| *operation == exchange.operation)
+        {
             counter.inc();
         }
         self.deployment_successes.inc();
@@ -323,7 +332,7 @@ impl Handles {
             self.first_token.observe(first.as_secs_f64());
         }
         if let Some(cost) = &exchange.answer.cost {
-            self.spend.inc_by(cost.total.to_f64());
+            self.spend.inc_by(cost.total().to_f64());
         }
         if let Some(usage) = &exchange.answer.usage {
             let counts = [

@@ -23,7 +23,7 @@ pub(super) fn whole(mut running: Running, body: Vec<u8>) -> Response<AnswerBody>
     let mut headers = common_headers(&running);
     headers.insert(CONTENT_TYPE, JSON);
     if let Some(cost) = &running.exchange.answer.cost {
-        put(&mut headers, "x-litellm-response-cost", &cost.total);
+        put(&mut headers, "x-litellm-response-cost", &cost.total());
     }
     put(&mut headers, "x-litellm-response-duration-ms", &milliseconds(running.exchange.duration));
     let overhead = running.exchange.duration.saturating_sub(running.exchange.upstream_time);
@@ -98,7 +98,8 @@ fn common_headers(running: &Running) -> HeaderMap {
             headers.insert(name.clone(), value.clone());
         }
         put(&mut headers, "x-litellm-attempted-retries", &exchange.attempts.len().saturating_sub(1));
-        headers.insert(HeaderName::from_static("x-litellm-attempted-fallbacks"), HeaderValue::from_static("0"));
+        headers
+            .insert(HeaderName::from_static("x-litellm-attempted-fallbacks"), HeaderValue::from_static("0"));
     }
     headers
 }
@@ -109,7 +110,13 @@ fn relay_headers(provider: &HeaderMap, headers: &mut HeaderMap) {
         let word = name.as_str();
         if matches!(
             word,
-            "connection" | "keep-alive" | "transfer-encoding" | "content-length" | "set-cookie" | "trailer" | "upgrade"
+            "connection"
+                | "keep-alive"
+                | "transfer-encoding"
+                | "content-length"
+                | "set-cookie"
+                | "trailer"
+                | "upgrade"
         ) {
             continue;
         }

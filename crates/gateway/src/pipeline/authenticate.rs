@@ -42,7 +42,12 @@ pub fn authenticate(
     )))
 }
 
-fn presented(snapshot: &Snapshot, headers: &HeaderMap, query: &str, dialect: Dialect) -> Result<String, Refusal> {
+fn presented(
+    snapshot: &Snapshot,
+    headers: &HeaderMap,
+    query: &str,
+    dialect: Dialect,
+) -> Result<String, Refusal> {
     if let Some(name) = &snapshot.key_header
         && let Some(value) = headers.get(name).and_then(|value| value.to_str().ok())
     {
@@ -77,7 +82,8 @@ fn without_scheme(value: &str) -> Option<&str> {
 
 /// A value of the query string.
 pub(super) fn query_value(query: &str, name: &str) -> Option<String> {
-    let (_, value) = query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name)?;
+    let (_, value) =
+        query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name)?;
     percent_decode_str(value).decode_utf8().ok().map(std::borrow::Cow::into_owned)
 }
 

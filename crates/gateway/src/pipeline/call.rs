@@ -11,7 +11,6 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tollway::answer::AnswerStream;
 use tollway::ask::{Ask, PrepareError, Prepared, merge_header};
 use tollway::transport::{TransportError, TransportErrorKind};
 
@@ -60,8 +59,10 @@ pub(super) async fn converse(running: &mut Running, call: Call<'_>, ask: Ask<'_>
     let answer = answer_context(running, include_usage, prepared.request.take());
     let dialect = prepared.road.dialect;
     if prepared.stream && !is_json(&response) {
-        let source = Source::provider(response.into_body(), dialect, running.exchange.operation.dialect(), answer);
-        let stream = StreamAnswer::open(running, source, served.deployment.provider_title, patience, call.format);
+        let source =
+            Source::provider(response.into_body(), dialect, running.exchange.operation.dialect(), answer);
+        let stream =
+            StreamAnswer::open(running, source, served.deployment.provider_title, patience, call.format);
         return stream.await.map(|stream| Reply::Stream(Box::new(stream)));
     }
     let left = patience.saturating_sub(began.elapsed());
@@ -193,7 +194,8 @@ fn provider_request_id(headers: &HeaderMap) -> Option<String> {
 
 fn is_json(response: &Response<Incoming>) -> bool {
     // The headers were taken out of the response; see `send`.
-    receive::header(response.headers(), CONTENT_TYPE.as_str()).is_some_and(|kind| kind.starts_with("application/json"))
+    receive::header(response.headers(), CONTENT_TYPE.as_str())
+        .is_some_and(|kind| kind.starts_with("application/json"))
 }
 
 /// Reads a body up to `limit` bytes.
@@ -232,7 +234,11 @@ async fn read_body(mut body: Incoming, limit: u64, patience: Duration) -> Result
     }
 }
 
-fn answer_context(running: &Running, include_usage: bool, request: Option<Arc<Conversation>>) -> AnswerContext {
+fn answer_context(
+    running: &Running,
+    include_usage: bool,
+    request: Option<Arc<Conversation>>,
+) -> AnswerContext {
     let exchange = &running.exchange;
     let created = exchange.received_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     AnswerContext {
@@ -263,7 +269,13 @@ fn whole_reply(
         // The provider does not stream: what it said at once is told as a stream.
         let response = provider.codec().read_response(body, &answer.seed).map_err(unreadable)?;
         let events = dialects::conversation::replay(response);
-        return Ok(Reply::Stream(Box::new(StreamAnswer::local(client, events, answer, Duration::ZERO, format))));
+        return Ok(Reply::Stream(Box::new(StreamAnswer::local(
+            client,
+            events,
+            answer,
+            Duration::ZERO,
+            format,
+        ))));
     }
     let (bytes, observed) = tollway::answer::whole(provider, client, body, &answer).map_err(unreadable)?;
     settle::observe(running, &observed);

@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use super::authenticate::query_value;
 use crate::operation::Endpoint;
 use crate::refusal::Refusal;
-use crate::snapshot::{Bounds, Snapshot};
+use crate::snapshot::Bounds;
 
 /// A header's value, if it is text.
 pub(super) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
@@ -38,6 +38,11 @@ pub(super) fn random_uuid() -> String {
     format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
 }
 
+/// 24 random characters of `[0-9a-f]`, from which the ids of an answer are made.
+pub(super) fn random_hex() -> String {
+    format!("{:024x}", fastrand::u128(..) >> 32)
+}
+
 /// The whole body.
 ///
 /// # Errors
@@ -57,7 +62,8 @@ pub(super) async fn body(request: &mut Request<Incoming>, bounds: &Bounds) -> Re
         let coding = String::from_utf8_lossy(coding.as_bytes()).into_owned();
         return Err(Refusal::of_status(415, format!("a `{coding}` body is not taken; send it uncompressed")));
     }
-    let announced = header(request.headers(), CONTENT_LENGTH.as_str()).and_then(|text| text.parse::<u64>().ok());
+    let announced =
+        header(request.headers(), CONTENT_LENGTH.as_str()).and_then(|text| text.parse::<u64>().ok());
     if announced.is_some_and(|length| length > bounds.max_request_bytes) {
         return Err(too_large());
     }
@@ -71,7 +77,10 @@ pub(super) async fn body(request: &mut Request<Incoming>, bounds: &Bounds) -> Re
             Ok(Some(Err(_))) => return Err(Refusal::bad_request("the request body broke off")),
             Err(_) => {
                 let seconds = bounds.client_read_timeout.as_secs();
-                return Err(Refusal::of_status(408, format!("no more of the request body came within {seconds} s")));
+                return Err(Refusal::of_status(
+                    408,
+                    format!("no more of the request body came within {seconds} s"),
+                ));
             }
         };
         let Ok(data) = frame.into_data() else { continue };
@@ -105,9 +114,23 @@ pub(super) struct Wishes {
 }
 
 impl Wishes {
+    fn read(&mut self, document: &Document<'_>, name: &str) -> Result<(), Invalid> {
+        match name {
+            "drop_params" => self.drop_params = document.flag(name)?,
+            "additional_drop_params" => self.additional_drop_params = names(document, name)?,
+            "allowed_openai_params" => self.allowed_openai_params = names(document, name)?,
+            "stream_timeout" => self.stream_timeout = self.stream_timeout.or(seconds(document, name)?),
+            _ => self.timeout = self.timeout.or(seconds(document, name)?),
+        }
+        Ok(())
+    }
+
     /// The deployment's policy with the caller's wishes; `None` if there are none.
     pub(super) fn policy(&self, deployment: &ParameterPolicy) -> Option<ParameterPolicy> {
-        if self.drop_params.is_none() && self.additional_drop_params.is_none() && self.allowed_openai_params.is_none() {
+        if self.drop_params.is_none()
+            && self.additional_drop_params.is_none()
+            && self.allowed_openai_params.is_none()
+        {
             return None;
         }
         let mut policy = deployment.clone();
@@ -118,85 +141,78 @@ impl Wishes {
     }
 }
 
-/// Fields of LiteLLM's clients that speak to the gateway and are not sent on. Those that this version gives no
-/// meaning to are taken out all the same: no provider knows them.
-const GATEWAY_FIELDS: &[&str] = &[
-    "additional_drop_params",
-    "allowed_openai_params",
-    "cache",
-    "caching",
-    "context_window_fallback_dict",
-    "disable_fallbacks",
-    "drop_params",
-    "fallbacks",
-    "fastest_response",
-    "guardrails",
-    "litellm_metadata",
-    "litellm_session_id",
-    "litellm_trace_id",
-    "max_retries",
-    "no-log",
-    "num_retries",
-    "policies",
-    "priority",
-    "request_timeout",
-    "retry_policy",
-    "stream_timeout",
-    "tags",
-    "timeout",
-    "ttl",
+/// What becomes of a field that speaks to the gateway; none of them is sent on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    /// Read into [`Wishes`].
+    Wish,
+    /// Taken out: LiteLLM's clients may send it, and no provider knows it. Features that read it come with their own
+    /// version of the gateway.
+    Ours,
+    /// By it a caller would take the operator's place; refused, as LiteLLM does.
+    Operator,
+}
+
+const FIELDS: &[(&str, Use)] = &[
+    ("additional_drop_params", Use::Wish),
+    ("allowed_openai_params", Use::Wish),
+    ("api_base", Use::Operator),
+    ("api_key", Use::Operator),
+    ("aws_access_key_id", Use::Operator),
+    ("aws_secret_access_key", Use::Operator),
+    ("azure_ad_token", Use::Operator),
+    ("base_url", Use::Operator),
+    ("cache", Use::Ours),
+    ("caching", Use::Ours),
+    ("context_window_fallback_dict", Use::Ours),
+    ("disable_fallbacks", Use::Ours),
+    ("drop_params", Use::Wish),
+    ("fallbacks", Use::Ours),
+    ("fastest_response", Use::Ours),
+    ("guardrails", Use::Ours),
+    ("litellm_metadata", Use::Ours),
+    ("litellm_session_id", Use::Ours),
+    ("litellm_trace_id", Use::Ours),
+    ("max_retries", Use::Ours),
+    ("mock_delay", Use::Ours),
+    ("mock_response", Use::Ours),
+    ("mock_timeout", Use::Ours),
+    ("mock_tool_calls", Use::Ours),
+    ("model_list", Use::Operator),
+    ("no-log", Use::Ours),
+    ("num_retries", Use::Ours),
+    ("policies", Use::Ours),
+    ("priority", Use::Ours),
+    ("request_timeout", Use::Wish),
+    ("retry_policy", Use::Ours),
+    ("stream_timeout", Use::Wish),
+    ("tags", Use::Ours),
+    ("timeout", Use::Wish),
+    ("ttl", Use::Ours),
+    ("vertex_credentials", Use::Operator),
 ];
 
-/// Fields by which a caller would take the operator's place; LiteLLM refuses them too.
-const OPERATOR_FIELDS: &[&str] = &["api_base", "api_key", "base_url", "model_list", "aws_access_key_id",
-    "aws_secret_access_key", "vertex_credentials", "azure_ad_token"];
-
-/// Fields that only tests of a gateway use; LiteLLM ignores them in clients' requests.
-const IGNORED_FIELDS: &[&str] = &["mock_response", "mock_tool_calls", "mock_timeout", "mock_delay"];
-
 /// Takes what is meant for the gateway out of the body.
-pub(super) fn wishes(
-    document: &mut Document<'_>,
-    headers: &HeaderMap,
-    snapshot: &Snapshot,
-) -> Result<Wishes, Refusal> {
+pub(super) fn wishes(document: &mut Document<'_>, headers: &HeaderMap) -> Result<Wishes, Refusal> {
     let mut wishes = Wishes {
         timeout: seconds_header(headers, "x-litellm-timeout")?,
         stream_timeout: seconds_header(headers, "x-litellm-stream-timeout")?,
         ..Wishes::default()
     };
-    let ours: Vec<&'static str> = document
-        .names()
-        .filter_map(|name| [GATEWAY_FIELDS, OPERATOR_FIELDS, IGNORED_FIELDS].concat_find(name))
-        .collect();
-    for name in ours {
-        if OPERATOR_FIELDS.contains(&name) {
-            return Err(Refusal { param: Some(name.to_owned()), ..Refusal::unauthenticated(format_args!(
-                "{name} is not allowed in request body; the gateway's operator sets it in `litellm_params`"
-            )) });
-        }
-        match name {
-            "drop_params" => wishes.drop_params = document.flag(name)?,
-            "additional_drop_params" => wishes.additional_drop_params = names(document, name)?,
-            "allowed_openai_params" => wishes.allowed_openai_params = names(document, name)?,
-            "timeout" | "request_timeout" => wishes.timeout = wishes.timeout.or(seconds(document, name)?),
-            "stream_timeout" => wishes.stream_timeout = wishes.stream_timeout.or(seconds(document, name)?),
-            _ => {}
+    let known = |name: &str| FIELDS.binary_search_by(|(known, _)| (*known).cmp(name)).ok();
+    let found: Vec<&(&str, Use)> = document.names().filter_map(|name| FIELDS.get(known(name)?)).collect();
+    for &&(name, purpose) in &found {
+        match purpose {
+            Use::Wish => wishes.read(document, name)?,
+            Use::Ours => {}
+            Use::Operator => {
+                let why = format!("{name} is not allowed in request body; the gateway's operator sets it");
+                return Err(Refusal::unauthenticated(why).about(name));
+            }
         }
         document.remove(name);
     }
-    wishes.drop_params = wishes.drop_params.or(snapshot.drop_params.then_some(true));
     Ok(wishes)
-}
-
-trait ConcatFind {
-    fn concat_find(&self, name: &str) -> Option<&'static str>;
-}
-
-impl ConcatFind for [&'static [&'static str]; 3] {
-    fn concat_find(&self, name: &str) -> Option<&'static str> {
-        self.iter().flat_map(|list| list.iter()).find(|known| **known == name).copied()
-    }
 }
 
 fn names(document: &Document<'_>, name: &str) -> Result<Option<Vec<String>>, Invalid> {
@@ -211,9 +227,9 @@ fn names(document: &Document<'_>, name: &str) -> Result<Option<Vec<String>>, Inv
 fn seconds(document: &Document<'_>, name: &str) -> Result<Option<Duration>, Invalid> {
     match document.get(name) {
         None | Some("null") => Ok(None),
-        Some(text) => as_seconds(text).map(Some).ok_or_else(|| {
-            Invalid::new(name, "expected a positive number of seconds")
-        }),
+        Some(text) => as_seconds(text)
+            .map(Some)
+            .ok_or_else(|| Invalid::new(name, "expected a positive number of seconds")),
     }
 }
 
@@ -230,7 +246,11 @@ fn as_seconds(text: &str) -> Option<Duration> {
 }
 
 /// The model that is asked for: from the path, the body, or `?model=`.
-pub(super) fn model(document: &Document<'_>, endpoint: &Endpoint<'_>, query: &str) -> Result<String, Refusal> {
+pub(super) fn model(
+    document: &Document<'_>,
+    endpoint: &Endpoint<'_>,
+    query: &str,
+) -> Result<String, Refusal> {
     if let Some(model) = &endpoint.model {
         return Ok(model.clone().into_owned());
     }
@@ -261,6 +281,11 @@ mod tests {
         assert_eq!(id.as_bytes()[14], b'4');
         assert!(matches!(id.as_bytes()[19], b'8' | b'9' | b'a' | b'b'));
         assert_ne!(id, random_uuid());
+    }
+
+    #[test]
+    fn the_table_of_fields_can_be_searched() {
+        assert!(FIELDS.is_sorted_by_key(|(name, _)| *name));
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! The end of a request: what it used and cost, and that it is written down.
 
-
 use dialects::conversation::Usage;
 use dialects::exchange::Observed;
 
@@ -21,10 +20,12 @@ pub(super) fn observe(running: &mut Running, observed: &Observed) {
     answer.stop.clone_from(&observed.stop);
     answer.usage.clone_from(&observed.usage);
     if answer.usage.is_none() && observed.text_bytes > 0 {
-        answer.usage = Some(Usage { output: observed.text_bytes.div_ceil(BYTES_PER_TOKEN), ..Usage::default() });
+        answer.usage =
+            Some(Usage { output: observed.text_bytes.div_ceil(BYTES_PER_TOKEN), ..Usage::default() });
         answer.usage_is_estimate = true;
     }
-    if let (Some(usage), Some(served)) = (&exchange.answer.usage, exchange.attempts.last().map(|a| &a.served)) {
+    if let (Some(usage), Some(served)) = (&exchange.answer.usage, exchange.attempts.last().map(|a| &a.served))
+    {
         exchange.answer.cost = served.cost(usage);
     }
 }
@@ -53,7 +54,8 @@ pub(super) fn finished(running: &mut Running) {
     if running.exchange.outcome == Outcome::Running {
         running.exchange.outcome = Outcome::Answered;
     }
-    let over = Exchange::begin(String::new(), running.exchange.operation, "", running.exchange.caller.clone());
+    let over =
+        Exchange::begin(String::new(), running.exchange.operation, "", running.exchange.caller.clone());
     let exchange = std::mem::replace(&mut running.exchange, over);
     events::request_finished(&running.gateway.log, &running.gateway.metrics, &exchange);
     running.gateway.traces().keep(exchange);

@@ -12,6 +12,7 @@ use dialects::Dialect;
 use dialects::codec::StreamWriter;
 use dialects::conversation::Event;
 use dialects::exchange::{AnswerContext, Observed};
+use dialects::gemini::array::ArrayFraming;
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::Sleep;
@@ -43,7 +44,7 @@ pub struct StreamAnswer {
     patience: Duration,
     last_byte: Instant,
     timer: Option<Pin<Box<Sleep>>>,
-    array: Option<dialects::gemini::array::ArrayFramer>,
+    array: Option<ArrayFraming>,
     /// Written, not yet handed over.
     out: Vec<u8>,
     ended: bool,
@@ -118,7 +119,13 @@ impl StreamAnswer {
 
     /// An answer that is made here.
     #[must_use]
-    pub fn local(client: Dialect, events: Vec<Event>, answer: AnswerContext, pause: Duration, format: Format) -> Self {
+    pub fn local(
+        client: Dialect,
+        events: Vec<Event>,
+        answer: AnswerContext,
+        pause: Duration,
+        format: Format,
+    ) -> Self {
         let writer = client.codec().stream_writer(answer.into());
         let local = Local { events: events.into(), writer, observed: Observed::default(), pause };
         Self::new(Source::Local(local), "mock", Duration::MAX, format)
@@ -133,11 +140,16 @@ impl StreamAnswer {
             patience,
             last_byte: now,
             timer: None,
-            array: (format == Format::Array).then(dialects::gemini::array::ArrayFramer::default),
+            array: (format == Format::Array).then(ArrayFraming::default),
             out: Vec::new(),
             ended: false,
             running: None,
         }
+    }
+
+    #[must_use]
+    pub fn format(&self) -> Format {
+        if self.array.is_some() { Format::Array } else { Format::Events }
     }
 
     /// The head of the answer is on its way; from now on the stream settles the request.
@@ -193,12 +205,7 @@ impl StreamAnswer {
         if let Some(running) = &mut self.running {
             note_first_token(running, self.source.observed());
         }
-        if let Some(array) = &mut self.array
-            && self.out.len() > before
-        {
-            let events = self.out.split_off(before);
-            array.push(&events, &mut self.out);
-        }
+        self.frame(before);
         Poll::Ready(step)
     }
 
@@ -221,6 +228,17 @@ impl StreamAnswer {
         Poll::Pending
     }
 
+    /// Brings what was written since `before` into the form that the client takes.
+    fn frame(&mut self, before: usize) {
+        let Some(array) = &mut self.array else { return };
+        if self.out.len() > before {
+            let events = self.out.split_off(before);
+            // Our own writers give server-sent events.
+            let framed = array.push(&events, &mut self.out);
+            debug_assert!(framed.is_ok(), "a writer gave something else than events");
+        }
+    }
+
     fn end(&mut self) {
         self.ended = true;
         if let Some(array) = &mut self.array {
@@ -236,9 +254,8 @@ impl StreamAnswer {
             Source::Provider { answer, .. } => answer.write_error(&refusal.reply(), &mut self.out),
             Source::Local(local) => local.writer.write_error(&refusal.reply(), &mut self.out),
         }
+        self.frame(before);
         if let Some(array) = &mut self.array {
-            let events = self.out.split_off(before);
-            array.push(&events, &mut self.out);
             array.finish(&mut self.out);
         }
         if let Some(running) = &mut self.running {

@@ -18,9 +18,9 @@ pub(super) async fn home() -> Json<Value> {
 /// LiteLLM's list: path, methods, name.
 pub(super) async fn routes() -> Json<Value> {
     let entries = ROUTES.iter().flat_map(|route| {
-        std::iter::once(&route.path).chain(route.aliases).map(move |path| {
-            json!({"path": path, "methods": [route.method], "name": route.summary})
-        })
+        std::iter::once(&route.path)
+            .chain(route.aliases)
+            .map(move |path| json!({"path": path, "methods": [route.method], "name": route.summary}))
     });
     Json(json!({"routes": entries.collect::<Vec<_>>()}))
 }
@@ -87,7 +87,8 @@ fn operation(route: &Route, path: &str) -> Value {
         "security": [],
     });
     if route.access == Access::Key {
-        operation["security"] = json!([{"bearer": []}, {"x-api-key": []}, {"x-goog-api-key": []}, {"api-key": []}]);
+        operation["security"] =
+            json!([{"bearer": []}, {"x-api-key": []}, {"x-goog-api-key": []}, {"api-key": []}]);
     }
     if let Some(body) = route.body {
         operation["requestBody"] = json!({"required": true, "description": body, "content": {
@@ -108,7 +109,8 @@ pub(super) async fn page() -> Html<String> {
         }
         let others: String =
             route.aliases.iter().map(|alias| format!("<br><small>{}</small>", escaped(alias))).collect();
-        let body = route.body.map(|body| format!("<br><small>Body: {}</small>", escaped(body))).unwrap_or_default();
+        let body =
+            route.body.map(|body| format!("<br><small>Body: {}</small>", escaped(body))).unwrap_or_default();
         let key = if route.access == Access::Key { " · key" } else { "" };
         rows.push_str(&format!(
             "<tr><td><b>{}</b>{key}</td><td><code>{}</code>{others}</td><td>{}{body}</td></tr>",
@@ -160,7 +162,11 @@ mod tests {
     fn the_description_names_every_path() {
         let description = description();
         for route in ROUTES {
-            assert!(description["paths"][route.path][route.method.to_lowercase()].is_object(), "{}", route.path);
+            assert!(
+                description["paths"][route.path][route.method.to_lowercase()].is_object(),
+                "{}",
+                route.path
+            );
         }
     }
 }

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use axum::extract::{Query, State};
-use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Json, Response};
+use http::header::CONTENT_TYPE;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ pub(super) async fn alive() -> Json<&'static str> {
 pub(super) async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
     if gateway.is_stopping() {
         let body = Json(json!({"status": "stopping"}));
-        return (axum::http::StatusCode::SERVICE_UNAVAILABLE, body).into_response();
+        return (http::StatusCode::SERVICE_UNAVAILABLE, body).into_response();
     }
     Json(json!({"status": "healthy", "db": "Not connected"})).into_response()
 }

@@ -40,7 +40,11 @@ pub(super) async fn list(
 }
 
 /// One model.
-pub(super) async fn one(_: Authenticated, State(gateway): State<Arc<Gateway>>, Path(id): Path<String>) -> Response {
+pub(super) async fn one(
+    _: Authenticated,
+    State(gateway): State<Arc<Gateway>>,
+    Path(id): Path<String>,
+) -> Response {
     match gateway.snapshot().group(&id) {
         Some(group) => Json(entry(&id, Some(&group))).into_response(),
         None => {

@@ -108,7 +108,10 @@ pub const ROUTES: &[Route] = &[
         )
     },
     Route { aliases: &["/models"], ..get("/v1/models", Access::Key, "model management", "List the models") },
-    Route { aliases: &["/models/{id}"], ..get("/v1/models/{id}", Access::Key, "model management", "Show one model") },
+    Route {
+        aliases: &["/models/{id}"],
+        ..get("/v1/models/{id}", Access::Key, "model management", "Show one model")
+    },
     get("/v1beta/models", Access::Key, "model management", "List the models in Google's shape"),
     get("/v1beta/models/{id}", Access::Key, "model management", "Show one model in Google's shape"),
     Route {

@@ -10,7 +10,11 @@ use super::access::Authenticated;
 use crate::Gateway;
 
 /// Everything that happened to one request, by its call id (`x-litellm-call-id`) or the id of its answer.
-pub(super) async fn one(_: Authenticated, State(gateway): State<Arc<Gateway>>, Path(id): Path<String>) -> Response {
+pub(super) async fn one(
+    _: Authenticated,
+    State(gateway): State<Arc<Gateway>>,
+    Path(id): Path<String>,
+) -> Response {
     match gateway.traces().find(&id) {
         Some(trace) => Json(trace.to_json()).into_response(),
         None => {

@@ -86,7 +86,8 @@ pub(super) async fn transform_request(
     let model = inner.text("model")?.ok_or_else(|| missing("request_body.model"))?.into_owned();
     let stream = inner.flag("stream")?.unwrap_or(false);
     let snapshot = gateway.snapshot();
-    let group = snapshot.group(&model).ok_or_else(|| Refusal::unknown_model(&model, snapshot.nearest(&model)))?;
+    let group =
+        snapshot.group(&model).ok_or_else(|| Refusal::unknown_model(&model, snapshot.nearest(&model)))?;
     let served = group.members.first().ok_or_else(|| Refusal::unknown_model(&model, None))?;
     let ask = Ask::new(dialect, &inner, &model, stream);
     Ok(Json(match served.deployment.prepare(&ask, None) {
@@ -120,5 +121,5 @@ fn shown_headers(headers: &HeaderMap) -> Map<String, Value> {
 }
 
 fn missing(field: &str) -> Refusal {
-    Refusal { param: Some(field.to_owned()), ..Refusal::bad_request(format!("Missing required parameter: '{field}'.")) }
+    Refusal::bad_request(format!("Missing required parameter: '{field}'.")).about(field)
 }

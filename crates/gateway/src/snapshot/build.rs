@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use catalog::model::ModelQuery;
 use catalog::provider::{Auth as SignIn, Provider, Route};
-use catalog::{EndpointKind, ModelEntry, ModelQuery, UrlParams};
+use catalog::{EndpointKind, ModelEntry, UrlParams};
 use dialects::Dialect;
 use dialects::conversation::Extra;
 use dialects::exchange::ModelFacts;
@@ -94,13 +95,15 @@ impl Snapshot {
                 config.deployments.iter().filter(|deployment| deployment.model_name == name).collect();
             if let Some(pattern) = Pattern::new(name) {
                 let templates = members.into_iter().cloned();
-                let members = templates.map(|config| Template { config, common: Arc::clone(&common) }).collect();
+                let members =
+                    templates.map(|config| Template { config, common: Arc::clone(&common) }).collect();
                 snapshot.wildcards.push(Wildcard { pattern, members, made: Mutex::default() });
                 continue;
             }
             let weights = weights(&members);
             let members = members.iter().zip(weights);
-            let members = members.map(|(config, weight)| Arc::new(served(config, name, &config.model, &common, weight)));
+            let members = members
+                .map(|(config, weight)| Arc::new(served(config, name, &config.model, &common, weight)));
             snapshot.add(Group { name: name.into(), members: members.collect() });
         }
         // The longest pattern says most; among equals the first in the file counts.
@@ -132,7 +135,7 @@ impl Snapshot {
         };
         let info = Extra::from_iter([("mode".to_owned(), json!("chat"))]);
         let params = json!({"model": "tollway/demo"});
-        let served = finished(deployment, Upstream::Mock(Mock::demo()), 0, 0, None, info, params);
+        let served = finished(deployment, Upstream::Mock(Mock::demo()), 0, None, info, params);
         snapshot.add(Group { name: "demo".into(), members: vec![Arc::new(served)] });
         snapshot
     }
@@ -149,12 +152,15 @@ impl Snapshot {
             TlsVerify::Bundle(path) => Some(path.clone()),
             TlsVerify::System | TlsVerify::Off => None,
         };
-        let aliases = config.aliases.iter().map(|(name, alias)| {
-            (name.clone(), Alias { group: alias.model.clone(), hidden: alias.hidden })
-        });
-        let model_aliases = config.litellm.model_alias_map.iter().map(|(name, model)| {
-            (name.clone(), Alias { group: model.clone(), hidden: true })
-        });
+        let aliases = config
+            .aliases
+            .iter()
+            .map(|(name, alias)| (name.clone(), Alias { group: alias.model.clone(), hidden: alias.hidden }));
+        let model_aliases = config
+            .litellm
+            .model_alias_map
+            .iter()
+            .map(|(name, model)| (name.clone(), Alias { group: model.clone(), hidden: true }));
         Self {
             auth,
             key_header: general.key_header_name.as_deref().and_then(|name| HeaderName::try_from(name).ok()),
@@ -173,7 +179,6 @@ impl Snapshot {
             },
             trace_capacity: usize::try_from(tollway.trace_capacity).unwrap_or(usize::MAX),
             trace_bodies: tollway.trace_bodies && !config.litellm.turn_off_message_logging,
-            drop_params: config.litellm.drop_params,
             forward_client_headers: general.forward_client_headers,
             always_include_stream_usage: false,
             groups: HashMap::new(),
@@ -194,7 +199,11 @@ impl Snapshot {
 fn weights(members: &[&DeploymentConfig]) -> Vec<u64> {
     // Weights may be fractions; thousandths are fine enough for shares.
     let thousandths = |weight: f64| {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the range before")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "clamped to the range before"
+        )]
         let weight = (weight.clamp(0.0, 1e12) * 1000.0).round() as u64;
         weight
     };
@@ -222,16 +231,10 @@ fn served(config: &DeploymentConfig, group: &str, model: &str, common: &Common, 
         Ok((provider, name)) => (Some(provider), name),
         Err(_) => (None, model),
     };
-    let entry = provider.and_then(|provider| {
-        catalog::find_model(&ModelQuery {
-            provider: provider.id,
-            model: name,
-            base_model: config.info.base_model.as_deref(),
-            overrides: &config.info.prices,
-        })
-    });
+    let entry = entry(provider, name, config);
     let mut facts = entry.as_ref().map(ModelEntry::facts).unwrap_or_default();
-    facts.max_output_tokens = config.info.max_output_tokens.or(config.info.max_tokens).or(facts.max_output_tokens);
+    facts.max_output_tokens =
+        config.info.max_output_tokens.or(config.info.max_tokens).or(facts.max_output_tokens);
     facts.max_input_tokens = config.info.max_input_tokens.or(facts.max_input_tokens);
     let reach = match (provider, &split) {
         (Some(provider), _) => reach(provider, name, config, common, entry.as_ref()),
@@ -269,20 +272,37 @@ fn served(config: &DeploymentConfig, group: &str, model: &str, common: &Common, 
         facts,
         verify_tls: config.connection.tls.as_ref().map_or(common.verify_tls, |tls| *tls != TlsVerify::Off),
     };
-    let mut info = match entry.as_ref().map(ModelEntry::to_json) {
-        Some(Value::Object(info)) => info,
-        _ => Extra::new(),
-    };
+    let mut info = entry.as_ref().map(ModelEntry::to_json).unwrap_or_default();
     info.extend(config.info.shown.clone());
     let params = shown_params(config, model, &deployment);
-    let order = config.order;
-    finished(deployment, mock.unwrap_or(Upstream::Provider), order, weight, entry, info, params)
+    finished(deployment, mock.unwrap_or(Upstream::Provider), weight, entry, info, params)
+}
+
+/// What is known of the model, and what the configuration says instead.
+fn entry(provider: Option<&'static Provider>, model: &str, config: &DeploymentConfig) -> Option<ModelEntry> {
+    let found = catalog::prices::embedded().find(&ModelQuery {
+        provider: provider.map(|provider| provider.id),
+        model,
+        base_model: config.info.base_model.as_deref(),
+        region: config.vertex.location.as_deref().or(config.aws.aws_region_name.as_deref()),
+    });
+    let prices: Extra = config
+        .info
+        .prices
+        .iter()
+        .filter_map(|(field, digits)| Some((field.clone(), serde_json::from_str(digits.get()).ok()?)))
+        .collect();
+    if prices.is_empty() {
+        return found;
+    }
+    let base = found.unwrap_or_else(|| ModelEntry::empty(model));
+    // The configuration's check has refused prices that cannot be held exactly.
+    base.clone().with_overrides(&prices).ok().or(Some(base))
 }
 
 fn finished(
     deployment: Deployment,
     upstream: Upstream,
-    order: i64,
     weight: u64,
     prices: Option<ModelEntry>,
     info: Extra,
@@ -307,7 +327,7 @@ fn finished(
         provider: deployment.provider.to_owned(),
     };
     let handles = OnceLock::new();
-    Served { deployment, upstream, order, weight, prices, info, shown_params, headers, labels, handles }
+    Served { deployment, upstream, weight, prices, info, shown_params, headers, labels, handles }
 }
 
 /// The settings that may be shown: nothing that signs in.
@@ -326,7 +346,6 @@ fn shown_params(config: &DeploymentConfig, model: &str, deployment: &Deployment)
     put("rpm", config.share.rpm.map(Value::from));
     put("tpm", config.share.tpm.map(Value::from));
     put("weight", config.share.weight.map(Value::from));
-    put("order", (config.order != 0).then(|| json!(config.order)));
     Value::Object(shown)
 }
 
@@ -360,7 +379,11 @@ fn reach(
     let api_version = connection.api_version.clone().or_else(|| part("api_version"));
     let project = config.vertex.project.clone().or_else(|| part("project"));
     let location = config.vertex.location.clone().or_else(|| part("location"));
-    let region = connection.region_name.clone().or_else(|| config.aws.aws_region_name.clone()).or_else(|| part("region"));
+    let region = connection
+        .region_name
+        .clone()
+        .or_else(|| config.aws.aws_region_name.clone())
+        .or_else(|| part("region"));
     let account = part("account_id");
     let params = UrlParams {
         model,
@@ -399,11 +422,18 @@ fn reach(
     match (roads.is_empty(), problem) {
         (false, _) => Ok((roads, wire_model)),
         (true, Some(why)) => Err(why),
-        (true, None) => Err(format!("provider `{}` serves no conversations that this version speaks", provider.id)),
+        (true, None) => {
+            Err(format!("provider `{}` serves no conversations that this version speaks", provider.id))
+        }
     }
 }
 
-fn road(route: &Route<'_>, dialect: Dialect, config: &DeploymentConfig, common: &Common) -> Result<Road, String> {
+fn road(
+    route: &Route<'_>,
+    dialect: Dialect,
+    config: &DeploymentConfig,
+    common: &Common,
+) -> Result<Road, String> {
     let address = |stream: bool| {
         let url = route.url(stream).map_err(|error| error.to_string())?;
         url.parse::<Uri>().map_err(|error| format!("`{url}` is not an address: {error}"))
@@ -411,7 +441,8 @@ fn road(route: &Route<'_>, dialect: Dialect, config: &DeploymentConfig, common: 
     let mut headers = HeaderMap::new();
     let mut put = |name: &str, value: &str, sensitive: bool| {
         let name = HeaderName::try_from(name).map_err(|_| format!("`{name}` is not a header's name"))?;
-        let mut value = HeaderValue::from_str(value).map_err(|_| format!("the header `{name}` cannot hold its value"))?;
+        let mut value =
+            HeaderValue::from_str(value).map_err(|_| format!("the header `{name}` cannot hold its value"))?;
         value.set_sensitive(sensitive);
         headers.insert(name, value);
         Ok::<(), String>(())
@@ -460,7 +491,10 @@ fn sign_in(
         let (name, value) = catalog::provider::bearer(token.expose());
         return Ok(Some((name.to_owned(), Secret::new(value))));
     }
-    if provider.key_optional || auth == SignIn::None || config.connection.headers.contains_key("authorization") {
+    if provider.key_optional
+        || auth == SignIn::None
+        || config.connection.headers.contains_key("authorization")
+    {
         return Ok(None);
     }
     let variables: Vec<String> = provider.api_key_env.iter().map(|name| format!("`{name}`")).collect();

@@ -1,7 +1,7 @@
 //! Mistakes of shape with which LiteLLM does not start: they are errors here too, also under keys without effect yet.
 
 use crate::config::diagnose::{Diagnosis, Finding, ProblemKind};
-use crate::config::raw::{Mapping, Node, Value};
+use crate::config::raw::{Mapping, Node, Scalar, Value};
 use crate::config::references::Environment;
 
 pub(super) fn check(root: &Mapping, environment: &Environment<'_>, diagnosis: &mut Diagnosis) {
@@ -36,7 +36,7 @@ pub(super) fn redis_cache(root: &Mapping) -> bool {
 }
 
 fn cache_is_on(settings: &Mapping) -> bool {
-    settings.get("cache").and_then(Node::scalar).and_then(|scalar| scalar.boolean()).unwrap_or(false)
+    settings.get("cache").and_then(Node::scalar).and_then(Scalar::boolean).unwrap_or(false)
 }
 
 fn cache_type(settings: &Mapping) -> Option<&str> {
@@ -91,10 +91,14 @@ fn fallbacks(key: &str, list: &Node, diagnosis: &mut Diagnosis) {
         let finding = match entry.mapping() {
             Some(mapping) if mapping.pairs.len() == 1 => continue,
             Some(mapping) => {
-                let names: Vec<String> = mapping.pairs.iter().map(|pair| format!("`{}`", pair.key.name)).collect();
+                let names: Vec<String> =
+                    mapping.pairs.iter().map(|pair| format!("`{}`", pair.key.name)).collect();
                 let found = if names.is_empty() { "none".into() } else { names.join(", ") };
-                Finding::error(ProblemKind::WrongValue, format!("an entry of `{key}` has one key, the model group"))
-                    .found(found)
+                Finding::error(
+                    ProblemKind::WrongValue,
+                    format!("an entry of `{key}` has one key, the model group"),
+                )
+                .found(found)
             }
             None => Finding::error(ProblemKind::WrongType, format!("an entry of `{key}` is a mapping"))
                 .found(entry.kind()),

@@ -8,8 +8,14 @@ use crate::config::raw::{Meaning, Node, Origin, Scalar, Value};
 pub(super) enum Fit {
     Fits,
     /// LiteLLM's leniency: `"30"` for 30, `"true"` for true.
-    Spelled { spelled: &'static str, read_as: &'static str },
-    Wrong { kind: ProblemKind, help: Option<String> },
+    Spelled {
+        spelled: &'static str,
+        read_as: &'static str,
+    },
+    Wrong {
+        kind: ProblemKind,
+        help: Option<String>,
+    },
 }
 
 /// What a key takes, in full.
@@ -19,7 +25,7 @@ pub(super) fn expected(kind: Kind) -> String {
         Kind::Integer => "a whole number, 0 or more".into(),
         Kind::Number => "a number, 0 or more".into(),
         Kind::Seconds => "a number of seconds above 0".into(),
-        Kind::Port => "a port, 1 to 65535".into(),
+        Kind::Port => "a number from 1 to 65535".into(),
         Kind::Text | Kind::Secret => "a string".into(),
         Kind::OneOf(words) => {
             let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
@@ -39,7 +45,10 @@ pub(super) fn expected(kind: Kind) -> String {
 pub(super) fn fit(key: KnownKey, node: &Node) -> Fit {
     // A list here has always been taken for `true` by LiteLLM; what people mean by it has its own key.
     if (key.section, key.name) == (Section::LitellmParams, "drop_params") && node.sequence().is_some() {
-        return Fit::Spelled { spelled: "a list", read_as: "`true`; to name parameters, use `additional_drop_params`" };
+        return Fit::Spelled {
+            spelled: "a list",
+            read_as: "`true`; to name parameters, use `additional_drop_params`",
+        };
     }
     match (&node.value, key.kind) {
         (_, Kind::Any)
@@ -48,7 +57,11 @@ pub(super) fn fit(key: KnownKey, node: &Node) -> Fit {
         (Value::Scalar(scalar), kind) => scalar_fit(scalar, kind),
         (Value::Sequence(items), Kind::TextList | Kind::TextOrList) => texts_fit(items),
         (Value::Mapping(mapping), Kind::TextMap) => {
-            if mapping.pairs.iter().all(|pair| pair.value.scalar().is_some()) { Fit::Fits } else { wrong(None) }
+            if mapping.pairs.iter().all(|pair| pair.value.scalar().is_some()) {
+                Fit::Fits
+            } else {
+                wrong(None)
+            }
         }
         (Value::Sequence(_) | Value::Mapping(_), _) => wrong(None),
     }
@@ -78,7 +91,7 @@ fn scalar_fit(scalar: &Scalar, kind: Kind) -> Fit {
         },
         Kind::Port => match (meaning, scalar.integer()) {
             (Meaning::Integer(_), Some(1..=65_535)) => Fit::Fits,
-            (_, Some(1..=65_535)) => spelled("a port"),
+            (_, Some(1..=65_535)) => spelled("a number"),
             (_, Some(_)) => wrong_value(None),
             (_, None) => wrong(None),
         },
@@ -93,9 +106,8 @@ fn scalar_fit(scalar: &Scalar, kind: Kind) -> Fit {
         },
         Kind::TextList => spelled("a list of one"),
         Kind::BoolOrPath => match meaning {
-            Meaning::Bool(_) => Fit::Fits,
             Meaning::Text if scalar.boolean().is_some() => spelled("a boolean"),
-            Meaning::Text => Fit::Fits,
+            Meaning::Bool(_) | Meaning::Text => Fit::Fits,
             _ => wrong(None),
         },
         Kind::OneOf(words) if words.contains(&scalar.text.as_str()) => Fit::Fits,

@@ -6,47 +6,61 @@ use std::ops::Range;
 pub(crate) fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     // Counts and names of tokens and keys, not tokens and keys.
-    const HARMLESS: &[&str] = &["max_tokens", "token_count", "per_token", "key_alias", "key_name", "header_name"];
+    const HARMLESS: &[&str] =
+        &["max_tokens", "token_count", "per_token", "key_alias", "key_name", "header_name"];
     if HARMLESS.iter().any(|word| name.contains(word)) || name.ends_with("_tokens") {
         return false;
     }
     name.ends_with("_key")
         || name.ends_with("_key_id")
-        || matches!(name.as_str(), "key" | "token" | "authorization" | "auth_value" | "vertex_credentials" | "credentials")
-        || ["password", "passwd", "secret", "api_key", "apikey", "private_key"].iter().any(|word| name.contains(word))
+        || matches!(
+            name.as_str(),
+            "key" | "token" | "authorization" | "auth_value" | "vertex_credentials" | "credentials"
+        )
+        || ["password", "passwd", "secret", "api_key", "apikey", "private_key"]
+            .iter()
+            .any(|word| name.contains(word))
         || name.ends_with("token")
+}
+
+/// Mappings whose values may all be secrets.
+pub(crate) fn holds_secrets(name: &str) -> bool {
+    matches!(name, "headers" | "extra_headers" | "static_headers" | "environment_variables")
 }
 
 /// Secrets found without a tree: by the names in front of the colons, line by line.
 ///
-/// The tree knows better where there is one. This works on a text that is not YAML, too: the report of a syntax
-/// error shows a line of it.
+/// The tree knows better where there is one. This is for a text that is not YAML, since the report of a syntax error
+/// shows a line of it; in doubt, it hides.
 pub(crate) fn secrets_by_line(text: &str) -> Vec<Range<usize>> {
-    let mut secrets = Vec::new();
+    let mut secrets = secrets_by_looks(text);
     let mut offset = 0;
-    // Inside a block scalar (`key: |`) of a secret: the indentation that its lines exceed.
-    let mut block: Option<usize> = None;
+    // The column of a secret's key: lines that start deeper belong to its value.
+    let mut inside: Option<usize> = None;
+    // The quote that a secret's value is still waiting for.
+    let mut quoted: Option<char> = None;
     for line in text.split_inclusive('\n') {
         let body = line.trim_end();
         let indent = body.len() - body.trim_start().len();
-        if let Some(outer) = block {
-            if body.is_empty() || indent > outer {
-                secrets.push(offset + indent..offset + body.len());
-                offset += line.len();
+        let deeper = inside.is_some_and(|column| indent > column || body.is_empty());
+        if deeper || quoted.is_some() {
+            secrets.push(offset + indent..offset + body.len());
+            quoted = quoted.filter(|&quote| !body.contains(quote));
+            offset += line.len();
+            continue;
+        }
+        inside = None;
+        for Named { column, value } in secret_values(body) {
+            let written = body.get(value.clone()).unwrap_or_default();
+            if is_reference(written) {
                 continue;
             }
-            block = None;
-        }
-        for value in secret_values(body) {
-            let written = body.get(value.clone()).unwrap_or_default();
-            if written.is_empty() || written.starts_with(['|', '>']) {
-                block = Some(indent);
-            } else if !is_reference(written) {
-                secrets.push(offset + value.start..offset + value.end);
+            inside = Some(column);
+            if let Some(quote @ ('"' | '\'')) = written.chars().next() {
+                let closed = written.len() > 1 && written.ends_with(quote);
+                quoted = (!closed).then_some(quote);
             }
-        }
-        for word in loose_secrets(body) {
-            secrets.push(offset + word.start..offset + word.end);
+            secrets.push(offset + value.start..offset + value.end);
         }
         offset += line.len();
     }
@@ -59,49 +73,63 @@ fn is_reference(value: &str) -> bool {
     value.starts_with("os.environ/") || value.starts_with("${") || value.starts_with("env/")
 }
 
+/// A secret's key and its value, both in bytes of their line.
+struct Named {
+    column: usize,
+    value: Range<usize>,
+}
+
 /// The values of one line whose key has a secret's name.
-fn secret_values(line: &str) -> Vec<Range<usize>> {
-    let mut found: Vec<Range<usize>> = Vec::new();
+fn secret_values(line: &str) -> Vec<Named> {
+    let mut found: Vec<Named> = Vec::new();
     for (colon, _) in line.match_indices(':') {
-        if found.last().is_some_and(|last| colon < last.end) {
+        if found.last().is_some_and(|last| colon < last.value.end) {
             continue;
         }
         let before = line.get(..colon).unwrap_or_default().trim_end_matches(['"', '\'']);
-        let name_start = before
-            .rfind(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')))
-            .map_or(0, |at| at + before.get(at..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8));
-        if !is_secret_name(before.get(name_start..).unwrap_or_default()) {
-            continue;
-        }
-        let after = line.get(colon + 1..).unwrap_or_default();
-        let value = after.trim_start();
-        let start = line.len() - value.len();
-        let length = match value.chars().next() {
-            Some(quote @ ('"' | '\'')) => {
-                value.get(1..).and_then(|rest| rest.find(quote)).map_or(value.len(), |end| end + 2)
+        let column = before
+            .char_indices()
+            .rev()
+            .find(|&(_, c)| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')))
+            .map_or(0, |(at, c)| at + c.len_utf8());
+        let name = before.get(column..).unwrap_or_default();
+        let after = line.get(colon + 1..).unwrap_or_default().trim_start();
+        let start = line.len() - after.len();
+        let length = if holds_secrets(name) {
+            after.len()
+        } else if is_secret_name(name) {
+            match after.chars().next() {
+                Some(quote @ ('"' | '\'')) => {
+                    after.get(1..).and_then(|rest| rest.find(quote)).map_or(after.len(), |end| end + 2)
+                }
+                _ => after.find([',', '}', ']']).or_else(|| after.find(" #")).unwrap_or(after.len()),
             }
-            _ => value.find([',', '}', ']']).or_else(|| value.find(" #")).unwrap_or(value.len()),
+        } else {
+            continue;
         };
-        found.push(start..start + length);
+        found.push(Named { column, value: start..start + length });
     }
     found
 }
 
 /// Secrets that show by their looks: `sk-…` keys, and passwords in addresses (`postgres://user:password@host`).
-fn loose_secrets(line: &str) -> Vec<Range<usize>> {
+pub(crate) fn secrets_by_looks(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
-    for (at, _) in line.match_indices("sk-") {
-        let rest = line.get(at..).unwrap_or_default();
-        let length = rest.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))).unwrap_or(rest.len());
-        let starts_word = line.get(..at).is_some_and(|before| !before.ends_with(|c: char| c.is_ascii_alphanumeric()));
+    for (at, _) in text.match_indices("sk-") {
+        let rest = text.get(at..).unwrap_or_default();
+        let length =
+            rest.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))).unwrap_or(rest.len());
+        let starts_word =
+            text.get(..at).is_some_and(|before| !before.ends_with(|c: char| c.is_ascii_alphanumeric()));
         if length >= 16 && starts_word {
             found.push(at..at + length);
         }
     }
-    for (at, _) in line.match_indices("://") {
+    for (at, _) in text.match_indices("://") {
         let start = at + 3;
-        let rest = line.get(start..).unwrap_or_default();
-        let host = rest.find(['/', ' ', '"', '\'']).unwrap_or(rest.len());
+        let rest = text.get(start..).unwrap_or_default();
+        let host =
+            rest.find(|c: char| c.is_whitespace() || matches!(c, '/' | '"' | '\'')).unwrap_or(rest.len());
         let Some(end) = rest.get(..host).and_then(|authority| authority.rfind('@')) else { continue };
         if let Some(colon) = rest.get(..end).and_then(|user| user.find(':')) {
             found.push(start + colon + 1..start + end);
@@ -127,10 +155,16 @@ mod tests {
             ("model: sk-0123456789abcdef", vec!["sk-0123456789abcdef"]),
             ("aws_secret_access_key: 'x' # c", vec!["'x'"]),
             ("Authorization: Bearer abc", vec!["Bearer abc"]),
-            ("private_key: |\n  line one\n  line two\nmodel: x", vec!["line one", "line two"]),
+            ("private_key: |\n  line one\n  line two\nmodel: x", vec!["|", "line one", "line two"]),
+            ("- api_key: abc\n    def\n  model: x", vec!["abc", "def"]),
+            ("api_key: \"abc\ndef\"\nmodel: x", vec!["\"abc", "def\""]),
+            ("headers: {X: abc}", vec!["{X: abc}"]),
+            ("headers:\n  X: abc\nmodel: x", vec!["", "X: abc"]),
         ];
         for (text, expected) in table {
-            let found: Vec<&str> = secrets_by_line(text).into_iter().filter_map(|range| text.get(range)).collect();
+            let mut found: Vec<Range<usize>> = secrets_by_line(text);
+            found.sort_by_key(|range| range.start);
+            let found: Vec<&str> = found.into_iter().filter_map(|range| text.get(range)).collect();
             assert_eq!(found, expected, "{text}");
         }
     }

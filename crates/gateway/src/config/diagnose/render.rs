@@ -108,7 +108,8 @@ fn write_problem(problem: &Problem, also: &[usize], f: &mut fmt::Formatter<'_>) 
         }
     }
     if let Some((first, rest)) = also.split_first() {
-        write!(f, "{gutter} = also in line {first}")?;
+        let noun = if rest.is_empty() { "line" } else { "lines" };
+        write!(f, "{gutter} = also in {noun} {first}")?;
         for line in rest.iter().take(SHOWN_LINES - 1) {
             write!(f, ", {line}")?;
         }

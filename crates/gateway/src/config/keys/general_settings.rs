@@ -13,7 +13,12 @@ pub(super) const KEYS: &[Group] = &[
         "start although the master key is unset or publicly known (env LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY)",
         &[("dangerously_permit_weak_or_unset_master_key", Bool)],
     ),
-    group(Effective, P1, "the header that callers send their key in, besides `Authorization`", &[("litellm_key_header_name", Text)]),
+    group(
+        Effective,
+        P1,
+        "the header that callers send their key in, besides `Authorization`",
+        &[("litellm_key_header_name", Text)],
+    ),
     group(
         Effective,
         P2,
@@ -26,7 +31,12 @@ pub(super) const KEYS: &[Group] = &[
         "send the caller's `x-*` headers and `anthropic-beta` on to the provider",
         &[("forward_client_headers_to_llm_api", Bool)],
     ),
-    group(Effective, P2, "add the models of every provider whose variable is set", &[("infer_model_from_keys", Bool)]),
+    group(
+        Effective,
+        P2,
+        "add the models of every provider whose variable is set",
+        &[("infer_model_from_keys", Bool)],
+    ),
     group(NotYet, P0, "PostgreSQL (env DATABASE_URL)", &[("database_url", Secret)]),
     group(
         NotYet,
@@ -333,11 +343,7 @@ pub(super) const KEYS: &[Group] = &[
             ("auto_redirect_ui_login_to_sso", Bool),
             ("disable_master_key_return", Bool),
             ("password_policy_min_length", Integer),
-            ("password_policy_require_upper", Bool),
-            ("password_policy_require_lower", Bool),
-            ("password_policy_require_number", Bool),
-            ("password_policy_require_special", Bool),
-            ("password_policy_check_breached", Bool),
+            ("password_policy_*", Bool),
             ("max_failed_login_attempts_per_source", Integer),
             ("max_failed_login_attempts_per_source_overrides", Any),
             ("failed_login_window_seconds", Number),
@@ -396,5 +402,10 @@ pub(super) const KEYS: &[Group] = &[
             ("email_settings", Any),
         ],
     ),
-    group(NoEffect, P3, "LiteLLM's licence and its model list", &[("litellm_license", Secret), ("disable_model_info_refresh", Bool)]),
+    group(
+        NoEffect,
+        P3,
+        "LiteLLM's licence and its model list",
+        &[("litellm_license", Secret), ("disable_model_info_refresh", Bool)],
+    ),
 ];

@@ -1,6 +1,9 @@
 //! `litellm_settings`.
 
-use super::Kind::{Any, Bool, BoolOrPath, Integer, List, Map, Number, OneOf, Seconds, Secret, Text, TextList, TextMap, TextOrList};
+use super::Kind::{
+    Any, Bool, BoolOrPath, Integer, List, Map, Number, OneOf, Seconds, Secret, Text, TextList, TextMap,
+    TextOrList,
+};
 use super::Priority::{P0, P1, P2, P3};
 use super::Status::{Effective, NoEffect, NotYet};
 use super::{Group, group};
@@ -13,14 +16,24 @@ pub(super) const KEYS: &[Group] = &[
         &[("drop_params", Bool)],
     ),
     group(Effective, P1, "repair messages that a provider would refuse", &[("modify_params", Bool)]),
-    group(Effective, P0, "seconds that an attempt may take (env REQUEST_TIMEOUT, 6000)", &[("request_timeout", Seconds)]),
+    group(
+        Effective,
+        P0,
+        "seconds that an attempt may take (env REQUEST_TIMEOUT, 6000)",
+        &[("request_timeout", Seconds)],
+    ),
     group(
         Effective,
         P1,
         "checks of providers' certificates (env SSL_VERIFY): true, false, or a file of trusted ones",
         &[("ssl_verify", BoolOrPath)],
     ),
-    group(Effective, P1, "a client certificate for providers, PEM (env SSL_CERTIFICATE)", &[("ssl_certificate", Text)]),
+    group(
+        Effective,
+        P1,
+        "a client certificate for providers, PEM (env SSL_CERTIFICATE)",
+        &[("ssl_certificate", Text)],
+    ),
     group(Effective, P1, "log more (`tollway.log_level: debug`)", &[("set_verbose", Bool)]),
     group(Effective, P1, "log as JSON (`tollway.log_format: json`)", &[("json_logs", Bool)]),
     group(
@@ -29,7 +42,12 @@ pub(super) const KEYS: &[Group] = &[
         "speak Chat Completions, not Responses, for `/v1/messages` to an OpenAI model",
         &[("use_chat_completions_url_for_anthropic_messages", Bool)],
     ),
-    group(Effective, P2, "other names for models, before the groups are searched", &[("model_alias_map", TextMap)]),
+    group(
+        Effective,
+        P2,
+        "other names for models, before the groups are searched",
+        &[("model_alias_map", TextMap)],
+    ),
     group(Effective, P1, "keep messages out of logs and traces", &[("turn_off_message_logging", Bool)]),
     group(
         NotYet,
@@ -45,7 +63,12 @@ pub(super) const KEYS: &[Group] = &[
             ("audit_log_callbacks", TextOrList),
         ],
     ),
-    group(NotYet, P0, "cache of answers", &[("cache", Bool), ("cache_params", Map), ("enable_redis_auth_cache", Bool)]),
+    group(
+        NotYet,
+        P0,
+        "cache of answers",
+        &[("cache", Bool), ("cache_params", Map), ("enable_redis_auth_cache", Bool)],
+    ),
     group(
         NotYet,
         P0,
@@ -172,10 +195,7 @@ pub(super) const KEYS: &[Group] = &[
             ("prometheus_emit_stream_label", Bool),
             ("prometheus_emit_rate_limit_labels", Bool),
             ("prometheus_emit_input_sequence_length_label", Bool),
-            ("prometheus_end_user_max_series", Integer),
-            ("prometheus_user_max_series", Integer),
-            ("prometheus_end_user_ttl", Number),
-            ("prometheus_user_ttl", Number),
+            ("prometheus_*", Any),
             ("custom_prometheus_metadata_labels", TextList),
             ("custom_prometheus_tags", TextList),
             ("require_auth_for_metrics_endpoint", Bool),
@@ -271,9 +291,8 @@ pub(super) const KEYS: &[Group] = &[
             ("generic_logger_headers", Any),
             ("langfuse_default_tags", TextList),
             ("langsmith_batch_size", Integer),
-            ("argilla_batch_size", Integer),
-            ("argilla_transformation_object", Map),
-            ("gcs_pub_sub_use_v1", Bool),
+            ("argilla_*", Any),
+            ("gcs_*", Any),
             ("cold_storage_custom_logger", Text),
             ("logged_real_time_event_types", Any),
             ("dynamodb_table_name", Text),

@@ -1,7 +1,8 @@
 //! Entries of `model_list`: connection, credentials, defaults of the request, prices, facts about the model.
 
 use super::Kind::{
-    Any, Bool, Integer, List, Map, Number, OneOf, Seconds, Secret, SecretOrMap, Text, TextList, TextMap, TextOrList,
+    Any, Bool, Integer, List, Map, Number, OneOf, Seconds, Secret, SecretOrMap, Text, TextList, TextMap,
+    TextOrList,
 };
 use super::Priority::{P0, P1, P2, P3};
 use super::Status::{Effective, NoEffect, NotYet};
@@ -126,8 +127,18 @@ pub(super) const LITELLM_PARAMS: &[Group] = &[
     group(NotYet, P1, "retries of this deployment", &[("max_retries", Integer), ("num_retries", Integer)]),
     group(NotYet, P1, "seconds that it is left alone after failures", &[("cooldown_time", Number)]),
     group(NotYet, P1, "routing by the tags of a request", &[("tags", TextList), ("tag_regex", TextList)]),
-    group(NotYet, P2, "which of these a caller may override", &[("configurable_clientside_auth_params", List)]),
-    group(NotYet, P2, "test doubles", &[("mock_timeout", Any), ("mock_delay", Number), ("mock_tool_calls", List)]),
+    group(
+        NotYet,
+        P2,
+        "which of these a caller may override",
+        &[("configurable_clientside_auth_params", List)],
+    ),
+    group(
+        NotYet,
+        P2,
+        "test doubles",
+        &[("mock_timeout", Any), ("mock_delay", Number), ("mock_tool_calls", List)],
+    ),
     group(NotYet, P2, "budget of this deployment", &[("max_budget", Number), ("budget_duration", Text)]),
     group(
         NotYet,
@@ -141,7 +152,12 @@ pub(super) const LITELLM_PARAMS: &[Group] = &[
         "which protocol the provider is spoken to with",
         &[("use_in_pass_through", Bool), ("use_litellm_proxy", Bool), ("use_chat_completions_api", Bool)],
     ),
-    group(NotYet, P2, "reasoning as `<think>` inside the content", &[("merge_reasoning_content_in_choices", Bool)]),
+    group(
+        NotYet,
+        P2,
+        "reasoning as `<think>` inside the content",
+        &[("merge_reasoning_content_in_choices", Bool)],
+    ),
     group(
         NotYet,
         P3,
@@ -164,23 +180,22 @@ pub(super) const LITELLM_PARAMS: &[Group] = &[
     ),
     group(NotYet, P2, "guardrails of this deployment", &[("guardrails", List)]),
     group(NotYet, P2, "a system prompt that is put in front", &[("litellm_system_prompt", Text)]),
-    group(NotYet, P2, "fallbacks and cache of this deployment", &[("fallbacks", List), ("caching_groups", List)]),
+    group(
+        NotYet,
+        P2,
+        "fallbacks and cache of this deployment",
+        &[("fallbacks", List), ("caching_groups", List)],
+    ),
     group(NoEffect, P3, "a copy of `model_info`, for LiteLLM's SDK", &[("model_info", Map)]),
     group(
         NotYet,
         P2,
         "routers that choose the model by the question",
         &[
-            ("auto_router_config", Any),
-            ("auto_router_config_path", Text),
-            ("auto_router_default_model", Text),
-            ("auto_router_embedding_model", Text),
-            ("complexity_router_config", Any),
-            ("complexity_router_default_model", Text),
-            ("adaptive_router_config", Any),
-            ("adaptive_router_default_model", Text),
-            ("quality_router_config", Any),
-            ("quality_router_default_model", Text),
+            ("auto_router_*", Any),
+            ("complexity_router_*", Any),
+            ("adaptive_router_*", Any),
+            ("quality_router_*", Any),
         ],
     ),
     group(
@@ -197,8 +212,7 @@ pub(super) const LITELLM_PARAMS: &[Group] = &[
             ("s3_secret_access_key", Secret),
             ("s3_session_token", Secret),
             ("s3_endpoint_url", Text),
-            ("s3_encryption_key_id", Text),
-            ("s3_output_bucket_name", Text),
+            ("s3_*", Any),
             ("bedrock_tags", Any),
         ],
     ),
@@ -207,40 +221,32 @@ pub(super) const LITELLM_PARAMS: &[Group] = &[
         NotYet,
         P3,
         "vector stores",
-        &[
-            ("milvus_text_field", Text),
-            ("milvus_collection_name", Text),
-            ("milvus_db_name", Text),
-            ("milvus_api_key", Secret),
-            ("milvus_api_base", Text),
-            ("milvus_embedding_model", Text),
-            ("milvus_vector_field", Text),
-            ("valkey_url", Secret),
-            ("valkey_index_name", Text),
-            ("valkey_embedding_model", Text),
-            ("vector_store_id", Text),
-        ],
+        &[("milvus_api_key", Secret), ("milvus_*", Any), ("valkey_*", Any), ("vector_store_id", Text)],
     ),
     group(
         NotYet,
         P3,
         "workload identity at Anthropic and OpenAI",
         &[
+            ("anthropic_identity_token", Secret),
+            ("anthropic_federation_*", Any),
             ("anthropic_organization_id", Text),
             ("anthropic_service_account_id", Text),
-            ("anthropic_federation_rule_id", Text),
             ("anthropic_workspace_id", Text),
-            ("anthropic_identity_token", Secret),
-            ("openai_identity_provider_id", Text),
+            ("openai_identity_*", Any),
             ("openai_service_account_id", Text),
-            ("openai_identity_token", Secret),
         ],
     ),
 ];
 
 pub(super) const MODEL_INFO: &[Group] = &[
     group(Effective, P0, "the deployment's id (a hash of the entry)", &[("id", Text)]),
-    group(Effective, P0, "the model whose price and limits count, for Azure deployments and names of one's own", &[("base_model", Text)]),
+    group(
+        Effective,
+        P0,
+        "the model whose price and limits count, for Azure deployments and names of one's own",
+        &[("base_model", Text)],
+    ),
     group(
         Effective,
         P0,
@@ -274,6 +280,7 @@ pub(super) const MODEL_INFO: &[Group] = &[
         "limits of the model, over the price map's",
         &[("max_tokens", Integer), ("max_input_tokens", Integer), ("max_output_tokens", Integer)],
     ),
+    group(Effective, P1, "what the model can do, for model lists", &[("supports_*", Any)]),
     group(Effective, P2, "length of an embedding, for model lists", &[("output_vector_size", Integer)]),
     group(
         Effective,
@@ -295,7 +302,12 @@ pub(super) const MODEL_INFO: &[Group] = &[
     group(NotYet, P2, "environments in which the entry is loaded", &[("supported_environments", TextList)]),
     group(NotYet, P2, "tier of the model's account", &[("tier", Text)]),
     group(NotYet, P2, "models of one team", &[("team_id", Text), ("team_public_model_name", Text)]),
-    group(NotYet, P2, "who may see and call it, and when", &[("blocked", Bool), ("discoverable", Bool), ("access_windows", List)]),
+    group(
+        NotYet,
+        P2,
+        "who may see and call it, and when",
+        &[("blocked", Bool), ("discoverable", Bool), ("access_windows", List)],
+    ),
     group(
         NotYet,
         P2,
@@ -342,7 +354,18 @@ pub(super) const MODEL_INFO: &[Group] = &[
             ("type", Text),
         ],
     ),
-    group(NoEffect, P3, "written by LiteLLM for models from its database", &[("db_model", Bool), ("created_by", Text), ("updated_by", Text), ("created_at", Text), ("updated_at", Text)]),
+    group(
+        NoEffect,
+        P3,
+        "written by LiteLLM for models from its database",
+        &[
+            ("db_model", Bool),
+            ("created_by", Text),
+            ("updated_by", Text),
+            ("created_at", Text),
+            ("updated_at", Text),
+        ],
+    ),
 ];
 
 /// The price map's keys for prices.

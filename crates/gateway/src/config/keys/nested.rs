@@ -1,6 +1,8 @@
 //! Mappings nested in the settings.
 
-use super::Kind::{Any, Bool, Integer, List, Map, Number, OneOf, Secret, Text, TextList, TextMap, TextOrList};
+use super::Kind::{
+    Any, Bool, Integer, List, Map, Number, OneOf, Secret, Text, TextList, TextMap, TextOrList,
+};
 use super::Priority::{P0, P1, P2};
 use super::Status::NotYet;
 use super::{Group, group};
@@ -214,9 +216,7 @@ pub(super) const COORDINATION_REDIS: &[Group] = &[group(
         ("sentinel_nodes", List),
         ("sentinel_password", Secret),
         ("service_name", Text),
-        ("aws_iam_auth", Any),
-        ("aws_iam_region", Text),
-        ("aws_iam_cluster_name", Text),
+        ("aws_iam_*", Any),
     ],
 )];
 

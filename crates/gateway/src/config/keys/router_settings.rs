@@ -18,7 +18,12 @@ const STRATEGIES: Kind = OneOf(&[
 ]);
 
 pub(super) const KEYS: &[Group] = &[
-    group(Effective, P0, "how one of several deployments is chosen; this version shuffles by weight", &[("routing_strategy", STRATEGIES)]),
+    group(
+        Effective,
+        P0,
+        "how one of several deployments is chosen; this version shuffles by weight",
+        &[("routing_strategy", STRATEGIES)],
+    ),
     group(Effective, P0, "seconds that one attempt may take (default 6000)", &[("timeout", Seconds)]),
     group(Effective, P1, "seconds that one streamed attempt may take", &[("stream_timeout", Seconds)]),
     group(
@@ -27,12 +32,22 @@ pub(super) const KEYS: &[Group] = &[
         "other names for model groups: `alias: group` or `alias: {model: group, hidden: true}`",
         &[("model_group_alias", Map)],
     ),
-    group(Effective, P2, "`litellm_params` that every deployment has unless it says otherwise", &[("default_litellm_params", Map)]),
+    group(
+        Effective,
+        P2,
+        "`litellm_params` that every deployment has unless it says otherwise",
+        &[("default_litellm_params", Map)],
+    ),
     group(NotYet, P1, "options of the strategy", &[("routing_strategy_args", Map)]),
     group(NotYet, P2, "a strategy per group of models", &[("routing_groups", List)]),
     group(NotYet, P0, "retries after the first try (2)", &[("num_retries", Integer)]),
     group(NotYet, P1, "shortest wait before a retry, in seconds (0)", &[("retry_after", Number)]),
-    group(NotYet, P1, "retries per class of error", &[("retry_policy", Map), ("model_group_retry_policy", Map)]),
+    group(
+        NotYet,
+        P1,
+        "retries per class of error",
+        &[("retry_policy", Map), ("model_group_retry_policy", Map)],
+    ),
     group(
         NotYet,
         P0,
@@ -49,7 +64,12 @@ pub(super) const KEYS: &[Group] = &[
         NotYet,
         P0,
         "when a failing deployment is left alone, and for how long (5 s)",
-        &[("allowed_fails", Integer), ("allowed_fails_policy", Map), ("cooldown_time", Number), ("disable_cooldowns", Bool)],
+        &[
+            ("allowed_fails", Integer),
+            ("allowed_fails_policy", Map),
+            ("cooldown_time", Number),
+            ("disable_cooldowns", Bool),
+        ],
     ),
     group(
         NotYet,
@@ -81,7 +101,12 @@ pub(super) const KEYS: &[Group] = &[
             ("background_health_check_model_groups", TextList),
         ],
     ),
-    group(NotYet, P2, "on failure, another pick by weight in the same group", &[("enable_weighted_failover", Bool)]),
+    group(
+        NotYet,
+        P2,
+        "on failure, another pick by weight in the same group",
+        &[("enable_weighted_failover", Bool)],
+    ),
     group(
         NotYet,
         P0,
@@ -98,13 +123,22 @@ pub(super) const KEYS: &[Group] = &[
         NotYet,
         P2,
         "the router's cache",
-        &[("cache_responses", Bool), ("cache_kwargs", Map), ("caching_groups", List), ("client_ttl", Integer)],
+        &[
+            ("cache_responses", Bool),
+            ("cache_kwargs", Map),
+            ("caching_groups", List),
+            ("client_ttl", Integer),
+        ],
     ),
     group(
         NotYet,
         P2,
         "scheduling of requests",
-        &[("default_max_parallel_requests", Integer), ("default_priority", Integer), ("polling_interval", Number)],
+        &[
+            ("default_max_parallel_requests", Integer),
+            ("default_priority", Integer),
+            ("polling_interval", Number),
+        ],
     ),
     group(
         NoEffect,

@@ -6,7 +6,12 @@ use super::Status::{Effective, NoEffect, NotYet};
 use super::{Group, group};
 
 pub(super) const KEYS: &[Group] = &[
-    group(Effective, P0, "the deployments: `model_name`, `litellm_params`, `model_info`", &[("model_list", List)]),
+    group(
+        Effective,
+        P0,
+        "the deployments: `model_name`, `litellm_params`, `model_info`",
+        &[("model_list", List)],
+    ),
     group(
         Effective,
         P0,
@@ -31,7 +36,12 @@ pub(super) const KEYS: &[Group] = &[
         "named credentials for `litellm_credential_name`: `credential_name`, `credential_values`, `credential_info`",
         &[("credential_list", List)],
     ),
-    group(Effective, P1, "bounds and behaviour of the server that LiteLLM has no key for", &[("tollway", Map)]),
+    group(
+        Effective,
+        P1,
+        "bounds and behaviour of the server that LiteLLM has no key for",
+        &[("tollway", Map)],
+    ),
     group(NotYet, P1, "options per callback", &[("callback_settings", Map)]),
     group(NotYet, P1, "guardrails", &[("guardrails", List)]),
     group(NotYet, P1, "MCP servers by name", &[("mcp_servers", Map)]),
@@ -44,13 +54,28 @@ pub(super) const KEYS: &[Group] = &[
     group(NotYet, P2, "provider credentials for `/files`", &[("files_settings", List)]),
     group(NotYet, P2, "provider credentials for `/fine_tuning`", &[("finetune_settings", List)]),
     group(NotYet, P3, "the provider of `/assistants`", &[("assistant_settings", Map)]),
-    group(NotYet, P2, "project, location and credentials of the Vertex pass-through", &[("default_vertex_config", Map)]),
-    group(NotYet, P3, "guardrail policies and where they apply", &[("policies", Map), ("policy_attachments", List)]),
+    group(
+        NotYet,
+        P2,
+        "project, location and credentials of the Vertex pass-through",
+        &[("default_vertex_config", Map)],
+    ),
+    group(
+        NotYet,
+        P3,
+        "guardrail policies and where they apply",
+        &[("policies", Map), ("policy_attachments", List)],
+    ),
     group(NoEffect, P3, "control plane of several LiteLLM proxies", &[("worker_registry", List)]),
 ];
 
 pub(super) const CREDENTIAL: &[Group] = &[
     group(Effective, P1, "the name that `litellm_credential_name` gives", &[("credential_name", Text)]),
-    group(Effective, P1, "`litellm_params` for the deployments that name it; their own win", &[("credential_values", Map)]),
+    group(
+        Effective,
+        P1,
+        "`litellm_params` for the deployments that name it; their own win",
+        &[("credential_values", Map)],
+    ),
     group(Effective, P2, "notes about the credential, shown and not used", &[("credential_info", Map)]),
 ];

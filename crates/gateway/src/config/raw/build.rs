@@ -87,7 +87,7 @@ impl<'t> Builder<'t> {
                     let at = self.at(error.marker().byte_offset().unwrap_or(text.len()));
                     return Err(match self.stray_tab() {
                         Some(tab) if tab.bytes.start <= at.bytes.start => tab_flaw(tab),
-                        _ => syntax(at, &error),
+                        _ => self.syntax(at, &error),
                     });
                 }
             };
@@ -98,8 +98,12 @@ impl<'t> Builder<'t> {
                     if documents > 1 {
                         return Err(Flaw::Syntax {
                             at: self.span(bytes),
-                            message: "a second YAML document starts here; a configuration is one document".into(),
-                            help: Some("remove the `---`, or put the second document into a file under `include:`".into()),
+                            message: "a second YAML document starts here; a configuration is one document"
+                                .into(),
+                            help: Some(
+                                "remove the `---`, or put the second document into a file under `include:`"
+                                    .into(),
+                            ),
                         });
                     }
                 }
@@ -236,10 +240,27 @@ impl<'t> Builder<'t> {
         self.place(Node { span: self.span(start..written.max(start)), value }, anchor)
     }
 
+    fn syntax(&self, at: Span, error: &ScanError) -> Flaw {
+        let before = self.text.get(..at.bytes.start).unwrap_or_default();
+        let help = match error.kind() {
+            ErrorKind::UnknownAnchor => {
+                Some("an anchor is set with `&name` before it is used with `*name`".into())
+            }
+            _ if before.ends_with('$') || before.ends_with("${") => {
+                Some("a variable is written `os.environ/NAME`".into())
+            }
+            _ => None,
+        };
+        Flaw::Syntax { at, message: format!("not valid YAML: {}", error.info()), help }
+    }
+
     /// Whether this byte is inside a quoted or a block scalar. They are kept in the order of the text.
     fn is_verbatim(&self, place: usize) -> bool {
         let after = self.verbatim.partition_point(|range| range.start <= place);
-        after.checked_sub(1).and_then(|last| self.verbatim.get(last)).is_some_and(|range| range.contains(&place))
+        after
+            .checked_sub(1)
+            .and_then(|last| self.verbatim.get(last))
+            .is_some_and(|range| range.contains(&place))
     }
 
     /// A tab that LiteLLM's reader refuses: one outside quotes, block scalars and comments.
@@ -288,12 +309,4 @@ fn tab_flaw(at: Span) -> Flaw {
         message: "a tab outside quotes".into(),
         help: Some("write spaces; a tab that belongs to the value goes into quotes".into()),
     }
-}
-
-fn syntax(at: Span, error: &ScanError) -> Flaw {
-    let help = match error.kind() {
-        ErrorKind::UnknownAnchor => Some("an anchor is set with `&name` before it is used with `*name`".into()),
-        _ => None,
-    };
-    Flaw::Syntax { at, message: format!("not valid YAML: {}", error.info()), help }
 }

@@ -52,7 +52,10 @@ impl Scalar {
     /// The number that the text spells, quoted or not.
     pub(crate) fn number(&self) -> Option<f64> {
         match plain_meaning(self.text.trim()) {
-            #[expect(clippy::cast_precision_loss, reason = "settings are far below 2^53; exact ones read the integer")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "settings are far below 2^53; exact ones read the integer"
+            )]
             Meaning::Integer(integer) => Some(integer as f64),
             Meaning::Float(float) => Some(float),
             Meaning::Null | Meaning::Bool(_) | Meaning::Text => None,
@@ -92,7 +95,9 @@ fn plain_meaning(text: &str) -> Meaning {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Meaning::Null,
         "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => return Meaning::Bool(true),
-        "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => return Meaning::Bool(false),
+        "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => {
+            return Meaning::Bool(false);
+        }
         _ => {}
     }
     // Every number starts with a digit, a sign or a point; most text is settled here.

@@ -15,7 +15,7 @@ use crate::config::resolved::{
     AwsCredentials, AzureCredentials, Connection, DeploymentConfig, DeploymentId, MissingVariable, ModelInfo,
     ParameterPolicy, Share, VertexCredentials,
 };
-use crate::config::secret::Secret;
+use tollway::Secret;
 
 /// All deployments that can be served; the others are reported and left out, as in LiteLLM.
 pub(super) fn all(
@@ -48,7 +48,10 @@ pub(super) fn all(
                 &entry.span,
                 Finding::warning(
                     ProblemKind::DuplicateKey,
-                    format!("the id `{}` belongs to the deployment at {first}; this one gets another", deployment.id),
+                    format!(
+                        "the id `{}` belongs to the deployment at {first}; this one gets another",
+                        deployment.id
+                    ),
                 )
                 .help("give every deployment its own `model_info.id`, or none"),
             );
@@ -81,7 +84,8 @@ fn credentials<'m>(top: &Layers<'m>, diagnosis: &mut Diagnosis) -> BTreeMap<Stri
 fn missing(entry: &Node, what: &str, key: &str, diagnosis: &mut Diagnosis) {
     diagnosis.report(
         &entry.span,
-        Finding::error(ProblemKind::MissingKey, format!("{what} has no `{key}`")).help(format!("add `{key}:`")),
+        Finding::error(ProblemKind::MissingKey, format!("{what} has no `{key}`"))
+            .help(format!("add `{key}:`")),
     );
 }
 
@@ -117,7 +121,12 @@ impl<'a> Entries<'a> {
         let Some(model_node) = params.get("model") else {
             // An unset variable was reported as such.
             if params.written("model").is_none_or(|node| !is_unset(node)) {
-                missing(entry, &format!("the deployment of `{model_name}`"), "litellm_params.model", diagnosis);
+                missing(
+                    entry,
+                    &format!("the deployment of `{model_name}`"),
+                    "litellm_params.model",
+                    diagnosis,
+                );
             }
             return None;
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::config::keys::{self, Section, Status};
 use crate::config::raw::{Mapping, Node, Pair, Scalar, Value};
 use crate::config::resolved::TlsVerify;
-use crate::config::secret::Secret;
+use tollway::Secret;
 
 /// Mappings with the keys of one section; a key that an earlier one has hides the later ones'.
 pub(super) struct Layers<'m> {
@@ -57,10 +57,7 @@ impl<'m> Layers<'m> {
     fn layered(&self, hides: impl Fn(&Mapping, &str) -> bool + Copy) -> impl Iterator<Item = &'m Pair> {
         self.mappings.iter().enumerate().flat_map(move |(depth, mapping)| {
             let above = self.mappings.iter().take(depth);
-            mapping
-                .pairs
-                .iter()
-                .filter(move |pair| !above.clone().any(|above| hides(above, &pair.key.name)))
+            mapping.pairs.iter().filter(move |pair| !above.clone().any(|above| hides(above, &pair.key.name)))
         })
     }
 
@@ -89,7 +86,9 @@ impl<'m> Layers<'m> {
     pub(super) fn bool(&self, name: &str) -> Option<bool> {
         let node = self.get(name)?;
         match &node.value {
-            Value::Scalar(scalar) => scalar.boolean().or_else(|| scalar.integer().map(|integer| integer != 0)),
+            Value::Scalar(scalar) => {
+                scalar.boolean().or_else(|| scalar.integer().map(|integer| integer != 0))
+            }
             Value::Sequence(items) => Some(!items.is_empty()),
             Value::Mapping(_) => None,
         }

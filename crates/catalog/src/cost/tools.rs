@@ -1,0 +1,47 @@
+//! Tools that the provider ran.
+
+use std::borrow::Cow;
+
+use dialects::conversation::Usage;
+
+use super::CostContext;
+use super::line::{CostLine, LineKind, Quantity};
+use super::rates::{Rate, Rates, object};
+use crate::usd::Usd;
+
+pub(super) fn lines(usage: &Usage, rates: &Rates<'_>, context: &CostContext<'_>, lines: &mut Vec<CostLine>) {
+    let counts = &context.counts;
+    let mut bill = |what: &'static str, count, per, rate: Option<Rate>| {
+        if let (Some(rate), true) = (rate, count > 0) {
+            lines.push(CostLine::new(LineKind::Tool, what, Quantity { count, per }, rate));
+        }
+    };
+    if usage.web_searches > 0 {
+        let rate = web_search(rates, context.search_context_size.unwrap_or("medium"));
+        if bills_grounded_prompts(rates) {
+            bill("prompts with web search", 1, 1, rate);
+        } else {
+            bill("web searches", usage.web_searches, 1, rate);
+        }
+    }
+    bill("Google Maps queries", counts.map_queries, 1, rates.rate("google_maps_grounding_cost_per_query"));
+    let rate = rates.rate("code_interpreter_cost_per_session");
+    bill("code interpreter sessions", counts.code_sessions, 1, rate);
+    let rate = rates.rate("file_search_cost_per_1k_calls");
+    bill("thousand file searches", counts.file_searches, 1000, rate);
+    bill("citation tokens", counts.citation_tokens, 1, rates.rate("citation_cost_per_token"));
+}
+
+fn web_search(rates: &Rates<'_>, size: &str) -> Option<Rate> {
+    let prices = object(rates.entry.raw("search_context_cost_per_query")?)?;
+    let name = format!("search_context_size_{size}");
+    let (_, raw) = prices.into_iter().find(|(key, _)| *key == name)?;
+    let price = Usd::parse(raw.get()).ok()?;
+    Some((Cow::Owned(format!("search_context_cost_per_query: {name}")), price))
+}
+
+/// Gemini 2.x pays once for a prompt that was grounded in a search, however many queries it took; from Gemini 3
+/// on queries are paid (<https://ai.google.dev/gemini-api/docs/pricing>, read 2026-11-21).
+fn bills_grounded_prompts(rates: &Rates<'_>) -> bool {
+    rates.entry.name.contains("gemini") && rates.entry.raw("web_search_billing_unit").is_none()
+}

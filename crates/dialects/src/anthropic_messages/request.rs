@@ -1,0 +1,7 @@
+//! Requests: what a client says, and what a provider is told.
+
+mod read;
+mod write;
+
+pub(super) use read::{check, read};
+pub(super) use write::write;

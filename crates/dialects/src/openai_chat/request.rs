@@ -1,0 +1,904 @@
+//! Requests: read from a client, written for a provider.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Number, Value};
+
+use super::adapt::is_openai_model;
+use super::message::{self, below};
+use super::{media, wire};
+use crate::Dialect;
+use crate::conversation::{
+    AudioOutput, CustomTool, Effort, Extra, FunctionTool, JsonSchema, Message, Modality, OutputFormat, Part,
+    ReasoningRequest, ReasoningSummary, Request, Role, Sampling, StreamOptions, Thinking, Tool, ToolChoice,
+    ToolResult, WebSearch,
+};
+use crate::document::Document;
+use crate::error::{CannotSay, Invalid};
+use crate::exchange::Target;
+use crate::json;
+use crate::loss::{Change, Losses};
+use crate::quirk::{NamedQuirk, Quirk};
+
+/// What JSON type a field of the body has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Number,
+    Boolean,
+    Array,
+    Object,
+    TextOrArray,
+    TextOrObject,
+}
+
+impl Kind {
+    fn admits(self, first: u8) -> bool {
+        match self {
+            Self::Text => first == b'"',
+            Self::Number => first == b'-' || first.is_ascii_digit(),
+            Self::Boolean => matches!(first, b't' | b'f'),
+            Self::Array => first == b'[',
+            Self::Object => first == b'{',
+            Self::TextOrArray => matches!(first, b'"' | b'['),
+            Self::TextOrObject => matches!(first, b'"' | b'{'),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Text => "a string",
+            Self::Number => "a number",
+            Self::Boolean => "a boolean",
+            Self::Array => "an array",
+            Self::Object => "an object",
+            Self::TextOrArray => "a string or an array",
+            Self::TextOrObject => "a string or an object",
+        }
+    }
+}
+
+/// The fields of a request that [`Request`] has a place for, and those whose type is checked on the way through.
+const FIELDS: &[(&str, Kind)] = &[
+    ("audio", Kind::Object),
+    ("frequency_penalty", Kind::Number),
+    ("function_call", Kind::TextOrObject),
+    ("functions", Kind::Array),
+    ("logit_bias", Kind::Object),
+    ("logprobs", Kind::Boolean),
+    ("max_completion_tokens", Kind::Number),
+    ("max_tokens", Kind::Number),
+    ("messages", Kind::Array),
+    ("metadata", Kind::Object),
+    ("modalities", Kind::Array),
+    ("model", Kind::Text),
+    ("n", Kind::Number),
+    ("parallel_tool_calls", Kind::Boolean),
+    ("presence_penalty", Kind::Number),
+    ("prompt_cache_key", Kind::Text),
+    ("reasoning_effort", Kind::TextOrObject),
+    ("response_format", Kind::Object),
+    ("seed", Kind::Number),
+    ("service_tier", Kind::Text),
+    ("stop", Kind::TextOrArray),
+    ("stream", Kind::Boolean),
+    ("stream_options", Kind::Object),
+    ("temperature", Kind::Number),
+    ("thinking", Kind::Object),
+    ("tool_choice", Kind::TextOrObject),
+    ("tools", Kind::Array),
+    ("top_k", Kind::Number),
+    ("top_logprobs", Kind::Number),
+    ("top_p", Kind::Number),
+    ("user", Kind::Text),
+    ("web_search_options", Kind::Object),
+];
+
+/// Fields that stay in `extra`, and whose type is checked.
+const EXTRA_FIELDS: &[(&str, Kind)] = &[
+    ("prediction", Kind::Object),
+    ("prompt_cache_retention", Kind::Text),
+    ("safety_identifier", Kind::Text),
+    ("store", Kind::Boolean),
+    ("verbosity", Kind::Text),
+];
+
+fn kind_of(name: &str) -> Option<Kind> {
+    let find =
+        |fields: &[(&str, Kind)]| fields.iter().find(|(field, _)| *field == name).map(|(_, kind)| *kind);
+    find(FIELDS).or_else(|| find(EXTRA_FIELDS))
+}
+
+/// See [`Codec::check_request`](crate::codec::Codec::check_request).
+pub(super) fn check(document: &Document<'_>) -> Result<(), Invalid> {
+    if !document.has("messages") {
+        return Err(Invalid::new("messages", "Missing required parameter: 'messages'."));
+    }
+    for name in document.names() {
+        let (Some(kind), Some(text)) = (kind_of(name), document.get(name)) else { continue };
+        if text != "null" && !text.as_bytes().first().is_some_and(|first| kind.admits(*first)) {
+            let found: String = text.chars().take(40).collect();
+            return Err(Invalid::new(name, format!("expected {}, found `{found}`", kind.name())));
+        }
+    }
+    Ok(())
+}
+
+/// See [`Codec::read_request`](crate::codec::Codec::read_request).
+pub(super) fn read(document: &Document<'_>) -> Result<Request, Invalid> {
+    check(document)?;
+    let wire_messages: Vec<wire::Message> = field(document, "messages")?.unwrap_or_default();
+    let model = document.text("model")?.unwrap_or_default().into_owned();
+    let mut request = Request::new(Dialect::OpenaiChat, model, read_messages(wire_messages)?);
+    request.tools = read_tools(document)?;
+    request.tool_choice = read_tool_choice(document)?;
+    request.parallel_tool_calls = field(document, "parallel_tool_calls")?;
+    request.output_format = read_output_format(document)?;
+    request.sampling = read_sampling(document)?;
+    request.max_output_tokens = match field(document, "max_completion_tokens")? {
+        Some(tokens) => Some(tokens),
+        None => field(document, "max_tokens")?,
+    };
+    request.reasoning = read_reasoning(document)?;
+    request.modalities = read_modalities(document)?;
+    request.audio = field(document, "audio")?
+        .map(|audio: wire::AudioOutput| AudioOutput { voice: audio.voice, format: audio.format });
+    if document.flag("stream")? == Some(true) {
+        let options: wire::StreamOptions = field(document, "stream_options")?.unwrap_or_default();
+        let include_usage = options.include_usage.unwrap_or(false);
+        request.stream = Some(StreamOptions { include_usage, extra: options.extra });
+    }
+    request.user = field(document, "user")?;
+    request.metadata = field(document, "metadata")?;
+    request.service_tier = field(document, "service_tier")?;
+    request.prompt_cache_key = field(document, "prompt_cache_key")?;
+    for name in document.names() {
+        if FIELDS.iter().all(|(known, _)| *known != name)
+            && let Some(value) = document.value(name)
+            && !value.is_null()
+        {
+            request.extra.insert(name.to_owned(), value);
+        }
+    }
+    Ok(request)
+}
+
+/// Reads one field; the error names it from the top of the body.
+fn field<T: DeserializeOwned>(document: &Document<'_>, name: &str) -> Result<Option<T>, Invalid> {
+    match document.get(name) {
+        None | Some("null") => Ok(None),
+        Some(text) => json::read(text.as_bytes()).map(Some).map_err(|error| under(name, error)),
+    }
+}
+
+fn under(name: &str, error: Invalid) -> Invalid {
+    let param = match error.param {
+        Some(path) if path.starts_with('[') => format!("{name}{path}"),
+        Some(path) => format!("{name}.{path}"),
+        None => name.to_owned(),
+    };
+    Invalid::new(param, error.message)
+}
+
+fn read_messages(messages: Vec<wire::Message>) -> Result<Vec<Message>, Invalid> {
+    // Results of the deprecated `functions` name the function, not the call.
+    let mut function_calls: Vec<(String, String)> = Vec::new();
+    let mut read = Vec::with_capacity(messages.len());
+    for (index, message) in messages.into_iter().enumerate() {
+        let path = format!("messages[{index}]");
+        let message = read_message(message, index, &mut function_calls);
+        read.push(message.map_err(|error| below(&path, error))?);
+    }
+    Ok(read)
+}
+
+fn read_message(
+    mut message: wire::Message,
+    index: usize,
+    function_calls: &mut Vec<(String, String)>,
+) -> Result<Message, Invalid> {
+    let name = message.name.take();
+    let extra = std::mem::take(&mut message.extra);
+    let Some(role) = message.role.as_deref() else {
+        return Err(Invalid::new("role", "a message needs a `role`"));
+    };
+    let role = match role {
+        "system" => Role::System,
+        "developer" => Role::Developer,
+        "user" => Role::User,
+        "assistant" => {
+            let legacy = message.function_call.as_ref().and_then(|call| call.name.clone());
+            let parts = message::read_assistant(message, &format!("m{index}"))?;
+            if let (Some(name), Some(Part::ToolCall(call))) = (legacy, parts.last()) {
+                function_calls.push((name, call.id.clone()));
+            }
+            return Ok(Message { role: Role::Assistant, parts, name, extra });
+        }
+        "tool" | "function" => Role::Tool,
+        other => {
+            let known = "`system`, `developer`, `user`, `assistant`, `tool` or `function`";
+            return Err(Invalid::new("role", format!("unknown role `{other}`; expected {known}")));
+        }
+    };
+    let cache = message.cache_control.as_ref().and_then(media::read_cache);
+    let legacy = message.role.as_deref() == Some("function");
+    let call_id = message.tool_call_id.take();
+    let mut parts = message::read_content(message.content)?;
+    let mut name = name;
+    if role == Role::Tool {
+        let call_id = match call_id {
+            Some(id) => message::split_id(&id).0,
+            None if legacy => {
+                let named = |(called, _): &&(String, String)| Some(called) == name.as_ref();
+                function_calls.iter().rev().find(named).map(|(_, id)| id.clone()).unwrap_or_default()
+            }
+            None => return Err(Invalid::new("tool_call_id", "a tool's answer needs the id of the call")),
+        };
+        parts = vec![Part::ToolResult(ToolResult {
+            call_id,
+            name: name.take(),
+            parts,
+            is_error: false,
+            cache: None,
+            extra: Extra::new(),
+        })];
+    }
+    if let Some(cache) = cache {
+        message::mark(&mut parts, cache);
+    }
+    Ok(Message { role, parts, name, extra })
+}
+
+fn read_tools(document: &Document<'_>) -> Result<Vec<Tool>, Invalid> {
+    let mut tools = Vec::new();
+    for (index, tool) in
+        field::<Vec<wire::Tool>>(document, "tools")?.unwrap_or_default().into_iter().enumerate()
+    {
+        tools.push(read_tool(tool).map_err(|error| below(&format!("tools[{index}]"), error))?);
+    }
+    for function in field::<Vec<wire::FunctionTool>>(document, "functions")?.unwrap_or_default() {
+        tools.push(Tool::Function(read_function(function, None)));
+    }
+    if let Some(options) = field::<wire::WebSearchOptions>(document, "web_search_options")? {
+        tools.push(Tool::WebSearch(WebSearch {
+            context_size: options.search_context_size,
+            location: options.user_location.map(|location| location.approximate),
+            extra: options.extra,
+            ..WebSearch::default()
+        }));
+    }
+    Ok(tools)
+}
+
+fn read_tool(tool: wire::Tool) -> Result<Tool, Invalid> {
+    let cache = tool.cache_control.as_ref().and_then(media::read_cache);
+    if let Some(function) = tool.function {
+        return Ok(Tool::Function(read_function(function, cache)));
+    }
+    if let Some(custom) = tool.custom {
+        return Ok(Tool::Custom(CustomTool {
+            name: custom.name,
+            description: custom.description,
+            format: custom.format,
+            extra: custom.extra,
+        }));
+    }
+    match tool.kind.as_deref() {
+        Some("function") => Err(Invalid::new("function", "a tool of type `function` needs `function`")),
+        Some("custom") => Err(Invalid::new("custom", "a tool of type `custom` needs `custom`")),
+        // Tools that a provider runs, as LiteLLM's clients write them: Anthropic's by versioned type,
+        Some(kind) if kind.starts_with("web_search") => {
+            Ok(Tool::WebSearch(read_web_search(kind, &tool.extra)))
+        }
+        Some(kind) if kind.starts_with("code_execution") => Ok(Tool::CodeExecution(tool.extra)),
+        Some(kind) if kind.starts_with("web_fetch") => Ok(Tool::UrlFetch(tool.extra)),
+        Some(_) => Ok(Tool::Opaque(serde_json::to_value(tool).unwrap_or_default())),
+        // Gemini's by name.
+        None => match tool.extra.iter().next().map(|(name, _)| name.as_str()) {
+            Some("googleSearch" | "google_search") => Ok(Tool::WebSearch(WebSearch::default())),
+            Some("codeExecution" | "code_execution") => Ok(Tool::CodeExecution(Extra::new())),
+            Some("urlContext" | "url_context") => Ok(Tool::UrlFetch(Extra::new())),
+            _ => Ok(Tool::Opaque(serde_json::to_value(tool).unwrap_or_default())),
+        },
+    }
+}
+
+fn read_function(
+    function: wire::FunctionTool,
+    cache: Option<crate::conversation::CacheMarker>,
+) -> FunctionTool {
+    FunctionTool {
+        name: function.name,
+        description: function.description,
+        parameters: function.parameters,
+        strict: function.strict,
+        cache: cache.or_else(|| function.cache_control.as_ref().and_then(media::read_cache)),
+        extra: function.extra,
+    }
+}
+
+fn read_web_search(kind: &str, fields: &Extra) -> WebSearch {
+    let domains = |name: &str| -> Vec<String> {
+        let list = fields.get(name).and_then(Value::as_array).into_iter().flatten();
+        list.filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let location = fields.get("user_location").and_then(Value::as_object).cloned().map(|mut location| {
+        location.shift_remove("type");
+        location
+    });
+    WebSearch {
+        max_uses: fields.get("max_uses").and_then(Value::as_u64),
+        context_size: fields.get("search_context_size").and_then(Value::as_str).map(str::to_owned),
+        allowed_domains: domains("allowed_domains"),
+        blocked_domains: domains("blocked_domains"),
+        location,
+        version: Some(kind.to_owned()),
+        ..WebSearch::default()
+    }
+}
+
+fn read_tool_choice(document: &Document<'_>) -> Result<Option<ToolChoice>, Invalid> {
+    let choice = match field(document, "tool_choice")? {
+        Some(wire::ToolChoice::Mode(mode)) => read_tool_mode(&mode, "tool_choice")?,
+        Some(wire::ToolChoice::Named(object)) => read_named_choice(object),
+        // The deprecated form names the function without a type.
+        None => match field(document, "function_call")? {
+            None => return Ok(None),
+            Some(wire::ToolChoice::Mode(mode)) => read_tool_mode(&mode, "function_call")?,
+            Some(wire::ToolChoice::Named(object)) => match object.get("name").and_then(Value::as_str) {
+                Some(name) => ToolChoice::Function(name.to_owned()),
+                None => return Err(Invalid::new("function_call.name", "the function has no name")),
+            },
+        },
+    };
+    Ok(Some(choice))
+}
+
+fn read_tool_mode(mode: &str, field: &str) -> Result<ToolChoice, Invalid> {
+    match mode {
+        "auto" => Ok(ToolChoice::Auto),
+        "none" => Ok(ToolChoice::None),
+        "required" | "any" => Ok(ToolChoice::Required),
+        other => {
+            let message = format!("expected `none`, `auto`, `required` or an object, found `{other}`");
+            Err(Invalid::new(field, message))
+        }
+    }
+}
+
+fn read_named_choice(object: Extra) -> ToolChoice {
+    let name_in = |kind: &str| {
+        let inner = object.get(kind).unwrap_or(&Value::Null);
+        inner.get("name").and_then(Value::as_str).map(str::to_owned)
+    };
+    let choice = match object.get("type").and_then(Value::as_str) {
+        Some("function") => name_in("function").map(ToolChoice::Function),
+        Some("custom") => name_in("custom").map(ToolChoice::Custom),
+        Some("allowed_tools") => object.get("allowed_tools").and_then(read_allowed_tools),
+        // Anthropic's spellings, which LiteLLM's clients use too.
+        Some("tool") => {
+            object.get("name").and_then(Value::as_str).map(|n| ToolChoice::Function(n.to_owned()))
+        }
+        Some("auto") => Some(ToolChoice::Auto),
+        Some("any" | "required") => Some(ToolChoice::Required),
+        Some("none") => Some(ToolChoice::None),
+        _ => None,
+    };
+    choice.unwrap_or_else(|| ToolChoice::Opaque(Value::Object(object)))
+}
+
+fn read_allowed_tools(allowed: &Value) -> Option<ToolChoice> {
+    let names: Option<Vec<String>> = allowed
+        .get("tools")?
+        .as_array()?
+        .iter()
+        .map(|tool| Some(tool.get("function")?.get("name")?.as_str()?.to_owned()))
+        .collect();
+    let required = allowed.get("mode").and_then(Value::as_str) == Some("required");
+    Some(ToolChoice::Allowed { names: names?, required })
+}
+
+fn read_output_format(document: &Document<'_>) -> Result<Option<OutputFormat>, Invalid> {
+    let Some(format) = field::<Extra>(document, "response_format")? else { return Ok(None) };
+    let format = match format.get("type").and_then(Value::as_str) {
+        Some("text") => OutputFormat::Text,
+        Some("json_object") => OutputFormat::JsonObject,
+        Some("json_schema") => {
+            let Some(schema) = format.get("json_schema") else {
+                return Err(Invalid::new("response_format.json_schema", "the schema is missing"));
+            };
+            let text = |name: &str| schema.get(name).and_then(Value::as_str).map(str::to_owned);
+            OutputFormat::JsonSchema(JsonSchema {
+                name: text("name").unwrap_or_default(),
+                description: text("description"),
+                schema: schema.get("schema").cloned(),
+                strict: schema.get("strict").and_then(Value::as_bool),
+            })
+        }
+        _ => OutputFormat::Opaque(Value::Object(format)),
+    };
+    Ok(Some(format))
+}
+
+fn read_sampling(document: &Document<'_>) -> Result<Sampling, Invalid> {
+    let number = |name: &str| field::<Number>(document, name);
+    let stop = match document.get("stop") {
+        None | Some("null") => Vec::new(),
+        Some(text) if text.starts_with('"') => field::<String>(document, "stop")?.into_iter().collect(),
+        Some(_) => field(document, "stop")?.unwrap_or_default(),
+    };
+    Ok(Sampling {
+        temperature: number("temperature")?,
+        top_p: number("top_p")?,
+        top_k: number("top_k")?,
+        frequency_penalty: number("frequency_penalty")?,
+        presence_penalty: number("presence_penalty")?,
+        seed: number("seed")?,
+        logit_bias: field(document, "logit_bias")?,
+        stop,
+        n: field(document, "n")?,
+        logprobs: field(document, "logprobs")?,
+        top_logprobs: field(document, "top_logprobs")?,
+    })
+}
+
+fn read_reasoning(document: &Document<'_>) -> Result<ReasoningRequest, Invalid> {
+    let mut reasoning = ReasoningRequest::default();
+    match document.value("reasoning_effort") {
+        Some(Value::String(effort)) => reasoning.effort = Some(Effort::from_name(&effort)),
+        // LiteLLM takes the object of OpenAI Responses here.
+        Some(Value::Object(fields)) => {
+            reasoning.effort = fields.get("effort").and_then(Value::as_str).map(Effort::from_name);
+            reasoning.summary = match fields.get("summary").and_then(Value::as_str) {
+                Some("auto") => Some(ReasoningSummary::Auto),
+                Some("concise") => Some(ReasoningSummary::Concise),
+                Some("detailed") => Some(ReasoningSummary::Detailed),
+                _ => None,
+            };
+        }
+        _ => {}
+    }
+    if let Some(thinking) = field::<wire::Thinking>(document, "thinking")? {
+        reasoning.thinking = Some(match (thinking.kind.as_str(), thinking.budget_tokens) {
+            ("disabled", _) => Thinking::Disabled,
+            ("adaptive", _) | (_, None) => Thinking::Adaptive,
+            (_, Some(budget)) => Thinking::Budget(budget),
+        });
+    }
+    Ok(reasoning)
+}
+
+fn read_modalities(document: &Document<'_>) -> Result<Vec<Modality>, Invalid> {
+    let names: Vec<String> = field(document, "modalities")?.unwrap_or_default();
+    names
+        .iter()
+        .enumerate()
+        .map(|(index, name)| match name.as_str() {
+            "text" => Ok(Modality::Text),
+            "audio" => Ok(Modality::Audio),
+            "image" => Ok(Modality::Image),
+            other => {
+                let message = format!("expected `text`, `audio` or `image`, found `{other}`");
+                Err(Invalid::new(format!("modalities[{index}]"), message))
+            }
+        })
+        .collect()
+}
+
+/// See [`Codec::write_request`](crate::codec::Codec::write_request).
+pub(super) fn write(
+    request: &Request,
+    target: &Target<'_>,
+    losses: &mut Losses,
+) -> Result<Vec<u8>, CannotSay> {
+    let own = request.dialect == Dialect::OpenaiChat;
+    let mut body = wire::Request {
+        model: request.model.clone(),
+        messages: write_messages(request, target, losses)?,
+        tool_choice: write_tool_choice(request, losses)?,
+        parallel_tool_calls: request.parallel_tool_calls,
+        response_format: write_output_format(request, own, losses)?,
+        max_tokens: request.max_output_tokens,
+        temperature: request.sampling.temperature.clone(),
+        top_p: request.sampling.top_p.clone(),
+        top_k: request.sampling.top_k.clone(),
+        frequency_penalty: request.sampling.frequency_penalty.clone(),
+        presence_penalty: request.sampling.presence_penalty.clone(),
+        seed: request.sampling.seed.clone(),
+        logit_bias: request.sampling.logit_bias.clone(),
+        stop: request.sampling.stop.clone(),
+        n: request.sampling.n,
+        logprobs: request.sampling.logprobs,
+        top_logprobs: request.sampling.top_logprobs,
+        modalities: request.modalities.iter().map(|modality| write_modality(*modality)).collect(),
+        audio: request
+            .audio
+            .as_ref()
+            .map(|audio| wire::AudioOutput { voice: audio.voice.clone(), format: audio.format.clone() }),
+        user: request.user.clone(),
+        metadata: request.metadata.clone(),
+        service_tier: request.service_tier.as_deref().map(write_service_tier),
+        prompt_cache_key: request.prompt_cache_key.clone(),
+        stream: request.stream.is_some(),
+        stream_options: request.stream.as_ref().map(|options| wire::StreamOptions {
+            include_usage: options.include_usage.then_some(true),
+            extra: if own { options.extra.clone() } else { Extra::new() },
+        }),
+        extra: if own { request.extra.clone() } else { Extra::new() },
+        ..wire::Request::default()
+    };
+    if body.top_k.is_some() && is_openai_model(target.model) {
+        losses.cannot_carry("top_k", "OpenAI's models take no `top_k`")?;
+        body.top_k = None;
+    }
+    if !own {
+        for name in request.extra.keys() {
+            losses.note(name, Change::Dropped, "OpenAI Chat Completions has no such field");
+        }
+    }
+    write_tools(request, own, &mut body, losses)?;
+    write_reasoning(request, own, target, &mut body, losses);
+    // Maps with text keys and JSON values only: this cannot fail.
+    Ok(serde_json::to_vec(&body).unwrap_or_default())
+}
+
+fn write_service_tier(tier: &str) -> String {
+    // Anthropic's opposite of `auto`.
+    if tier == "standard_only" { "default".to_owned() } else { tier.to_owned() }
+}
+
+fn write_modality(modality: Modality) -> String {
+    let name = match modality {
+        Modality::Text => "text",
+        Modality::Audio => "audio",
+        Modality::Image => "image",
+    };
+    name.to_owned()
+}
+
+fn write_messages(
+    request: &Request,
+    target: &Target<'_>,
+    losses: &mut Losses,
+) -> Result<Vec<wire::Message>, CannotSay> {
+    let own = request.dialect == Dialect::OpenaiChat;
+    let mut messages = Vec::with_capacity(request.messages.len());
+    for (index, message) in request.messages.iter().enumerate() {
+        let path = format!("messages[{index}]");
+        let first = messages.len();
+        match message.role {
+            Role::Assistant => {
+                let keep = own || target.has(&Quirk::WantsReasoningHistory);
+                messages.push(write_history(&message.parts, own, keep, &path, losses)?);
+            }
+            Role::System => write_turn("system", &message.parts, own, &path, &mut messages, losses)?,
+            Role::Developer => write_turn("developer", &message.parts, own, &path, &mut messages, losses)?,
+            Role::User | Role::Tool => write_turn("user", &message.parts, own, &path, &mut messages, losses)?,
+        }
+        for written in messages.iter_mut().skip(first) {
+            if written.role.as_deref() != Some("tool") {
+                written.name.clone_from(&message.name);
+            }
+            if own {
+                written.extra.extend(message.extra.clone());
+            }
+        }
+    }
+    Ok(messages)
+}
+
+/// An assistant turn of the history. Reasoning of another dialect is of no use to a provider that does not ask for
+/// it, and strict ones refuse the fields.
+fn write_history(
+    parts: &[Part],
+    own: bool,
+    keep_reasoning: bool,
+    path: &str,
+    losses: &mut Losses,
+) -> Result<wire::Message, CannotSay> {
+    let ours = |part: &Part| match part {
+        Part::Reasoning(reasoning) => {
+            reasoning.seal.as_ref().is_some_and(|seal| seal.dialect == Dialect::OpenaiChat)
+        }
+        _ => true,
+    };
+    let kept: Vec<Part>;
+    let mut written = parts;
+    if !keep_reasoning && !parts.iter().all(ours) {
+        kept = parts.iter().filter(|part| ours(part)).cloned().collect();
+        written = &kept;
+        losses.note(path, Change::Dropped, "earlier reasoning, which this provider does not take back");
+    }
+    let (mut message, homeless) = message::write_assistant(written, own);
+    for part in homeless {
+        losses.cannot_carry(path, cannot_hold("an assistant turn", part))?;
+    }
+    if !own {
+        // What only answers have.
+        message.annotations = None;
+        message.provider_specific_fields = None;
+        if message.images.take().is_some() {
+            losses.cannot_carry(path, "an assistant turn of OpenAI Chat Completions holds no images")?;
+        }
+    }
+    Ok(message)
+}
+
+fn cannot_hold(place: &str, part: &Part) -> String {
+    let what = match part {
+        Part::Text(_) => "text",
+        Part::Media(_) => "media",
+        Part::ToolCall(_) => "tool calls",
+        Part::ToolResult(_) => "tool results",
+        Part::Reasoning(_) => "reasoning",
+        Part::Refusal(_) => "refusals",
+        Part::Opaque(opaque) => {
+            let dialect = opaque.dialect;
+            return format!("{place} of OpenAI Chat Completions holds no parts that only {dialect} knows");
+        }
+    };
+    format!("{place} of OpenAI Chat Completions holds no {what}")
+}
+
+/// Any turn but the assistant's. Results of tools become messages of their own, in their place.
+fn write_turn(
+    role: &str,
+    parts: &[Part],
+    own: bool,
+    path: &str,
+    messages: &mut Vec<wire::Message>,
+    losses: &mut Losses,
+) -> Result<(), CannotSay> {
+    let mut content = Vec::new();
+    let empty = parts.is_empty();
+    for part in parts {
+        if let Part::ToolResult(result) = part {
+            flush(role, &mut content, messages);
+            messages.push(write_tool_result(result, own, path, losses)?);
+            continue;
+        }
+        match media::write_part(part, own) {
+            Some(part) => content.push(part),
+            None => losses.cannot_carry(path, cannot_hold("such a turn", part))?,
+        }
+    }
+    flush(role, &mut content, messages);
+    if empty {
+        let content = Some(wire::Content::Text(String::new()));
+        messages.push(wire::Message { role: Some(role.to_owned()), content, ..wire::Message::default() });
+    }
+    Ok(())
+}
+
+fn flush(role: &str, content: &mut Vec<wire::ContentPart>, messages: &mut Vec<wire::Message>) {
+    if content.is_empty() {
+        return;
+    }
+    let content = Some(write_content(std::mem::take(content)));
+    messages.push(wire::Message { role: Some(role.to_owned()), content, ..wire::Message::default() });
+}
+
+/// One plain text as a string, which every server understands; anything else as parts.
+fn write_content(mut parts: Vec<wire::ContentPart>) -> wire::Content {
+    match parts.as_mut_slice() {
+        [] => wire::Content::Text(String::new()),
+        [wire::ContentPart { kind, text: Some(text), cache_control: None, extra, .. }]
+            if kind == "text" && extra.is_empty() =>
+        {
+            wire::Content::Text(std::mem::take(text))
+        }
+        _ => wire::Content::Parts(parts),
+    }
+}
+
+fn write_tool_result(
+    result: &ToolResult,
+    own: bool,
+    path: &str,
+    losses: &mut Losses,
+) -> Result<wire::Message, CannotSay> {
+    let mut content = Vec::new();
+    for part in &result.parts {
+        match media::write_part(part, own) {
+            Some(part) => content.push(part),
+            None => losses.cannot_carry(path, cannot_hold("a tool result", part))?,
+        }
+    }
+    if result.is_error {
+        losses.note(path, Change::Dropped, "the mark that the tool failed; its text says so");
+    }
+    Ok(wire::Message {
+        role: Some("tool".to_owned()),
+        tool_call_id: Some(result.call_id.clone()),
+        name: if own { result.name.clone() } else { None },
+        content: Some(write_content(content)),
+        cache_control: result.cache.map(media::write_cache),
+        extra: if own { result.extra.clone() } else { Extra::new() },
+        ..wire::Message::default()
+    })
+}
+
+fn write_tools(
+    request: &Request,
+    own: bool,
+    body: &mut wire::Request,
+    losses: &mut Losses,
+) -> Result<(), CannotSay> {
+    for (index, tool) in request.tools.iter().enumerate() {
+        let path = format!("tools[{index}]");
+        match tool {
+            Tool::Function(function) => body.tools.push(wire::Tool {
+                kind: Some("function".to_owned()),
+                function: Some(wire::FunctionTool {
+                    name: function.name.clone(),
+                    description: function.description.clone(),
+                    parameters: function.parameters.clone(),
+                    strict: function.strict,
+                    cache_control: None,
+                    extra: if own { function.extra.clone() } else { Extra::new() },
+                }),
+                cache_control: function.cache.map(media::write_cache),
+                ..wire::Tool::default()
+            }),
+            Tool::Custom(custom) => body.tools.push(wire::Tool {
+                kind: Some("custom".to_owned()),
+                custom: Some(wire::CustomTool {
+                    name: custom.name.clone(),
+                    description: custom.description.clone(),
+                    format: custom.format.clone(),
+                    extra: if own { custom.extra.clone() } else { Extra::new() },
+                }),
+                ..wire::Tool::default()
+            }),
+            Tool::WebSearch(search) => {
+                body.web_search_options = Some(write_web_search(search, own, &path, losses)?);
+            }
+            Tool::CodeExecution(_) => {
+                losses.cannot_carry(path, "OpenAI Chat Completions has no tool that runs code")?;
+            }
+            Tool::UrlFetch(_) => {
+                losses.cannot_carry(path, "OpenAI Chat Completions has no tool that fetches addresses")?;
+            }
+            Tool::Opaque(value) if own => match serde_json::from_value(value.clone()) {
+                Ok(tool) => body.tools.push(tool),
+                Err(error) => losses.cannot_carry(path, error.to_string())?,
+            },
+            Tool::Opaque(_) => {
+                let why = format!("only {} has this hosted tool", request.dialect);
+                losses.cannot_carry(path, why)?;
+            }
+        }
+    }
+    if body.tools.is_empty() {
+        // Both are refused without tools.
+        body.tool_choice = None;
+        body.parallel_tool_calls = None;
+    }
+    Ok(())
+}
+
+fn write_web_search(
+    search: &WebSearch,
+    own: bool,
+    path: &str,
+    losses: &mut Losses,
+) -> Result<wire::WebSearchOptions, CannotSay> {
+    if search.max_uses.is_some() {
+        losses.note(path, Change::Dropped, "`max_uses`: OpenAI Chat Completions always searches once");
+    }
+    if !search.allowed_domains.is_empty() || !search.blocked_domains.is_empty() {
+        losses.cannot_carry(path, "web searches of OpenAI Chat Completions cannot be limited to domains")?;
+    }
+    Ok(wire::WebSearchOptions {
+        search_context_size: search.context_size.clone(),
+        user_location: search.location.clone().map(|mut approximate| {
+            approximate.shift_remove("type");
+            wire::UserLocation { kind: "approximate".to_owned(), approximate }
+        }),
+        extra: if own { search.extra.clone() } else { Extra::new() },
+    })
+}
+
+fn write_tool_choice(request: &Request, losses: &mut Losses) -> Result<Option<wire::ToolChoice>, CannotSay> {
+    let mode = |name: &str| Some(wire::ToolChoice::Mode(name.to_owned()));
+    let named = |kind: &str, inner: Value| {
+        let fields = [("type".to_owned(), Value::from(kind)), (kind.to_owned(), inner)];
+        Some(wire::ToolChoice::Named(Map::from_iter(fields)))
+    };
+    let name_only =
+        |name: &String| Value::Object(Map::from_iter([("name".to_owned(), Value::from(name.as_str()))]));
+    Ok(match &request.tool_choice {
+        None => None,
+        Some(ToolChoice::Auto) => mode("auto"),
+        Some(ToolChoice::None) => mode("none"),
+        Some(ToolChoice::Required) => mode("required"),
+        Some(ToolChoice::Function(name)) => named("function", name_only(name)),
+        Some(ToolChoice::Custom(name)) => named("custom", name_only(name)),
+        Some(ToolChoice::Allowed { names, required }) => {
+            let tool = |name: &String| serde_json::json!({"type": "function", "function": {"name": name}});
+            let tools: Vec<Value> = names.iter().map(tool).collect();
+            let mode = if *required { "required" } else { "auto" };
+            named("allowed_tools", serde_json::json!({"mode": mode, "tools": tools}))
+        }
+        Some(ToolChoice::Opaque(Value::Object(object))) if request.dialect == Dialect::OpenaiChat => {
+            Some(wire::ToolChoice::Named(object.clone()))
+        }
+        Some(ToolChoice::Opaque(_)) => {
+            let why = format!("only {} can choose this hosted tool", request.dialect);
+            losses.cannot_carry("tool_choice", why)?;
+            None
+        }
+    })
+}
+
+fn write_output_format(
+    request: &Request,
+    own: bool,
+    losses: &mut Losses,
+) -> Result<Option<Value>, CannotSay> {
+    Ok(match &request.output_format {
+        None => None,
+        Some(OutputFormat::Text) => own.then(|| serde_json::json!({"type": "text"})),
+        Some(OutputFormat::JsonObject) => Some(serde_json::json!({"type": "json_object"})),
+        Some(OutputFormat::JsonSchema(schema)) => {
+            let mut inner = Map::new();
+            let name = if schema.name.is_empty() { "response" } else { &schema.name };
+            inner.insert("name".to_owned(), Value::from(name));
+            if let Some(description) = &schema.description {
+                inner.insert("description".to_owned(), Value::from(description.as_str()));
+            }
+            if let Some(schema) = &schema.schema {
+                inner.insert("schema".to_owned(), schema.clone());
+            }
+            if let Some(strict) = schema.strict {
+                inner.insert("strict".to_owned(), Value::from(strict));
+            }
+            Some(serde_json::json!({"type": "json_schema", "json_schema": inner}))
+        }
+        Some(OutputFormat::Opaque(value)) if own => Some(value.clone()),
+        Some(OutputFormat::Opaque(_)) => {
+            let why = format!("only {} has this output format", request.dialect);
+            losses.cannot_carry("response_format", why)?;
+            None
+        }
+    })
+}
+
+fn write_reasoning(
+    request: &Request,
+    own: bool,
+    target: &Target<'_>,
+    body: &mut wire::Request,
+    losses: &mut Losses,
+) {
+    let wanted = &request.reasoning;
+    let takes_thinking = own
+        || target.has(&Quirk::Accepts("thinking".to_owned()))
+        || target.has(&Quirk::Named(NamedQuirk::ReasoningIsSwitch));
+    body.reasoning_effort = wanted.effort.as_ref().map(|effort| effort.name().to_owned());
+    if let Some(thinking) = &wanted.thinking {
+        if takes_thinking {
+            let (kind, budget_tokens) = match thinking {
+                Thinking::Disabled => ("disabled", None),
+                Thinking::Adaptive => ("adaptive", None),
+                Thinking::Budget(budget) => ("enabled", Some(*budget)),
+            };
+            body.thinking = Some(wire::Thinking { kind: kind.to_owned(), budget_tokens });
+        } else if body.reasoning_effort.is_none() {
+            body.reasoning_effort = effort_for(thinking, target).map(|effort| effort.name().to_owned());
+        }
+    }
+    if wanted.encrypted && !own {
+        losses.note("reasoning", Change::Dropped, "OpenAI Chat Completions returns no encrypted reasoning");
+    }
+}
+
+/// The effort that stands for `thinking`; `None` leaves it to the model.
+fn effort_for(thinking: &Thinking, target: &Target<'_>) -> Option<Effort> {
+    match thinking {
+        Thinking::Adaptive => None,
+        Thinking::Disabled => {
+            (target.facts.supports_none_reasoning_effort == Some(true)).then_some(Effort::None)
+        }
+        Thinking::Budget(budget) => Some(Effort::from_budget(*budget)),
+    }
+}

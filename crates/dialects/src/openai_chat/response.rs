@@ -1,0 +1,194 @@
+//! Complete answers.
+
+use serde_json::{Map, Value};
+
+use super::usage::{self, Shares};
+use super::{error, message, wire};
+use crate::Dialect;
+use crate::conversation::{Choice, Part, Response, StopReason, TokenLogprob};
+use crate::error::BadReply;
+use crate::exchange::AnswerContext;
+
+/// See [`Codec::read_response`](crate::codec::Codec::read_response).
+pub(super) fn read(body: &[u8], seed: &str) -> Result<Response, BadReply> {
+    let wire: wire::Response = serde_json::from_slice(body)
+        .map_err(|error| BadReply::new(format!("not a chat completion: {error}")))?;
+    if let Some(error) = wire.error.filter(|error| !error.is_null()) {
+        return Err(BadReply::new(error::read_event(&error).message));
+    }
+    let Some(choices) = wire.choices else {
+        return Err(BadReply::new("not a chat completion: there are no `choices`"));
+    };
+    let choices: Result<Vec<Choice>, BadReply> =
+        choices.into_iter().enumerate().map(|(index, choice)| read_choice(choice, index, seed)).collect();
+    let mut extra = wire.extra;
+    extra.shift_remove("object");
+    Ok(Response {
+        dialect: Dialect::OpenaiChat,
+        id: wire.id.filter(|id| !id.is_empty()),
+        model: wire.model.filter(|model| !model.is_empty()),
+        created: wire.created.as_ref().and_then(read_created),
+        choices: choices?,
+        usage: wire.usage.filter(Value::is_object).map(|value| usage::read(&value)),
+        service_tier: wire.service_tier,
+        extra,
+    })
+}
+
+/// Seconds; some servers write fractions.
+pub(super) fn read_created(value: &Value) -> Option<u64> {
+    match value {
+        Value::Number(number) => {
+            number.as_u64().or_else(|| number.to_string().split('.').next()?.parse().ok())
+        }
+        _ => None,
+    }
+}
+
+fn read_choice(choice: wire::Choice, index: usize, seed: &str) -> Result<Choice, BadReply> {
+    let mut message = choice.message.unwrap_or_default();
+    let mut extra = choice.extra;
+    // Keyed, so that it does not run into the choice's own unknown fields.
+    let mut message_extra = std::mem::take(&mut message.extra);
+    message_extra.shift_remove("role");
+    if !message_extra.is_empty() {
+        extra.insert("message".to_owned(), Value::Object(message_extra));
+    }
+    let ids = if index == 0 { seed.to_owned() } else { format!("{seed}_{index}") };
+    let parts = message::read_assistant(message, &ids)
+        .map_err(|error| BadReply::new(format!("choices[{index}].message: {error}")))?;
+    let stop = read_stop(choice.finish_reason.as_deref(), choice.stop_reason.as_ref(), calls_tools(&parts));
+    Ok(Choice {
+        index: choice.index.or_else(|| u32::try_from(index).ok()).unwrap_or_default(),
+        parts,
+        stop,
+        logprobs: choice.logprobs.and_then(read_logprobs),
+        extra,
+    })
+}
+
+fn calls_tools(parts: &[Part]) -> bool {
+    parts.iter().any(|part| matches!(part, Part::ToolCall(_)))
+}
+
+/// Why the answer ended, in the words of all providers of this dialect. A missing reason, and `stop` after a tool
+/// call (xAI, some servers of open models), are put right.
+pub(super) fn read_stop(reason: Option<&str>, sequence: Option<&Value>, calls_tools: bool) -> StopReason {
+    match reason {
+        None | Some("" | "stop" | "eos" | "end_turn" | "stop_sequence" | "null") if calls_tools => {
+            StopReason::ToolCalls
+        }
+        None | Some("" | "eos" | "end_turn" | "null") => StopReason::EndTurn,
+        Some("stop" | "stop_sequence") => match sequence {
+            Some(Value::String(sequence)) => StopReason::StopSequence(Some(sequence.clone())),
+            _ if reason == Some("stop_sequence") => StopReason::StopSequence(None),
+            _ => StopReason::EndTurn,
+        },
+        Some("length" | "max_tokens" | "model_length") => StopReason::MaxTokens,
+        Some("tool_calls" | "tool_use" | "function_call") => StopReason::ToolCalls,
+        // `sensitive` is Z.ai's word.
+        Some("content_filter" | "sensitive") => StopReason::ContentFilter,
+        Some("error" | "network_error") => StopReason::Error,
+        Some(other) => StopReason::Other(other.to_owned()),
+    }
+}
+
+/// The word that OpenAI has for it, and the provider's own where OpenAI has none.
+pub(super) fn write_stop(stop: &StopReason) -> (&'static str, Option<&str>) {
+    match stop {
+        StopReason::EndTurn | StopReason::StopSequence(_) => ("stop", None),
+        StopReason::Pause => ("stop", Some("pause_turn")),
+        StopReason::MaxTokens => ("length", None),
+        StopReason::ToolCalls => ("tool_calls", None),
+        StopReason::ContentFilter => ("content_filter", None),
+        // OpenRouter's word; OpenAI ends such answers otherwise.
+        StopReason::Error => ("error", None),
+        StopReason::Other(reason) => ("stop", Some(reason)),
+    }
+}
+
+pub(super) fn read_logprobs(logprobs: wire::Logprobs) -> Option<Vec<TokenLogprob>> {
+    let tokens = logprobs.content.or(logprobs.refusal)?;
+    Some(tokens.into_iter().map(read_logprob).collect())
+}
+
+fn read_logprob(token: wire::TokenLogprob) -> TokenLogprob {
+    TokenLogprob {
+        token: token.token,
+        logprob: token.logprob,
+        bytes: token.bytes,
+        top: token.top_logprobs.into_iter().map(read_logprob).collect(),
+    }
+}
+
+pub(super) fn write_logprobs(tokens: &[TokenLogprob]) -> wire::Logprobs {
+    wire::Logprobs { content: Some(tokens.iter().map(write_logprob).collect()), refusal: None }
+}
+
+fn write_logprob(token: &TokenLogprob) -> wire::TokenLogprob {
+    wire::TokenLogprob {
+        token: token.token.clone(),
+        logprob: token.logprob,
+        bytes: token.bytes.clone(),
+        top_logprobs: token.top.iter().map(write_logprob).collect(),
+    }
+}
+
+/// See [`Codec::write_response`](crate::codec::Codec::write_response).
+pub(super) fn write(response: &Response, answer: &AnswerContext) -> Vec<u8> {
+    let own = response.dialect == Dialect::OpenaiChat;
+    let mut body = Map::new();
+    let id = response.id.clone().unwrap_or_else(|| format!("chatcmpl-{}", answer.seed));
+    body.insert("id".to_owned(), Value::from(id));
+    body.insert("object".to_owned(), Value::from("chat.completion"));
+    body.insert("created".to_owned(), Value::from(response.created.unwrap_or(answer.created)));
+    body.insert("model".to_owned(), Value::from(answer.model.as_str()));
+    let choices = response.choices.iter().map(|choice| write_choice(choice, own)).collect();
+    body.insert("choices".to_owned(), Value::Array(choices));
+    if let Some(usage) = &response.usage {
+        let mut shares = Shares::default();
+        for choice in &response.choices {
+            shares.add(Shares::of(&choice.parts));
+        }
+        body.insert("usage".to_owned(), usage::write(usage, shares, own));
+    }
+    if let Some(tier) = &response.service_tier {
+        body.insert("service_tier".to_owned(), Value::from(tier.as_str()));
+    }
+    if own {
+        body.extend(response.extra.clone());
+    }
+    Value::Object(body).to_string().into_bytes()
+}
+
+fn write_choice(choice: &Choice, own: bool) -> Value {
+    // What answers of this dialect cannot hold (hosted tools' runs of another) the client did not ask of it.
+    let (mut message, _) = message::write_assistant(&choice.parts, own);
+    let mut extra = if own { choice.extra.clone() } else { Map::new() };
+    if let Some(Value::Object(fields)) = extra.shift_remove("message") {
+        message.extra = fields;
+    }
+    let mut message = serde_json::to_value(message).unwrap_or_default();
+    if let Value::Object(fields) = &mut message
+        && !fields.contains_key("content")
+    {
+        // Clients read it without looking whether it is there.
+        fields.insert("content".to_owned(), Value::Null);
+    }
+    let (reason, native) = write_stop(&choice.stop);
+    let mut body = Map::new();
+    body.insert("index".to_owned(), Value::from(choice.index));
+    body.insert("message".to_owned(), message);
+    let logprobs = choice.logprobs.as_deref().map(write_logprobs);
+    body.insert("logprobs".to_owned(), serde_json::to_value(logprobs).unwrap_or_default());
+    match native {
+        Some(native) if own => body.insert("finish_reason".to_owned(), Value::from(native)),
+        _ => body.insert("finish_reason".to_owned(), Value::from(reason)),
+    };
+    if let (Some(native), false) = (native, own) {
+        let fields = Map::from_iter([("native_finish_reason".to_owned(), Value::from(native))]);
+        body.insert("provider_specific_fields".to_owned(), Value::Object(fields));
+    }
+    body.extend(extra);
+    Value::Object(body)
+}
