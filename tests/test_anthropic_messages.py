@@ -102,7 +102,8 @@ def test_a_tool_loop_comes_to_its_end(anthropic_client, provider: Provider, upst
 
 def assert_thinking_came_back(provider: Provider, first, upstream: Upstream) -> None:
     assert first.content[0].type == "thinking"
-    assert first.content[0].thinking.startswith("The user said:")
+    if provider is not RESPONSES:  # a summary of the reasoning must be asked for there
+        assert first.content[0].thinking.startswith("The user said:")
     _, last = upstream.seen(provider.thinking)
     slot = {ANTHROPIC: '"signature": "', GEMINI: '"thoughtSignature": "', RESPONSES: '"encrypted_content": "'}[provider]
     assert slot in json.dumps(last.body)

@@ -308,10 +308,9 @@ class TestKeys:
             anthropic.Anthropic(base_url=gateway.url, api_key=wrong, max_retries=0).messages.create(
                 model="to-openai", max_tokens=5, messages=USER
             )
+        of_google = genai.Client(api_key=wrong, http_options={"base_url": gateway.url})
         with pytest.raises(gemini_errors.ClientError) as refused:
-            genai.Client(api_key=wrong, http_options={"base_url": gateway.url}).models.generate_content(
-                model="to-openai", contents="hi"
-            )
+            of_google.models.generate_content(model="to-openai", contents="hi")
         assert refused.value.code == 401
 
     def test_no_key_is_a_401_in_each_dialect(self, gateway: Gateway, endpoint: Endpoint, upstream: Upstream):

@@ -85,11 +85,10 @@ def test_a_tool_loop_comes_to_its_end(openai_client: openai.OpenAI, provider: Pr
     assert call_of(first.message) == [("weather", material.WEATHER_ARGUMENTS)]
     [call] = first.message.tool_calls
     assert call.id
-    messages.append(first.message.model_dump(exclude_none=True, exclude={"parsed"}))
+    # What the streaming helper adds to the calls is not part of the API.
+    helpers = {"parsed": True, "tool_calls": {"__all__": {"index": True, "function": {"parsed_arguments"}}}}
+    messages.append(first.message.model_dump(exclude_none=True, exclude=helpers))
     messages.append({"role": "tool", "tool_call_id": call.id, "content": "sunny, 21 °C"})
-    for message in messages:
-        for made in message.get("tool_calls", []):
-            made["function"].pop("parsed_arguments", None)
     second = ask(openai_client, model=provider.deployment, messages=messages, tools=[WEATHER]).choices[0]
     assert second.message.content == "The tools said: sunny, 21 °C."
     assert second.finish_reason == "stop"

@@ -77,9 +77,13 @@ def reset_connection(request: web.Request) -> None:
         transport.abort()
 
 
+def is_gone(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
+
+
 async def forever(request: web.Request) -> None:
     """Until the other side hangs up."""
-    while request.transport is not None and not request.transport.is_closing():
+    while not is_gone(request):
         await asyncio.sleep(0.02)
 
 
@@ -201,7 +205,7 @@ async def hang_body(answer: Delivery) -> None:
 async def hold(answer: Delivery) -> None:
     """Waits in the middle until the test lets it go on, or the gateway hangs up."""
     await answer.write(answer.half)
-    while not answer.gate.is_set() and not answer.request.transport.is_closing():
+    while not answer.gate.is_set() and not is_gone(answer.request):
         await asyncio.sleep(0.01)
     await answer.write(answer.frames[len(answer.half) :])
     await answer.end()

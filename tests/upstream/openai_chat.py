@@ -89,6 +89,8 @@ def read_limits(body: dict, question: Question) -> None:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         need(number, f"Invalid type for '{name}': expected a number.", name, "invalid_type")
         need(low <= value <= high, f"Invalid '{name}': must be between {low} and {high}.", name, "invalid_value")
+        whole = name not in ("n", "max_tokens", "max_completion_tokens", "top_logprobs") or isinstance(value, int)
+        need(whole, f"Invalid type for '{name}': expected an integer.", name, "invalid_type")
     need(
         "top_logprobs" not in body or body.get("logprobs"),
         "'top_logprobs' is only allowed when 'logprobs' is enabled.",
@@ -111,6 +113,7 @@ def read_messages(messages: list, question: Question) -> None:
     results: list[str] = []
     for index, message in enumerate(messages):
         place = f"messages[{index}]"
+        need(isinstance(message, dict), f"Invalid type for '{place}': expected an object.", place, "invalid_type")
         role = message.get("role")
         need(role in ROLES, f"Invalid value: '{role}'. Supported values are: {ROLES}.", f"{place}.role", "invalid_value")
         message = without_nulls(message)
@@ -132,6 +135,8 @@ def read_messages(messages: list, question: Question) -> None:
         results = []
         if role == "assistant":
             known = {"role", "content", "tool_calls", "function_call", "name", "refusal", "audio"}
+            # Not in the documentation, but in every answer that clients send back as it is.
+            known.add("annotations")
             unknown = sorted(set(message) - known)
             need(not unknown, f"Additional properties are not allowed ({unknown} were unexpected)", place)
             open_calls = read_calls(message.get("tool_calls", []), place)
@@ -196,10 +201,11 @@ def read_media(kind: str, part: dict, spot: str) -> str:
     if kind == "input_audio":
         need(value.get("format") in ("wav", "mp3"), f"Invalid value for '{spot}.input_audio.format'.", spot)
         return f"audio/{value['format']}"
-    need("file_data" in value or "file_id" in value, f"Missing required parameter: '{spot}.file.file_id'.", spot)
-    if "file_data" not in value:
+    if "file_id" in value:
         return "file"
-    need(value.get("filename"), f"Missing required parameter: '{spot}.file.filename'.", spot)
+    # The documentation calls the name optional; the API asks for the id of a file if there is none.
+    named = value.get("file_data") and value.get("filename")
+    need(named, f"Missing required parameter: '{spot}.file.file_id'.", spot, "missing_required_parameter")
     return openai_schema.media_type_of(value["file_data"], f"{spot}.file.file_data")
 
 

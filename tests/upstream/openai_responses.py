@@ -77,6 +77,7 @@ def read_items(items: list, question: Question) -> None:
     unled = None
     for index, item in enumerate(items):
         spot = f"input[{index}]"
+        need(isinstance(item, dict), f"Invalid type for '{spot}': expected an object.", spot, "invalid_type")
         item = without_nulls(item)
         kind = item.get("type", "message")
         if unled is not None:
@@ -151,7 +152,7 @@ def read_content(content: object, place: str, types: tuple, question: Question) 
         elif kind == "input_file":
             data = part.get("file_data")
             need(data or part.get("file_id") or part.get("file_url"), f"Missing required parameter: '{spot}.file_id'.", spot)
-            need(data is None or part.get("filename"), f"Missing required parameter: '{spot}.filename'.", spot)
+            need(data is None or part.get("filename"), f"Missing required parameter: '{spot}.file_id'.", spot)
             question.media.append("file" if data is None else openai_schema.media_type_of(data, f"{spot}.file_data"))
     return " ".join(texts)
 

@@ -44,7 +44,8 @@ def check_strict(schema: dict, param: str, name: str, context: tuple = ()) -> No
     for word in ("properties", "$defs"):
         for key, field in schema.get(word, {}).items():
             check_strict(field, param, name, (*context, word, key))
-    check_strict(schema.get("items", {}), param, name, (*context, "items"))
+    if "items" in schema:
+        check_strict(schema["items"], param, name, (*context, "items"))
     for option in schema.get("anyOf", []):
         check_strict(option, param, name, (*context, "anyOf"))
 

@@ -102,7 +102,7 @@ class Upstream:
             seen.abandoned.set()
             raise
         finally:
-            if request.transport is None or request.transport.is_closing():
+            if faults.is_gone(request):
                 seen.abandoned.set()
             seen.over.set()
 
