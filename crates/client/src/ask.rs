@@ -51,6 +51,11 @@ impl<'a> Ask<'a> {
             .map_err(|error| Invalid::new("stream_options", error.to_string()))
     }
 
+    /// Puts `request`, an improved copy of what [`Ask::request`] gave, in its place.
+    pub fn replace_request(&mut self, request: Arc<Request>) {
+        self.request = OnceCell::from(request);
+    }
+
     /// The request in full; read at most once, however many deployments are tried.
     ///
     /// # Errors

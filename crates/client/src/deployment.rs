@@ -7,7 +7,7 @@ use dialects::Dialect;
 use dialects::conversation::Extra;
 use dialects::exchange::{ModelFacts, Target};
 use dialects::loss::ParameterPolicy;
-use dialects::quirk::Quirk;
+use dialects::quirk::{NamedQuirk, Quirk};
 use http::{HeaderMap, Uri};
 
 /// A deployment, worked out completely when the configuration is read: a request only picks from it.
@@ -72,6 +72,14 @@ impl Deployment {
         by(dialect)
             .or_else(|| by(Dialect::OpenaiResponses).filter(|_| for_reasoning))
             .or_else(|| self.roads.first())
+    }
+
+    /// Whether a client of `dialect` that names media by address has to be helped: the provider only takes them
+    /// inside the request.
+    #[must_use]
+    pub fn inlines_media_for(&self, dialect: Dialect) -> bool {
+        let inline = Quirk::Named(NamedQuirk::MediaMustBeInline);
+        self.quirks.contains(&inline) && self.road(dialect).is_some_and(|road| road.dialect != dialect)
     }
 
     #[must_use]

@@ -5,6 +5,7 @@ pub mod answer;
 pub mod ask;
 mod defaults;
 pub mod deployment;
+pub mod remote_media;
 pub mod secret;
 pub mod transport;
 

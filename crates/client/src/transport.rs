@@ -21,6 +21,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use connector::Connector;
+pub(crate) use tls::client_config;
 pub use tls::{TlsOptions, TlsSetupError};
 
 /// What a [`Transport`] is made of.

@@ -54,6 +54,9 @@ pub enum Quirk {
 /// Deviations without data of their own. Each says what the provider does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 pub enum NamedQuirk {
+    /// Images and files that are named by a web address are not fetched; whoever sends the request has to put
+    /// their content into it.
+    MediaMustBeInline,
     /// `tools[].function.strict` is refused.
     NoStrictTools,
     /// `additionalProperties: false` in the schemas of tools is refused.

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
+use tollway::remote_media::MediaFetcher;
 use tollway::transport::Transport;
 
 use events::{Log, Metrics};
@@ -33,6 +34,7 @@ pub struct Gateway {
     pub log: Log,
     pub metrics: Metrics,
     transport: Transport,
+    media: MediaFetcher,
     traces: Traces,
     stopping: AtomicBool,
 }
@@ -44,6 +46,7 @@ impl Gateway {
             log,
             metrics: Metrics::default(),
             transport: Transport::new(snapshot.transport.clone()),
+            media: MediaFetcher::new(snapshot.transport.tls.clone()),
             traces: Traces::new(snapshot.trace_capacity),
             snapshot: ArcSwap::from_pointee(snapshot),
             stopping: AtomicBool::new(false),
@@ -74,6 +77,10 @@ impl Gateway {
     #[must_use]
     pub fn traces(&self) -> &Traces {
         &self.traces
+    }
+
+    pub(crate) fn media(&self) -> &MediaFetcher {
+        &self.media
     }
 
     pub(crate) fn transport(&self) -> &Transport {

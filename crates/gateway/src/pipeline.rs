@@ -106,7 +106,7 @@ async fn steps(
     if snapshot.trace_bodies {
         running.exchange.bodies = Some(Bodies { client_request: Some(body.clone()), ..Bodies::default() });
     }
-    let mut document = Document::parse(&body)?;
+    let mut document = Document::parse_within(&body, snapshot.bounds.max_json_depth)?;
     let wishes = receive::wishes(&mut document, request.headers())?;
     let model = receive::model(&document, &endpoint, &query)?;
     let stream = receive::stream(&document, &endpoint)?;

@@ -71,6 +71,9 @@ pub struct Bounds {
     pub max_request_bytes: u64,
     pub max_header_bytes: usize,
     pub max_response_bytes: u64,
+    pub max_json_depth: usize,
+    /// Client connections at a time; more wait to be accepted.
+    pub max_connections: usize,
     /// Between two pieces of a request.
     pub client_read_timeout: Duration,
     /// Without the client taking a byte of its answer.

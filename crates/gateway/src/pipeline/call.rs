@@ -35,7 +35,11 @@ pub(super) struct Call<'r> {
 const MAX_ERROR_BYTES: u64 = 1024 * 1024;
 
 /// Asks the deployment and reads the answer, or its beginning if it is streamed.
-pub(super) async fn converse(running: &mut Running, call: Call<'_>, ask: Ask<'_>) -> Result<Reply, Refusal> {
+pub(super) async fn converse(
+    running: &mut Running,
+    call: Call<'_>,
+    mut ask: Ask<'_>,
+) -> Result<Reply, Refusal> {
     let served = Arc::clone(&call.served);
     let include_usage = ask.include_usage()? || call.snapshot.always_include_stream_usage;
     if let Upstream::Mock(mock) = &served.upstream {
@@ -43,6 +47,11 @@ pub(super) async fn converse(running: &mut Running, call: Call<'_>, ask: Ask<'_>
         drop(ask);
         let answer = answer_context(running, include_usage, Some(Arc::clone(&request)));
         return mock_reply(running, &served, mock, &request, answer, call.format).await;
+    }
+    if served.deployment.inlines_media_for(ask.dialect) {
+        let request = Arc::clone(ask.request()?);
+        let inlined = running.gateway.media().inline(&request).await;
+        ask.replace_request(inlined.map_err(|error| Refusal::bad_request(error.to_string()))?);
     }
     let policy = call.wishes.policy(&served.deployment.policy);
     let mut prepared = served.deployment.prepare(&ask, policy.as_ref()).map_err(unprepared)?;

@@ -16,6 +16,7 @@ use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderMap, HeaderValue, Uri};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 use tollway::deployment::{Road, Timeouts};
 use tollway::transport::{TlsOptions, TransportOptions};
 use tollway::{Deployment, Secret};
@@ -166,8 +167,10 @@ impl Snapshot {
             key_header: general.key_header_name.as_deref().and_then(|name| HeaderName::try_from(name).ok()),
             bounds: Bounds {
                 max_request_bytes: tollway.max_request_bytes,
-                max_header_bytes: usize::try_from(tollway.max_header_bytes).unwrap_or(usize::MAX).max(8192),
+                max_header_bytes: count(tollway.max_header_bytes).max(8192),
                 max_response_bytes: tollway.max_response_bytes,
+                max_json_depth: count(tollway.max_json_depth),
+                max_connections: count(tollway.max_connections).clamp(1, Semaphore::MAX_PERMITS),
                 client_read_timeout: tollway.client_read_timeout,
                 client_write_timeout: tollway.client_write_timeout,
             },
@@ -177,7 +180,7 @@ impl Snapshot {
                 tls: TlsOptions { ca_file, accept_any_certificate: false },
                 ..TransportOptions::default()
             },
-            trace_capacity: usize::try_from(tollway.trace_capacity).unwrap_or(usize::MAX),
+            trace_capacity: count(tollway.trace_capacity),
             trace_bodies: tollway.trace_bodies && !config.litellm.turn_off_message_logging,
             forward_client_headers: general.forward_client_headers,
             always_include_stream_usage: false,
@@ -193,6 +196,10 @@ impl Snapshot {
         self.order.push(Arc::clone(&group.name));
         self.groups.insert(Arc::clone(&group.name), Arc::new(group));
     }
+}
+
+fn count(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// LiteLLM's weights of simple-shuffle: the first of `weight`, `rpm` and `tpm` that some deployment of the group has.
