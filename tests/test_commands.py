@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -166,6 +168,13 @@ class TestWithoutAnything:
     def test_tollway_chat_needs_no_more(self, demo: Process):
         result = run("chat", "hi", TOLLWAY_URL=demo.url)
         assert "“hi”" in result.stdout
+
+    def test_what_the_readme_shows_works(self, demo: Process):
+        blocks = re.findall(r"```python\n(.*?)```", (subject.ROOT / "README.md").read_text(), re.DOTALL)
+        [code] = [block for block in blocks if '"demo"' in block]
+        code = code.replace("http://127.0.0.1:4000", demo.url)
+        answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=subject.environment())
+        assert answer.returncode == 0, answer.stderr
 
     def test_the_port_may_come_from_the_environment(self, tmp_path: Path):
         port = subject.free_port()
