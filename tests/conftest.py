@@ -27,7 +27,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return
     skip = pytest.mark.skip(reason="TOLLWAY_URL is set: this test starts its own gateway")
     for item in items:
-        if "process" in getattr(item, "fixturenames", ()) or "start" in getattr(item, "fixturenames", ()) or "cli" in item.keywords:
+        if (
+            "process" in getattr(item, "fixturenames", ())
+            or "start" in getattr(item, "fixturenames", ())
+            or "cli" in item.keywords
+        ):
             item.add_marker(skip)
 
 
@@ -117,7 +121,6 @@ def gemini_client(gateway: subject.Gateway) -> genai.Client:
 
 def named(value: object) -> str:
     return getattr(value, "name", str(value))
-
 
 
 @pytest.fixture(params=deployments.PROVIDERS, ids=named)

@@ -73,8 +73,8 @@ FAULTS = sorted({*STATUSES, *NAMED_ERRORS, *BROKEN_ANSWERS, *BROKEN_BODIES, *BRO
 
 
 def entry(name: str, model: str, base: str, **params: object) -> dict:
-    key = "os.environ/OUTER_TESTS_UPSTREAM_KEY"
-    return {"model_name": name, "litellm_params": {"model": model, "api_base": base, "api_key": key, **params}}
+    known = {"model": model, "api_base": base, "api_key": "os.environ/OUTER_TESTS_UPSTREAM_KEY"}
+    return {"model_name": name, "litellm_params": known | params}
 
 
 def model_list(upstream_url: str, closed_url: str) -> list[dict]:
@@ -86,16 +86,14 @@ def model_list(upstream_url: str, closed_url: str) -> list[dict]:
             name = provider.failing(fault)
             root = closed_url if fault == "refused" else upstream_url
             patience = {"timeout": PATIENCE, "stream_timeout": PATIENCE} if "hang" in fault else {}
-            base = f"{root}/{name}/fault-{fault}{provider.base}"
-            entries.append(entry(name, provider.model, base, **patience))
-    gemini_3 = "gemini/gemini-3-pro-preview"
-    entries.append(entry("thinking-gemini-3", gemini_3, f"{upstream_url}/thinking-gemini-3/v1beta"))
-    entries.append(entry("wrong-key", OPENAI.model, f"{upstream_url}/wrong-key/v1") | {})
-    entries[-1]["litellm_params"]["api_key"] = "sk-not-the-one"
-    entries.append(entry("missing-key", OPENAI.model, f"{upstream_url}/missing-key/v1"))
-    entries[-1]["litellm_params"]["api_key"] = "os.environ/OUTER_TESTS_NOT_SET"
-    legacy = "text-completion-openai/gpt-3.5-turbo-instruct"
-    entries.append(entry("to-completions", legacy, f"{upstream_url}/to-completions/v1"))
+            entries.append(entry(name, provider.model, f"{root}/{name}/fault-{fault}{provider.base}", **patience))
+    for name, model, base, params in (
+        ("thinking-gemini-3", "gemini/gemini-3-pro-preview", "/v1beta", {}),
+        ("to-completions", "text-completion-openai/gpt-3.5-turbo-instruct", "/v1", {}),
+        ("wrong-key", OPENAI.model, "/v1", {"api_key": "sk-not-the-one"}),
+        ("missing-key", OPENAI.model, "/v1", {"api_key": "os.environ/OUTER_TESTS_NOT_SET"}),
+    ):
+        entries.append(entry(name, model, f"{upstream_url}/{name}{base}", **params))
     return entries
 
 

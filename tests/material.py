@@ -35,7 +35,10 @@ DEEP_SCHEMA = {
         "Item": {
             "title": "Item",
             "type": "object",
-            "properties": {"name": {"type": "string", "minLength": 1}, "price": {"type": "number", "exclusiveMinimum": 0}},
+            "properties": {
+                "name": {"type": "string", "minLength": 1},
+                "price": {"type": "number", "exclusiveMinimum": 0},
+            },
             "required": ["name", "price"],
             "additionalProperties": False,
         }

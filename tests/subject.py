@@ -20,7 +20,17 @@ ROOT = Path(__file__).resolve().parent.parent
 BINARY = os.environ.get("TOLLWAY_BIN", str(ROOT / "target/debug/tollway"))
 
 #: Variables of the developer's own shell that would change what the gateway does.
-FOREIGN = ("_API_KEY", "_API_BASE", "_BASE_URL", "LITELLM_", "TOLLWAY_", "OPENAI_", "ANTHROPIC_", "GEMINI_", "CONFIG_FILE_PATH")
+FOREIGN = (
+    "_API_KEY",
+    "_API_BASE",
+    "_BASE_URL",
+    "LITELLM_",
+    "TOLLWAY_",
+    "OPENAI_",
+    "ANTHROPIC_",
+    "GEMINI_",
+    "CONFIG_FILE_PATH",
+)
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -140,7 +150,9 @@ class Process(Gateway):
 
 
 @contextlib.contextmanager
-def started(folder: Path, config: str | None, *arguments: str, key: str | None = deployments.MASTER_KEY, **env: str) -> Iterator[Process]:
+def started(
+    folder: Path, config: str | None, *arguments: str, key: str | None = deployments.MASTER_KEY, **env: str
+) -> Iterator[Process]:
     """Starts the gateway with the configuration, and sees to it that it stops in good order."""
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()

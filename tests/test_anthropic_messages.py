@@ -51,7 +51,12 @@ def test_a_question_is_answered(anthropic_client: anthropic.Anthropic, provider:
 @pytest.mark.parametrize("tools", [[], [WEATHER, TIME]], ids=["text", "tools"])
 def test_the_final_message_of_a_stream_equals_the_whole_answer(anthropic_client, provider: Provider, tools: list):
     messages = [{"role": "user", "content": "first say something, then use all tools"}]
-    asked = {"model": provider.deployment, "max_tokens": 100, "messages": messages, **({"tools": tools} if tools else {})}
+    asked = {
+        "model": provider.deployment,
+        "max_tokens": 100,
+        "messages": messages,
+        **({"tools": tools} if tools else {}),
+    }
     expected = whole(anthropic_client, **asked)
     with anthropic_client.messages.stream(**asked) as stream:
         text = "".join(stream.text_stream)
@@ -61,7 +66,9 @@ def test_the_final_message_of_a_stream_equals_the_whole_answer(anthropic_client,
 
 
 def test_the_events_of_a_stream_are_complete_and_in_order(anthropic_client, provider: Provider):
-    events = list(anthropic_client.messages.create(model=provider.deployment, max_tokens=100, messages=ASKED, stream=True))
+    events = list(
+        anthropic_client.messages.create(model=provider.deployment, max_tokens=100, messages=ASKED, stream=True)
+    )
     kinds = [event.type for event in events if event.type != "ping"]
     deltas = kinds.count("content_block_delta")
     assert deltas > 3
@@ -161,7 +168,11 @@ def test_pictures_and_documents_are_seen(anthropic_client: anthropic.Anthropic, 
 
 def test_the_choice_of_a_tool_is_kept(anthropic_client: anthropic.Anthropic, provider: Provider):
     asked = {"model": provider.deployment, "max_tokens": 100, "messages": ASKED, "tools": [WEATHER, TIME]}
-    for choice, expected in (({"type": "tool", "name": "time"}, ["time"]), ({"type": "any"}, ["weather"]), ({"type": "none"}, [])):
+    for choice, expected in (
+        ({"type": "tool", "name": "time"}, ["time"]),
+        ({"type": "any"}, ["weather"]),
+        ({"type": "none"}, []),
+    ):
         answer = anthropic_client.messages.create(**asked, tool_choice=choice)
         assert [block.name for block in answer.content if block.type == "tool_use"] == expected, choice
 
@@ -195,7 +206,9 @@ def test_an_answer_can_be_parsed_into_a_model(anthropic_client: anthropic.Anthro
 def test_tokens_are_counted(anthropic_client: anthropic.Anthropic, provider: Provider):
     few = anthropic_client.messages.count_tokens(model=provider.deployment, messages=ASKED).input_tokens
     long = [{"role": "user", "content": material.QUESTION * 10}]
-    many = anthropic_client.messages.count_tokens(model=provider.deployment, messages=long, tools=[WEATHER]).input_tokens
+    many = anthropic_client.messages.count_tokens(
+        model=provider.deployment, messages=long, tools=[WEATHER]
+    ).input_tokens
     assert 5 < few < 40
     assert many > few * 5
 

@@ -135,7 +135,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("endpoint", "change", "field"), WRONG, ids=[f"{e.name}-{json.dumps(c)[:60]}" for e, c, _ in WRONG])
+@pytest.mark.parametrize(
+    ("endpoint", "change", "field"), WRONG, ids=[f"{e.name}-{json.dumps(c)[:60]}" for e, c, _ in WRONG]
+)
 def test_a_wrong_field_is_named(gateway: Gateway, provider: Provider, endpoint: Endpoint, change: dict, field: str):
     path, body = endpoint.right(provider.deployment)
     body = {name: value for name, value in (body | change).items() if value is not None}
@@ -238,7 +240,9 @@ BAD_HTTP = {
     "a length that is no number": b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-length: two\r\n\r\n{}",
     "a chunk that is no chunk": b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n",
     "a megabyte of head": b"GET / HTTP/1.1\r\nhost: a\r\nx-big: " + b"a" * MIB + b"\r\n\r\n",
-    "ten thousand headers": b"GET / HTTP/1.1\r\nhost: a\r\n" + b"".join(b"x-%d: a\r\n" % n for n in range(10_000)) + b"\r\n",
+    "ten thousand headers": b"GET / HTTP/1.1\r\nhost: a\r\n"
+    + b"".join(b"x-%d: a\r\n" % n for n in range(10_000))
+    + b"\r\n",
 }
 
 

@@ -58,7 +58,9 @@ class TestChat:
 
 class TestExplain:
     def test_the_last_request_is_explained(self, process: Process):
-        process.post("/v1/messages", {"model": "to-gemini", "max_tokens": 50, "messages": [{"role": "user", "content": "hi"}]})
+        process.post(
+            "/v1/messages", {"model": "to-gemini", "max_tokens": 50, "messages": [{"role": "user", "content": "hi"}]}
+        )
         result = run("explain", "last", **at(process))
         assert result.returncode == 0
         for words in ("/v1/messages", "to-gemini", "generateContent", "200", "cost"):
@@ -72,7 +74,10 @@ class TestExplain:
         assert trace["requested_model"] == "to-openai"
 
     def test_a_failure_is_explained(self, process: Process):
-        process.post("/v1/chat/completions", {"model": "to-openai-fault-refused", "messages": [{"role": "user", "content": "hi"}]})
+        process.post(
+            "/v1/chat/completions",
+            {"model": "to-openai-fault-refused", "messages": [{"role": "user", "content": "hi"}]},
+        )
         result = run("explain", "last", **at(process))
         assert "refused" in result.stdout
 
@@ -211,7 +216,11 @@ def test_the_terminal_is_not_needed(start):
     port = subject.free_port()
     reader, writer = os.pipe()
     process = subprocess.Popen(
-        [subject.BINARY, "--port", str(port)], stdin=subprocess.DEVNULL, stdout=writer, stderr=writer, env=subject.environment()
+        [subject.BINARY, "--port", str(port)],
+        stdin=subprocess.DEVNULL,
+        stdout=writer,
+        stderr=writer,
+        env=subject.environment(),
     )
     os.close(writer)
     os.close(reader)

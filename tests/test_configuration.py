@@ -163,9 +163,16 @@ class TestReload:
         model = deployments.OPENAI.failing("hold")
         with start(config) as gateway:
             stream = open_stream(gateway, model)
-            self.change(gateway, json.dumps(json.loads(config) | {"model_list": [deployments.entry("only", "openai/gpt-4o", upstream.url)]}))
+            self.change(
+                gateway,
+                json.dumps(
+                    json.loads(config) | {"model_list": [deployments.entry("only", "openai/gpt-4o", upstream.url)]}
+                ),
+            )
             gateway.signal(signal.SIGHUP)
-            eventually(lambda: [entry["id"] for entry in gateway.get("/v1/models")[2]["data"]] == ["only"], "the reload")
+            eventually(
+                lambda: [entry["id"] for entry in gateway.get("/v1/models")[2]["data"]] == ["only"], "the reload"
+            )
             upstream.release(model)
             assert stream.read().rstrip().endswith(b"data: [DONE]")
 
@@ -231,5 +238,7 @@ def test_an_unknown_argument_is_refused_with_a_hint():
 def test_output_may_be_cut_off_by_a_pipe(tmp_path: Path):
     file = write(tmp_path, GOOD)
     command = f"{subject.BINARY} models --config {file} | head -0"
-    result = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, env=subject.environment())
+    result = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, env=subject.environment()
+    )
     assert "panicked" not in result.stderr

@@ -1,6 +1,7 @@
 """The recorded exchanges of the conformance suite, replayed through the gateway."""
 
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -11,7 +12,7 @@ import pytest
 import subject
 
 HERE = Path(__file__).parent
-SUITE = subject.ROOT.parent / "shared" / "conformance"
+SUITE = Path(os.environ.get("CONFORMANCE_SUITE", subject.ROOT.parent / "shared" / "conformance"))
 RULES = tomllib.loads((HERE / "conformance.toml").read_text())
 
 pytestmark = [
@@ -25,7 +26,12 @@ pytestmark = [
 def test_recorded_exchanges_are_reproduced(provider: str, floor: float, tmp_path: Path):
     only = ",".join(f"{provider}.*+{endpoint}" for endpoint in RULES["endpoints"])
     scores = tmp_path / "scores.json"
-    command = [sys.executable, str(SUITE / "run.py"), "--gateway-cmd", f"{subject.BINARY} --config {{config}} --port {{port}}"]
+    command = [
+        sys.executable,
+        str(SUITE / "run.py"),
+        "--gateway-cmd",
+        f"{subject.BINARY} --config {{config}} --port {{port}}",
+    ]
     run = subprocess.run(
         [*command, "--only", only, "--json", str(scores)], capture_output=True, text=True, env=subject.environment()
     )

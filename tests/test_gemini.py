@@ -168,5 +168,7 @@ def test_a_stream_without_alt_sse_is_a_json_array(gateway: Gateway, provider: Pr
     status, headers, chunks = gateway.post(f"/v1beta/models/{provider.deployment}:streamGenerateContent", body)
     assert status == 200
     assert headers["content-type"].startswith("application/json")
-    texts = [part.get("text", "") for chunk in chunks for part in chunk["candidates"][0].get("content", {}).get("parts", [])]
+    texts = [
+        part.get("text", "") for chunk in chunks for part in chunk["candidates"][0].get("content", {}).get("parts", [])
+    ]
     assert "".join(texts) == 'You said: "hi".'

@@ -104,11 +104,18 @@ def test_two_tools_are_called_at_once(openai_client: openai.OpenAI, provider: Pr
     ids = [call.id for call in message.tool_calls]
     assert len(set(ids)) == 2
     calls = [
-        {"id": call.id, "type": "function", "function": {"name": call.function.name, "arguments": call.function.arguments}}
+        {
+            "id": call.id,
+            "type": "function",
+            "function": {"name": call.function.name, "arguments": call.function.arguments},
+        }
         for call in message.tool_calls
     ]
     messages.append({"role": "assistant", "content": message.content, "tool_calls": calls})
-    messages += [{"role": "tool", "tool_call_id": ids[0], "content": "sunny"}, {"role": "tool", "tool_call_id": ids[1], "content": "noon"}]
+    messages += [
+        {"role": "tool", "tool_call_id": ids[0], "content": "sunny"},
+        {"role": "tool", "tool_call_id": ids[1], "content": "noon"},
+    ]
     final = openai_client.chat.completions.create(model=provider.deployment, messages=messages, tools=[WEATHER, TIME])
     assert final.choices[0].message.content == "The tools said: sunny; noon."
 
@@ -171,7 +178,9 @@ def test_the_answer_ends_where_the_tokens_end(openai_client: openai.OpenAI, prov
     asked = {"model": provider.deployment, "messages": [{"role": "user", "content": question}], "max_tokens": 16}
     for choice in (
         openai_client.chat.completions.create(**asked).choices[0],
-        [chunk.choices[0] for chunk in openai_client.chat.completions.create(**asked, stream=True) if chunk.choices][-1],
+        [chunk.choices[0] for chunk in openai_client.chat.completions.create(**asked, stream=True) if chunk.choices][
+            -1
+        ],
     ):
         assert choice.finish_reason == "length"
 
@@ -220,7 +229,11 @@ def test_signatures_survive_a_tool_loop(openai_client: openai.OpenAI, upstream: 
     if stream:
         message = gathered(openai_client.chat.completions.create(**asked, messages=messages, stream=True))
     else:
-        message = openai_client.chat.completions.create(**asked, messages=messages).choices[0].message.model_dump(exclude_none=True)
+        message = (
+            openai_client.chat.completions.create(**asked, messages=messages)
+            .choices[0]
+            .message.model_dump(exclude_none=True)
+        )
     messages.append(message)
     messages.append({"role": "tool", "tool_call_id": message["tool_calls"][0]["id"], "content": "sunny"})
     final = openai_client.chat.completions.create(**asked, messages=messages)

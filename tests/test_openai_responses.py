@@ -99,7 +99,9 @@ def test_reasoning_comes_back_unchanged_in_a_tool_loop(openai_client, provider: 
     second = ask(openai_client, **asked, input=items)
     assert second.output_text == "The tools said: sunny."
     _, last = upstream.seen(provider.thinking)
-    slot = {"anthropic": '"signature": "', "gemini": '"thoughtSignature": "'}.get(provider.name, '"encrypted_content": "')
+    slot = {"anthropic": '"signature": "', "gemini": '"thoughtSignature": "'}.get(
+        provider.name, '"encrypted_content": "'
+    )
     assert slot in json.dumps(last.body)
 
 
@@ -144,7 +146,9 @@ def test_an_answer_without_enough_tokens_is_incomplete(openai_client: openai.Ope
 
 
 def test_an_unknown_parameter_of_the_native_api_goes_through(openai_client: openai.OpenAI, upstream: Upstream):
-    answer = openai_client.responses.create(model=RESPONSES.deployment, input="hi", truncation="disabled", max_tool_calls=3)
+    answer = openai_client.responses.create(
+        model=RESPONSES.deployment, input="hi", truncation="disabled", max_tool_calls=3
+    )
     assert answer.output_text == 'You said: "hi".'
     [seen] = upstream.seen(RESPONSES.deployment)
     assert (seen.body["truncation"], seen.body["max_tool_calls"]) == ("disabled", 3)

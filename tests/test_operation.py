@@ -201,7 +201,14 @@ class TestLogs:
         secret_text = "the-prompt-nobody-may-read"
         with start(config, "--debug") as gateway:
             body = {"messages": [{"role": "user", "content": secret_text}]}
-            for model in ("to-openai", "to-anthropic", "to-openai-fault-500", "to-openai-fault-cut", "wrong-key", "no-such"):
+            for model in (
+                "to-openai",
+                "to-anthropic",
+                "to-openai-fault-500",
+                "to-openai-fault-cut",
+                "wrong-key",
+                "no-such",
+            ):
                 for stream in (False, True):
                     gateway.post("/v1/chat/completions", body | {"model": model, "stream": stream})
             path = f"/v1beta/models/to-gemini:generateContent?key={MASTER_KEY}"
@@ -265,7 +272,9 @@ def test_many_requests_at_once_do_not_mix(process: Process):
     assert wrong == []
 
 
-def test_each_provider_gets_its_own_key_and_nothing_of_the_caller_s(gateway: Gateway, provider: Provider, upstream: Upstream):
+def test_each_provider_gets_its_own_key_and_nothing_of_the_caller_s(
+    gateway: Gateway, provider: Provider, upstream: Upstream
+):
     headers = {"x-forwarded-for": "10.0.0.9", "cookie": "session=secret", "x-custom": "mine"}
     gateway.post("/v1/chat/completions", {"model": provider.deployment, "messages": USER}, headers=headers)
     [seen] = upstream.seen(provider.deployment)

@@ -36,7 +36,9 @@ WORDS = {
     "refused": ["refused"],
 }
 
-every_error = pytest.mark.parametrize(("fault", "statuses", "of_openai", "of_anthropic"), ERRORS, ids=[row[0] for row in ERRORS])
+every_error = pytest.mark.parametrize(
+    ("fault", "statuses", "of_openai", "of_anthropic"), ERRORS, ids=[row[0] for row in ERRORS]
+)
 
 
 def told(fault: str, message: str) -> bool:
@@ -84,7 +86,9 @@ def test_google_s_client_raises_the_right_exception(
     with pytest.raises(gemini_errors.APIError) as raised:
         gemini_client.models.generate_content(model=provider.failing(fault), contents="hi")
     assert raised.value.code in statuses
-    assert isinstance(raised.value, gemini_errors.ServerError if raised.value.code >= 500 else gemini_errors.ClientError)
+    assert isinstance(
+        raised.value, gemini_errors.ServerError if raised.value.code >= 500 else gemini_errors.ClientError
+    )
     assert told(fault, raised.value.message)
 
 
@@ -109,7 +113,9 @@ def test_a_key_that_the_operator_did_not_set_is_named_and_nothing_is_sent(openai
 class TestAStreamThatBreaks:
     """After the head of the answer there is no status: the error comes as an event, and never a proper end."""
 
-    faults = pytest.mark.parametrize("fault", ["cut", "reset-body", "unfinished", "error-event", "garbage-event", "hang-body"])
+    faults = pytest.mark.parametrize(
+        "fault", ["cut", "reset-body", "unfinished", "error-event", "garbage-event", "hang-body"]
+    )
 
     @faults
     def test_openai_s_client_raises(self, openai_client: openai.OpenAI, provider: Provider, fault: str):
@@ -124,7 +130,9 @@ class TestAStreamThatBreaks:
             assert "the model broke down" in raised.value.message
 
     @faults
-    def test_openai_s_client_gets_an_event_of_failure_from_responses(self, openai_client, provider: Provider, fault: str):
+    def test_openai_s_client_gets_an_event_of_failure_from_responses(
+        self, openai_client, provider: Provider, fault: str
+    ):
         kinds, message = [], ""
         try:
             for event in openai_client.responses.create(

@@ -81,33 +81,81 @@ def declared(parameters: dict) -> dict:
 REFUSED = [
     ("/v1/chat/completions", CHAT, {"messages": [{"role": "robot", "content": "hi"}]}, "Supported values"),
     ("/v1/chat/completions", CHAT, {"top_k": 3}, "Unrecognized request argument"),
-    ("/v1/chat/completions", CHAT, {"messages": [user("x"), {"role": "tool", "tool_call_id": "c1", "content": ""}]}, "preceeding"),
-    ("/v1/chat/completions", CHAT, {"messages": [user("x"), {"role": "assistant", "tool_calls": [CALL]}, user("y")]}, "c1"),
+    (
+        "/v1/chat/completions",
+        CHAT,
+        {"messages": [user("x"), {"role": "tool", "tool_call_id": "c1", "content": ""}]},
+        "preceeding",
+    ),
+    (
+        "/v1/chat/completions",
+        CHAT,
+        {"messages": [user("x"), {"role": "assistant", "tool_calls": [CALL]}, user("y")]},
+        "c1",
+    ),
     ("/v1/chat/completions", CHAT, {"model": "gpt-5-mini", "max_tokens": 5}, "'max_tokens' is not supported"),
     ("/v1/responses", RESPONSES, {"messages": []}, "Unknown parameter"),
     ("/v1/responses", RESPONSES, {"max_output_tokens": 5}, "max_output_tokens"),
-    ("/v1/responses", RESPONSES, {"input": [{"type": "function_call_output", "call_id": "c1", "output": ""}]}, "No tool call found"),
-    ("/v1/responses", RESPONSES, {"input": [{"type": "reasoning", "summary": [], "encrypted_content": "AAAA"}]}, "could not be verified"),
+    (
+        "/v1/responses",
+        RESPONSES,
+        {"input": [{"type": "function_call_output", "call_id": "c1", "output": ""}]},
+        "No tool call found",
+    ),
+    (
+        "/v1/responses",
+        RESPONSES,
+        {"input": [{"type": "reasoning", "summary": [], "encrypted_content": "AAAA"}]},
+        "could not be verified",
+    ),
     ("/v1/messages", MESSAGES, {"max_tokens": None}, "max_tokens: Field required"),
     ("/v1/messages", MESSAGES, {"messages": [{"role": "system", "content": "x"}]}, "Unexpected role"),
     ("/v1/messages", MESSAGES, {"messages": [{"role": "user", "content": [TOOL_RESULT]}]}, "unexpected `tool_use_id`"),
-    ("/v1/messages", MESSAGES, {"messages": [user("x"), {"role": "assistant", "content": [TOOL_USE]}, user("y")]}, "without `tool_result`"),
+    (
+        "/v1/messages",
+        MESSAGES,
+        {"messages": [user("x"), {"role": "assistant", "content": [TOOL_USE]}, user("y")]},
+        "without `tool_result`",
+    ),
     ("/v1/messages", MESSAGES, {"messages": [user("")]}, "non-empty"),
     (
         "/v1/messages",
         MESSAGES,
-        THINKING | {"messages": [user("x"), {"role": "assistant", "content": [TOOL_USE]}, {"role": "user", "content": [TOOL_RESULT]}]},
+        THINKING
+        | {
+            "messages": [
+                user("x"),
+                {"role": "assistant", "content": [TOOL_USE]},
+                {"role": "user", "content": [TOOL_RESULT]},
+            ]
+        },
         "Expected `thinking`",
     ),
     (
         "/v1/messages",
         MESSAGES,
-        {"messages": [user("x"), {"role": "assistant", "content": [{"type": "thinking", "thinking": "a", "signature": "b"}]}, user("y")]},
+        {
+            "messages": [
+                user("x"),
+                {"role": "assistant", "content": [{"type": "thinking", "thinking": "a", "signature": "b"}]},
+                user("y"),
+            ]
+        },
         "Invalid `signature`",
     ),
     ("/v1beta/models/gemini-2.5-flash:generateContent", GEMINI, {"messages": []}, "Unknown name"),
-    ("/v1beta/models/gemini-2.5-flash:generateContent", GEMINI, declared({"type": "object", "additionalProperties": False}), "additionalProperties"),
-    ("/v1beta/models/gemini-2.5-flash:generateContent", GEMINI, declared({"type": "object", "properties": {"a": {"type": "integer", "enum": [1]}}}), "enum"),
+    (
+        "/v1beta/models/gemini-2.5-flash:generateContent",
+        GEMINI,
+        declared({"type": "object", "additionalProperties": False}),
+        "additionalProperties",
+    ),
+    (
+        "/v1beta/models/gemini-2.5-flash:generateContent",
+        GEMINI,
+        declared({"type": "object", "properties": {"a": {"type": "integer", "enum": [1]}}}),
+        "enum",
+    ),
     (
         "/v1beta/models/gemini-2.5-flash:generateContent",
         GEMINI,
@@ -129,10 +177,17 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("path", "body", "change", "says"), REFUSED, ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("path", "body", "change", "says"), REFUSED, ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_it_refuses_what_the_vendor_refuses(upstream: Upstream, path: str, body: dict, change: dict, says: str):
     direct = subject.Gateway(f"{upstream.url}/direct", None)
-    headers = {"authorization": f"Bearer {KEY}", "x-api-key": KEY, "x-goog-api-key": KEY, "anthropic-version": "2023-06-01"}
+    headers = {
+        "authorization": f"Bearer {KEY}",
+        "x-api-key": KEY,
+        "x-goog-api-key": KEY,
+        "anthropic-version": "2023-06-01",
+    }
     assert direct.post(path, body, headers=headers)[0] == 200
     status, _, answer = direct.post(path, body | change, headers=headers)
     assert status == 400

@@ -52,7 +52,9 @@ def test_a_provider_s_redirect_is_not_followed(gateway: Gateway, provider: Provi
 def test_a_provider_cannot_fill_the_memory(process: Process, provider: Provider, fault: str):
     process.forget_memory_peak()
     before = process.memory()
-    process.post("/v1/chat/completions", {"model": provider.failing(fault), "messages": QUESTION, "stream": "stream" in fault})
+    process.post(
+        "/v1/chat/completions", {"model": provider.failing(fault), "messages": QUESTION, "stream": "stream" in fault}
+    )
     # One answer may have 100 MiB (`tollway.max_response_bytes`), and grows by doubling.
     assert process.memory() - before < 320 * MIB
     assert process.is_alive()
@@ -74,7 +76,9 @@ def test_bytes_may_be_cut_anywhere(gateway: Gateway, provider: Provider):
     assert stream.rstrip().endswith("data: [DONE]")
 
 
-def test_a_client_that_leaves_takes_the_provider_s_stream_with_it(openai_client, provider: Provider, upstream: Upstream):
+def test_a_client_that_leaves_takes_the_provider_s_stream_with_it(
+    openai_client, provider: Provider, upstream: Upstream
+):
     model = provider.failing("hold")
     stream = openai_client.chat.completions.create(model=model, messages=QUESTION, stream=True)
     next(stream)
@@ -94,4 +98,3 @@ def test_what_has_come_is_passed_on_at_once(openai_client, provider: Provider, u
     upstream.release(model)
     text += "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
     assert text == 'You said: "a b c d e f g h".'
-

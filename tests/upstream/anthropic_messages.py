@@ -16,7 +16,9 @@ CLOSING_FRAMES = 2
 
 MAKER = "anthropic_messages"
 #: The documentation's own trigger for thinking that is hidden for safety.
-REDACT = "ANTHROPIC_MAGIC_STRING_TRIGGER_REDACTED_THINKING_46C9A13E193C177646C7398A98432ECCCE4C1253D5E2D82641AC0E52CC2876CB"
+REDACT = (
+    "ANTHROPIC_MAGIC_STRING_TRIGGER_REDACTED_THINKING_46C9A13E193C177646C7398A98432ECCCE4C1253D5E2D82641AC0E52CC2876CB"
+)
 
 FIELDS = set(
     "model messages max_tokens cache_control container context_management inference_geo mcp_servers metadata output_config "
@@ -32,7 +34,7 @@ VERSIONS = ("2023-06-01", "2026-10-21")
 def sign_in(headers: dict, query: dict) -> str:
     need("anthropic-version" in headers, "anthropic-version: header is required")
     version = headers["anthropic-version"]
-    need(version in VERSIONS, f"anthropic-version: \"{version}\" is not a valid version")
+    need(version in VERSIONS, f'anthropic-version: "{version}" is not a valid version')
     return headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
 
 
@@ -64,7 +66,10 @@ def read_limits(body: dict, question: Question) -> None:
     thinking = body.get("thinking", {"type": "disabled"})
     kind = thinking.get("type")
     kinds = ("enabled", "disabled", "adaptive")
-    need(kind in kinds, f"thinking: Input tag '{kind}' found using 'type' does not match any of the expected tags: {kinds}")
+    need(
+        kind in kinds,
+        f"thinking: Input tag '{kind}' found using 'type' does not match any of the expected tags: {kinds}",
+    )
     question.thinks = kind != "disabled"
     if kind == "enabled":
         budget = thinking.get("budget_tokens")
@@ -92,29 +97,39 @@ def read_messages(messages: list, question: Question) -> None:
         role = message.get("role")
         need(
             role in ("user", "assistant"),
-            f"{spot}: Unexpected role \"{role}\". The Messages API accepts a top-level `system` parameter, not "
+            f'{spot}: Unexpected role "{role}". The Messages API accepts a top-level `system` parameter, not '
             f'"{role}" as an input message role.',
         )
         unknown = set(message) - {"role", "content"}
         need(not unknown, f"{spot}.{min(unknown, default='')}: Extra inputs are not permitted")
         need("content" in message, f"{spot}.content: Field required")
         content = message["content"]
-        need(content or (index == last and role == "assistant"), f"{spot}: all messages must have non-empty content except for the optional final assistant message")
+        need(
+            content or (index == last and role == "assistant"),
+            f"{spot}: all messages must have non-empty content except for the optional final assistant message",
+        )
         if role == "assistant":
             need(not open_calls, missing_results(index - 1, open_calls))
             open_calls = read_answer(content, spot, question)
             if index == last and isinstance(content, str):
-                need(content == content.rstrip(), "messages: final assistant content cannot end with trailing whitespace")
+                need(
+                    content == content.rstrip(), "messages: final assistant content cannot end with trailing whitespace"
+                )
             continue
         question.results = read_results(content, spot, open_calls, index, question)
         open_calls = []
-        text = text_of(content, f"{spot}.content", ("text", "image", "document", "tool_result", "search_result", "container_upload"), question)
+        text = text_of(
+            content,
+            f"{spot}.content",
+            ("text", "image", "document", "tool_result", "search_result", "container_upload"),
+            question,
+        )
         question.input_tokens += count(text)
         if text:
             question.text = text
         if text and question.results:
             question.results.append(text)
-    need(messages[0].get("role") == "user", "messages: first message must use the \"user\" role")
+    need(messages[0].get("role") == "user", 'messages: first message must use the "user" role')
     need(not open_calls, missing_results(last, open_calls))
     if question.thinks:
         check_thinking_leads(messages)
@@ -137,7 +152,10 @@ def read_answer(content: object, spot: str, question: Question) -> list[str]:
         place = f"{spot}.content.{number}"
         kind = block.get("type")
         known = ("text", "thinking", "redacted_thinking", "tool_use")
-        need(kind in known, f"{place}: Input tag '{kind}' found using 'type' does not match any of the expected tags: {known}")
+        need(
+            kind in known,
+            f"{place}: Input tag '{kind}' found using 'type' does not match any of the expected tags: {known}",
+        )
         if kind == "text":
             need(block.get("text"), "messages: text content blocks must be non-empty")
             question.input_tokens += count(block["text"])
@@ -152,7 +170,10 @@ def read_answer(content: object, spot: str, question: Question) -> list[str]:
             for name in ("id", "name", "input"):
                 need(name in block, f"{place}.tool_use.{name}: Field required")
             need(isinstance(block["input"], dict), f"{place}.tool_use.input: Input should be a valid dictionary")
-            need(re.fullmatch(r"[a-zA-Z0-9_-]+", block["id"]), f"{place}.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'")
+            need(
+                re.fullmatch(r"[a-zA-Z0-9_-]+", block["id"]),
+                f"{place}.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'",
+            )
             need(block["id"] not in calls, "messages: `tool_use` ids must be unique")
             calls.append(block["id"])
     return calls
@@ -172,13 +193,21 @@ def read_results(content: object, spot: str, open_calls: list[str], index: int, 
             f"{place}: unexpected `tool_use_id` found in `tool_result` blocks: {call}. Each `tool_result` block must "
             "have a corresponding `tool_use` block in the previous message.",
         )
-        need(call not in answered, f"{place}: each tool_use must have a single result. Found multiple `tool_result` blocks with id: {call}")
+        need(
+            call not in answered,
+            f"{place}: each tool_use must have a single result. Found multiple `tool_result` blocks with id: {call}",
+        )
         need(
             number == 0 or blocks[number - 1].get("type") == "tool_result",
             f"{spot}: `tool_result` blocks must come first in the message after `tool_use`",
         )
         answered.append(call)
-        text = text_of(block.get("content", ""), f"{place}.tool_result.content", ("text", "image", "document", "search_result"), question)
+        text = text_of(
+            block.get("content", ""),
+            f"{place}.tool_result.content",
+            ("text", "image", "document", "search_result"),
+            question,
+        )
         results.append(f"error: {text}" if block.get("is_error") else text)
         question.input_tokens += count(text)
     left = [call for call in open_calls if call not in answered]
@@ -210,7 +239,10 @@ def text_of(content: object, spot: str, kinds: tuple, question: Question) -> str
     for number, block in enumerate(content):
         place = f"{spot}.{number}"
         kind = block.get("type")
-        need(kind in kinds, f"{place}: Input tag '{kind}' found using 'type' does not match any of the expected tags: {kinds}")
+        need(
+            kind in kinds,
+            f"{place}: Input tag '{kind}' found using 'type' does not match any of the expected tags: {kinds}",
+        )
         if kind == "text":
             need(isinstance(block.get("text"), str), f"{place}.text.text: Field required")
             need(block["text"], "messages: text content blocks must be non-empty")
@@ -225,7 +257,9 @@ def media_type_of(source: object, spot: str) -> str:
     need(isinstance(source, dict), f"{spot}: Field required")
     kind = source.get("type")
     kinds = ("base64", "url", "file", "text", "content")
-    need(kind in kinds, f"{spot}: Input tag '{kind}' found using 'type' does not match any of the expected tags: {kinds}")
+    need(
+        kind in kinds, f"{spot}: Input tag '{kind}' found using 'type' does not match any of the expected tags: {kinds}"
+    )
     if kind != "base64":
         return kind
     for name in ("media_type", "data"):
@@ -249,18 +283,32 @@ def read_tools(body: dict, question: Question) -> None:
         schema = tool.get("input_schema")
         need(schema is not None, f"{spot}.input_schema: Field required")
         need(schema.get("type") == "object", f"{spot}.input_schema.type: Input should be 'object'")
-        unknown = set(tool) - set("type name description input_schema cache_control strict input_examples defer_loading allowed_callers eager_input_streaming".split())
+        unknown = set(tool) - set(
+            "type name description input_schema cache_control strict input_examples defer_loading allowed_callers eager_input_streaming".split()
+        )
         need(not unknown, f"{spot}.{min(unknown, default='')}: Extra inputs are not permitted")
         need(tool["name"] not in [known.name for known in question.tools], "tools: Tool names must be unique.")
         question.tools.append(Tool(tool["name"], schema))
-    if any(call for message in body["messages"] if isinstance(message["content"], list) for call in message["content"] if call.get("type") == "tool_use"):
+    if any(
+        call
+        for message in body["messages"]
+        if isinstance(message["content"], list)
+        for call in message["content"]
+        if call.get("type") == "tool_use"
+    ):
         need(body.get("tools"), "Requests which include `tool_use` or `tool_result` blocks must define tools.")
     choice = body.get("tool_choice", {"type": "auto"})
     kind = choice.get("type")
     kinds = ("auto", "any", "tool", "none")
-    need(kind in kinds, f"tool_choice: Input tag '{kind}' found using 'type' does not match any of the expected tags: {kinds}")
+    need(
+        kind in kinds,
+        f"tool_choice: Input tag '{kind}' found using 'type' does not match any of the expected tags: {kinds}",
+    )
     need("tool_choice" not in body or body.get("tools"), "tool_choice may only be specified while providing tools.")
-    need(not (question.thinks and kind in ("any", "tool")), "Thinking may not be enabled when tool_choice forces tool use.")
+    need(
+        not (question.thinks and kind in ("any", "tool")),
+        "Thinking may not be enabled when tool_choice forces tool use.",
+    )
     question.parallel = not choice.get("disable_parallel_tool_use", False)
     question.choice = kind
     if kind == "tool":
@@ -287,7 +335,10 @@ def check_closed(schema: object) -> None:
         return
     if schema.get("type") == "object":
         closed = schema.get("additionalProperties") is False
-        need(closed, "output_config.format.schema: For 'object' type, 'additionalProperties' must be explicitly set to false")
+        need(
+            closed,
+            "output_config.format.schema: For 'object' type, 'additionalProperties' must be explicitly set to false",
+        )
     for item in schema.values():
         check_closed(item)
 
@@ -327,7 +378,11 @@ def head(question: Question, answer: Answer) -> dict:
 
 def whole(body: dict, question: Question, answer: Answer) -> dict:
     message = head(question, answer)
-    message |= {"content": content(question, answer), "stop_reason": STOP[answer.end], "stop_sequence": answer.stop_word}
+    message |= {
+        "content": content(question, answer),
+        "stop_reason": STOP[answer.end],
+        "stop_sequence": answer.stop_word,
+    }
     message["usage"]["output_tokens"] = answer.output_tokens
     return message
 

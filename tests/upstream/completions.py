@@ -47,7 +47,11 @@ def part(question: Question, choices: list[dict], **more: object) -> dict:
 
 def usage(question: Question, answer: Answer) -> dict:
     output = answer.text_tokens * question.n
-    return {"prompt_tokens": answer.input_tokens, "completion_tokens": output, "total_tokens": answer.input_tokens + output}
+    return {
+        "prompt_tokens": answer.input_tokens,
+        "completion_tokens": output,
+        "total_tokens": answer.input_tokens + output,
+    }
 
 
 def whole(body: dict, question: Question, answer: Answer) -> dict:
@@ -63,7 +67,9 @@ def events(body: dict, question: Question, answer: Answer) -> list[bytes]:
     for index in range(question.n):
         for piece in pieces(answer.text):
             out.append(part(question, [{"text": piece, "index": index, "logprobs": None, "finish_reason": None}]))
-        out.append(part(question, [{"text": "", "index": index, "logprobs": None, "finish_reason": FINISH[answer.end]}]))
+        out.append(
+            part(question, [{"text": "", "index": index, "logprobs": None, "finish_reason": FINISH[answer.end]}])
+        )
     if (body.get("stream_options") or {}).get("include_usage"):
         out.append(part(question, [], usage=usage(question, answer)))
     return [*map(frames.data, out), b"data: [DONE]\n\n"]

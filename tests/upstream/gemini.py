@@ -92,7 +92,10 @@ def read_contents(contents: list, question: Question) -> None:
         if role == "model":
             need(not calls, "Please ensure that function response turn comes immediately after a function call turn.")
             calls = [part["functionCall"].get("name") for part in parts if "functionCall" in part]
-            need(not calls or index > 0, "Please ensure that function call turn comes immediately after a user turn or after a function response turn.")
+            need(
+                not calls or index > 0,
+                "Please ensure that function call turn comes immediately after a user turn or after a function response turn.",
+            )
             check_signatures(parts, index, question.model if strict and index > last_turn else None)
             question.input_tokens += sum(count(part.get("text", "")) for part in parts)
         else:
@@ -144,9 +147,14 @@ def read_user(parts: list[dict], calls: list[str], spot: str, question: Question
     for number, part in enumerate(parts):
         place = f"{spot}.parts[{number}]"
         if "functionResponse" in part:
-            given = known(part["functionResponse"], {"id", "name", "response", "willContinue", "scheduling", "parts"}, place)
+            given = known(
+                part["functionResponse"], {"id", "name", "response", "willContinue", "scheduling", "parts"}, place
+            )
             need(given.get("name"), f"* GenerateContentRequest.{place}.function_response.name: Name cannot be empty.\n")
-            need(isinstance(given.get("response"), dict), f"Invalid value at '{place}.function_response.response': a Struct was expected")
+            need(
+                isinstance(given.get("response"), dict),
+                f"Invalid value at '{place}.function_response.response': a Struct was expected",
+            )
             results.append(given)
         elif "text" in part:
             texts.append(part["text"])
@@ -190,31 +198,55 @@ def read_blob(blob: object, place: str) -> str:
     try:
         base64.b64decode(standard(blob.get("data", "")), validate=True)
     except binascii.Error:
-        raise Refusal(400, f"Invalid value at '{place}.inline_data.data' (TYPE_BYTES), Base64 decoding failed") from None
+        raise Refusal(
+            400, f"Invalid value at '{place}.inline_data.data' (TYPE_BYTES), Base64 decoding failed"
+        ) from None
     return blob["mimeType"]
 
 
 def read_tools(body: dict, question: Question) -> None:
     for index, tool in enumerate(body.get("tools", [])):
-        names = set("functionDeclarations googleSearch googleSearchRetrieval codeExecution urlContext computerUse fileSearch googleMaps mcpServers".split())
+        names = set(
+            "functionDeclarations googleSearch googleSearchRetrieval codeExecution urlContext computerUse fileSearch googleMaps mcpServers".split()
+        )
         tool = known(tool, names, f"tools[{index}]")
         for number, function in enumerate(tool.get("functionDeclarations", [])):
             spot = f"tools[{index}].function_declarations[{number}]"
-            fields = set("name description behavior parameters parametersJsonSchema response responseJsonSchema".split())
+            fields = set(
+                "name description behavior parameters parametersJsonSchema response responseJsonSchema".split()
+            )
             function = known(function, fields, spot)
             name = function.get("name", "")
             valid = re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_.:-]{0,127}", name)
-            need(valid, f"* GenerateContentRequest.{spot}.name: Invalid function name. Must start with a letter or an underscore.\n")
-            need(not {"parameters", "parametersJsonSchema"} <= set(function), f"{spot}: only one of parameters and parameters_json_schema may be set")
+            need(
+                valid,
+                f"* GenerateContentRequest.{spot}.name: Invalid function name. Must start with a letter or an underscore.\n",
+            )
+            need(
+                not {"parameters", "parametersJsonSchema"} <= set(function),
+                f"{spot}: only one of parameters and parameters_json_schema may be set",
+            )
             if "parameters" in function:
                 check_schema(function["parameters"], f"{spot}.parameters", top=True)
             question.tools.append(Tool(name, function.get("parameters") or function.get("parametersJsonSchema")))
-    config = known(body.get("toolConfig", {}), {"functionCallingConfig", "retrievalConfig", "includeServerSideToolInvocations"}, "tool_config")
-    calling = known(config.get("functionCallingConfig", {}), {"mode", "allowedFunctionNames"}, "tool_config.function_calling_config")
+    config = known(
+        body.get("toolConfig", {}),
+        {"functionCallingConfig", "retrievalConfig", "includeServerSideToolInvocations"},
+        "tool_config",
+    )
+    calling = known(
+        config.get("functionCallingConfig", {}), {"mode", "allowedFunctionNames"}, "tool_config.function_calling_config"
+    )
     mode = calling.get("mode", "AUTO").upper()
-    need(mode in ("AUTO", "ANY", "NONE", "VALIDATED"), f"Invalid value at 'tool_config.function_calling_config.mode', \"{mode}\"")
+    need(
+        mode in ("AUTO", "ANY", "NONE", "VALIDATED"),
+        f"Invalid value at 'tool_config.function_calling_config.mode', \"{mode}\"",
+    )
     allowed = calling.get("allowedFunctionNames", [])
-    need(not allowed or mode in ("ANY", "VALIDATED"), "Allowed function names may only be set when function calling mode is ANY.")
+    need(
+        not allowed or mode in ("ANY", "VALIDATED"),
+        "Allowed function names may only be set when function calling mode is ANY.",
+    )
     need(set(allowed) <= {tool.name for tool in question.tools}, "Allowed function names must be declared functions.")
     question.choice = allowed[0] if allowed else {"ANY": "any", "NONE": "none"}.get(mode, "auto")
 
@@ -224,13 +256,28 @@ def check_schema(schema: object, place: str, top: bool = False) -> None:
     schema = known(schema, SCHEMA_FIELDS, place)
     kind = str(schema.get("type", "")).lower()
     kinds = ("string", "number", "integer", "boolean", "array", "object", "null", "")
-    need(kind in kinds, f"Invalid value at '{place}.type' (type.googleapis.com/google.ai.generativelanguage.v1beta.Type), \"{schema.get('type')}\"")
+    need(
+        kind in kinds,
+        f"Invalid value at '{place}.type' (type.googleapis.com/google.ai.generativelanguage.v1beta.Type), \"{schema.get('type')}\"",
+    )
     need(kind != "array" or "items" in schema, f"* GenerateContentRequest.{place}.items: missing field.\n")
-    need(kind != "object" or top or schema.get("properties"), f"* GenerateContentRequest.{place}.properties: should be non-empty for OBJECT type\n")
-    need("enum" not in schema or kind == "string", f"* GenerateContentRequest.{place}.enum: only allowed for STRING type\n")
-    need(all(isinstance(value, str) and value for value in schema.get("enum", [])), f"Invalid value at '{place}.enum' (TYPE_STRING)")
+    need(
+        kind != "object" or top or schema.get("properties"),
+        f"* GenerateContentRequest.{place}.properties: should be non-empty for OBJECT type\n",
+    )
+    need(
+        "enum" not in schema or kind == "string",
+        f"* GenerateContentRequest.{place}.enum: only allowed for STRING type\n",
+    )
+    need(
+        all(isinstance(value, str) and value for value in schema.get("enum", [])),
+        f"Invalid value at '{place}.enum' (TYPE_STRING)",
+    )
     for name in schema.get("required", []):
-        need(name in schema.get("properties", {}), f"* GenerateContentRequest.{place}.required[0]: property is not defined\n")
+        need(
+            name in schema.get("properties", {}),
+            f"* GenerateContentRequest.{place}.required[0]: property is not defined\n",
+        )
     for name, field in schema.get("properties", {}).items():
         check_schema(field, f"{place}.properties[{name}]")
     if "items" in schema:
@@ -241,9 +288,18 @@ def check_schema(schema: object, place: str, top: bool = False) -> None:
 
 def read_config(config: dict, question: Question) -> None:
     config = known(config, CONFIG_FIELDS, "generation_config")
-    for name, low, high in (("temperature", 0, 2), ("topP", 0, 1), ("maxOutputTokens", 1, 65_536), ("candidateCount", 1, 8), ("logprobs", 0, 20)):
+    for name, low, high in (
+        ("temperature", 0, 2),
+        ("topP", 0, 1),
+        ("maxOutputTokens", 1, 65_536),
+        ("candidateCount", 1, 8),
+        ("logprobs", 0, 20),
+    ):
         value = config.get(name, low)
-        need(isinstance(value, (int, float)) and low <= value <= high, f"* GenerateContentRequest.generation_config.{name}: must be between {low} and {high}\n")
+        need(
+            isinstance(value, (int, float)) and low <= value <= high,
+            f"* GenerateContentRequest.generation_config.{name}: must be between {low} and {high}\n",
+        )
     question.stop = config.get("stopSequences", [])
     need(len(question.stop) <= 5, "* GenerateContentRequest.generation_config.stop_sequences: at most 5 are allowed\n")
     question.max_tokens = config.get("maxOutputTokens")
@@ -254,19 +310,31 @@ def read_config(config: dict, question: Question) -> None:
     schema = config.get("responseSchema")
     json_schema = config.get("responseJsonSchema", config.get("_responseJsonSchema"))
     mime = config.get("responseMimeType", "text/plain")
-    need(mime in ("text/plain", "application/json", "text/x.enum"), "* GenerateContentRequest.generation_config.response_mime_type: allowed mimetypes are `text/plain`, `application/json`\n")
+    need(
+        mime in ("text/plain", "application/json", "text/x.enum"),
+        "* GenerateContentRequest.generation_config.response_mime_type: allowed mimetypes are `text/plain`, `application/json`\n",
+    )
     if schema is not None:
         check_schema(schema, "generation_config.response_schema", top=True)
     if schema is not None or json_schema is not None:
-        need(mime != "text/plain", "* GenerateContentRequest.generation_config.response_schema: response_mime_type must be application/json\n")
+        need(
+            mime != "text/plain",
+            "* GenerateContentRequest.generation_config.response_schema: response_mime_type must be application/json\n",
+        )
     if mime == "application/json":
-        need(not question.tools or question.model.startswith("gemini-3"), "Function calling with a response mime type: 'application/json' is unsupported")
+        need(
+            not question.tools or question.model.startswith("gemini-3"),
+            "Function calling with a response mime type: 'application/json' is unsupported",
+        )
         question.schema = schema or json_schema or {}
 
 
 def read_thinking(config: dict, question: Question) -> None:
     config = known(config, {"includeThoughts", "thinkingBudget", "thinkingLevel"}, "generation_config.thinking_config")
-    need(len({"thinkingBudget", "thinkingLevel"} & set(config)) < 2, "You can only set only one of thinking budget and thinking level.")
+    need(
+        len({"thinkingBudget", "thinkingLevel"} & set(config)) < 2,
+        "You can only set only one of thinking budget and thinking level.",
+    )
     if question.model.startswith("gemini-3"):
         question.thinks = True
     else:
@@ -275,7 +343,10 @@ def read_thinking(config: dict, question: Question) -> None:
 
 
 def parts(body: dict, question: Question, answer: Answer) -> list[dict]:
-    config = {camel(name): item for name, item in (body.get("generationConfig") or body.get("generation_config") or {}).items()}
+    config = {
+        camel(name): item
+        for name, item in (body.get("generationConfig") or body.get("generation_config") or {}).items()
+    }
     thinking = {camel(name): item for name, item in (config.get("thinkingConfig") or {}).items()}
     out: list[dict] = []
     if answer.thought is not None and thinking.get("includeThoughts"):
@@ -304,7 +375,12 @@ def usage(question: Question, answer: Answer) -> dict:
 
 
 def chunk(question: Question, candidates: list[dict], counts: dict) -> dict:
-    return {"candidates": candidates, "usageMetadata": counts, "modelVersion": question.model, "responseId": "gemini-upstream1"}
+    return {
+        "candidates": candidates,
+        "usageMetadata": counts,
+        "modelVersion": question.model,
+        "responseId": "gemini-upstream1",
+    }
 
 
 def candidate(index: int, found: list[dict], finish: str | None = None) -> dict:
@@ -319,7 +395,10 @@ def whole(body: dict, question: Question, answer: Answer) -> dict:
     for index in range(question.n):
         value = candidate(index, parts(body, question, answer), FINISH[answer.end])
         if question.logprobs:
-            chosen = [{"token": token, "tokenId": number, "logProbability": -0.5} for number, token in enumerate(tokens(answer.text))]
+            chosen = [
+                {"token": token, "tokenId": number, "logProbability": -0.5}
+                for number, token in enumerate(tokens(answer.text))
+            ]
             value |= {"avgLogprobs": -0.5, "logprobsResult": {"chosenCandidates": chosen, "topCandidates": []}}
         candidates.append(value)
     return chunk(question, candidates, usage(question, answer))

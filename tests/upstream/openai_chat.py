@@ -98,7 +98,9 @@ def read_limits(body: dict, question: Question) -> None:
     )
     stop = body.get("stop", [])
     question.stop = [stop] if isinstance(stop, str) else stop
-    need(len(question.stop) <= 4, "Invalid 'stop': array too long. Expected at most 4.", "stop", "array_above_max_length")
+    need(
+        len(question.stop) <= 4, "Invalid 'stop': array too long. Expected at most 4.", "stop", "array_above_max_length"
+    )
     question.thinks = thinks and effort not in ("none", "minimal")
     question.max_tokens = body.get("max_completion_tokens", body.get("max_tokens"))
     question.n = body.get("n", 1)
@@ -115,7 +117,9 @@ def read_messages(messages: list, question: Question) -> None:
         place = f"messages[{index}]"
         need(isinstance(message, dict), f"Invalid type for '{place}': expected an object.", place, "invalid_type")
         role = message.get("role")
-        need(role in ROLES, f"Invalid value: '{role}'. Supported values are: {ROLES}.", f"{place}.role", "invalid_value")
+        need(
+            role in ROLES, f"Invalid value: '{role}'. Supported values are: {ROLES}.", f"{place}.role", "invalid_value"
+        )
         message = without_nulls(message)
         if role == "tool":
             need(
@@ -178,7 +182,9 @@ def read_content(content: object, place: str, types: tuple, question: Question) 
     if isinstance(content, str):
         question.input_tokens += count(content)
         return content
-    need(isinstance(content, list), f"Invalid type for '{place}': expected a string or an array.", place, "invalid_type")
+    need(
+        isinstance(content, list), f"Invalid type for '{place}': expected a string or an array.", place, "invalid_type"
+    )
     texts = []
     for index, part in enumerate(content):
         spot = f"{place}[{index}]"
@@ -195,7 +201,12 @@ def read_content(content: object, place: str, types: tuple, question: Question) 
 
 def read_media(kind: str, part: dict, spot: str) -> str:
     value = part.get(kind)
-    need(isinstance(value, dict), f"Invalid type for '{spot}.{kind}': expected an object.", f"{spot}.{kind}", "invalid_type")
+    need(
+        isinstance(value, dict),
+        f"Invalid type for '{spot}.{kind}': expected an object.",
+        f"{spot}.{kind}",
+        "invalid_type",
+    )
     if kind == "image_url":
         return openai_schema.media_type_of(value.get("url"), f"{spot}.image_url.url")
     if kind == "input_audio":

@@ -55,7 +55,12 @@ def read_limits(body: dict, question: Question) -> None:
     for name in ("temperature", "top_p") if thinks else ():
         message = f"Unsupported parameter: '{name}' is not supported with this model."
         need(body.get(name, 1) == 1, message, name, "unsupported_parameter")
-    for name, low, high in (("temperature", 0, 2), ("top_p", 0, 1), ("max_output_tokens", 16, 1e9), ("top_logprobs", 0, 20)):
+    for name, low, high in (
+        ("temperature", 0, 2),
+        ("top_p", 0, 1),
+        ("max_output_tokens", 16, 1e9),
+        ("top_logprobs", 0, 20),
+    ):
         value = body.get(name, low)
         need(
             isinstance(value, (int, float)) and low <= value <= high,
@@ -82,7 +87,11 @@ def read_items(items: list, question: Question) -> None:
         kind = item.get("type", "message")
         if unled is not None:
             follows = kind in ("function_call", "reasoning") or item.get("role") == "assistant"
-            need(follows, f"Item '{unled}' of type 'reasoning' was provided without its required following item.", "input")
+            need(
+                follows,
+                f"Item '{unled}' of type 'reasoning' was provided without its required following item.",
+                "input",
+            )
         unled = item.get("id", "") if kind == "reasoning" else None
         if "id" in item:
             need(item["id"] not in ids, f"Duplicate item found with id {item['id']}. Remove duplicate items.", "input")
@@ -92,7 +101,11 @@ def read_items(items: list, question: Question) -> None:
             message = f"No tool call found for function call output with call_id {call_id}."
             need(call_id in open_calls, message, "input")
             open_calls.pop(call_id)
-            results.append(read_content(item.get("output", ""), f"{spot}.output", ("input_text", "input_image", "input_file"), question))
+            results.append(
+                read_content(
+                    item.get("output", ""), f"{spot}.output", ("input_text", "input_image", "input_file"), question
+                )
+            )
             continue
         if kind == "function_call":
             for name in ("call_id", "name", "arguments"):
@@ -100,7 +113,9 @@ def read_items(items: list, question: Question) -> None:
             open_calls[item["call_id"]] = None
             led = index > 0 and items[index - 1].get("type") in ("reasoning", "function_call")
             thought_of = item.get("id", "").startswith("fc_thought")
-            message = f"Item '{item.get('id')}' of type 'function_call' was provided without its required 'reasoning' item."
+            message = (
+                f"Item '{item.get('id')}' of type 'function_call' was provided without its required 'reasoning' item."
+            )
             need(led or not thought_of, message, "input")
             continue
         if kind == "reasoning":
@@ -113,11 +128,17 @@ def read_items(items: list, question: Question) -> None:
         roles = ["assistant", "system", "developer", "user"]
         need(role in roles, f"Invalid value: '{role}'. Supported values are: {roles}.", f"{spot}.role", "invalid_value")
         need("content" in item, f"Missing required parameter: '{spot}.content'.", f"{spot}.content")
-        types = ("output_text", "refusal") if role == "assistant" else ("input_text", "input_image", "input_file", "input_audio")
+        types = (
+            ("output_text", "refusal")
+            if role == "assistant"
+            else ("input_text", "input_image", "input_file", "input_audio")
+        )
         text = read_content(item["content"], f"{spot}.content", types, question)
         if role == "user":
             question.text = text
-    need(unled is None, f"Item '{unled}' of type 'reasoning' was provided without its required following item.", "input")
+    need(
+        unled is None, f"Item '{unled}' of type 'reasoning' was provided without its required following item.", "input"
+    )
     need(not open_calls, f"No tool output found for function call {next(iter(open_calls), '')}.", "input")
     question.results = results
 
@@ -135,7 +156,9 @@ def read_content(content: object, place: str, types: tuple, question: Question) 
     if isinstance(content, str):
         question.input_tokens += count(content)
         return content
-    need(isinstance(content, list), f"Invalid type for '{place}': expected a string or an array.", place, "invalid_type")
+    need(
+        isinstance(content, list), f"Invalid type for '{place}': expected a string or an array.", place, "invalid_type"
+    )
     texts = []
     for index, part in enumerate(content):
         spot = f"{place}[{index}]"
@@ -151,7 +174,11 @@ def read_content(content: object, place: str, types: tuple, question: Question) 
             question.media.append("file" if url is None else openai_schema.media_type_of(url, f"{spot}.image_url"))
         elif kind == "input_file":
             data = part.get("file_data")
-            need(data or part.get("file_id") or part.get("file_url"), f"Missing required parameter: '{spot}.file_id'.", spot)
+            need(
+                data or part.get("file_id") or part.get("file_url"),
+                f"Missing required parameter: '{spot}.file_id'.",
+                spot,
+            )
             need(data is None or part.get("filename"), f"Missing required parameter: '{spot}.file_id'.", spot)
             question.media.append("file" if data is None else openai_schema.media_type_of(data, f"{spot}.file_data"))
     return " ".join(texts)
@@ -160,10 +187,20 @@ def read_content(content: object, place: str, types: tuple, question: Question) 
 def read_tools(body: dict, question: Question) -> None:
     for index, tool in enumerate(body.get("tools", [])):
         spot = f"tools[{index}]"
-        need(tool.get("type"), f"Missing required parameter: '{spot}.type'.", f"{spot}.type", "missing_required_parameter")
+        need(
+            tool.get("type"),
+            f"Missing required parameter: '{spot}.type'.",
+            f"{spot}.type",
+            "missing_required_parameter",
+        )
         if tool["type"] != "function":
             continue
-        need(tool.get("name"), f"Missing required parameter: '{spot}.name'.", f"{spot}.name", "missing_required_parameter")
+        need(
+            tool.get("name"),
+            f"Missing required parameter: '{spot}.name'.",
+            f"{spot}.name",
+            "missing_required_parameter",
+        )
         need(TOOL_NAME.match(tool["name"]), f"Invalid '{spot}.name': string does not match pattern.", f"{spot}.name")
         openai_schema.check_function(tool, spot)
         question.tools.append(Tool(tool["name"], tool.get("parameters")))
@@ -171,7 +208,9 @@ def read_tools(body: dict, question: Question) -> None:
     if isinstance(choice, dict):
         question.choice = choice.get("name", "")
         names = [tool.name for tool in question.tools]
-        need(question.choice in names, f"Tool choice '{question.choice}' not found in 'tools' parameter.", "tool_choice")
+        need(
+            question.choice in names, f"Tool choice '{question.choice}' not found in 'tools' parameter.", "tool_choice"
+        )
     else:
         need(choice in ("auto", "none", "required"), f"Invalid value: '{choice}'.", "tool_choice", "invalid_value")
         question.choice = {"required": "any"}.get(choice, choice)
@@ -180,12 +219,18 @@ def read_tools(body: dict, question: Question) -> None:
 def read_format(text: dict, question: Question) -> None:
     form = text.get("format") or {"type": "text"}
     kind = form.get("type")
-    need(kind in ("text", "json_object", "json_schema"), f"Invalid value: '{kind}'.", "text.format.type", "invalid_value")
+    need(
+        kind in ("text", "json_object", "json_schema"), f"Invalid value: '{kind}'.", "text.format.type", "invalid_value"
+    )
     if kind == "json_object":
         question.schema = {}
     elif kind == "json_schema":
         need(form.get("name"), "Missing required parameter: 'text.format.name'.", "text.format.name")
-        need(isinstance(form.get("schema"), dict), "Missing required parameter: 'text.format.schema'.", "text.format.schema")
+        need(
+            isinstance(form.get("schema"), dict),
+            "Missing required parameter: 'text.format.schema'.",
+            "text.format.schema",
+        )
         question.schema = form["schema"]
         if form.get("strict"):
             openai_schema.check_strict(question.schema, "text.format.schema", form["name"])
@@ -283,7 +328,9 @@ def events(body: dict, question: Question, answer: Answer) -> list[bytes]:
         send(f"response.{kind}", response=response(body, question, answer, "in_progress", [], False))
     output = items(body, question, answer)
     for index, item in enumerate(output):
-        {"reasoning": send_reasoning, "message": send_message, "function_call": send_call}[item["type"]](send, index, item)
+        {"reasoning": send_reasoning, "message": send_message, "function_call": send_call}[item["type"]](
+            send, index, item
+        )
     status = "incomplete" if answer.end is End.LENGTH else "completed"
     send(f"response.{status}", response=response(body, question, answer, status, output, True))
     return out
@@ -305,7 +352,11 @@ def send_message(send, index: int, item: dict) -> None:
     send("response.output_item.added", output_index=index, item={**item, "status": "in_progress", "content": []})
     part = item["content"][0]
     place = {"item_id": item["id"], "output_index": index, "content_index": 0}
-    send("response.content_part.added", **place, part={"type": "output_text", "text": "", "annotations": [], "logprobs": []})
+    send(
+        "response.content_part.added",
+        **place,
+        part={"type": "output_text", "text": "", "annotations": [], "logprobs": []},
+    )
     probabilities = part.get("logprobs", [])
     for number, piece in enumerate(pieces(part["text"])):
         send("response.output_text.delta", **place, delta=piece, logprobs=probabilities[number : number + 1])

@@ -92,7 +92,9 @@ class Upstream:
         try:
             body = json.loads(raw or b"{}")
         except ValueError:
-            return web.json_response({"error": {"message": "We could not parse the JSON body of your request."}}, status=400)
+            return web.json_response(
+                {"error": {"message": "We could not parse the JSON body of your request."}}, status=400
+            )
         headers = {name.lower(): value for name, value in request.headers.items()}
         seen = Seen(request.method, request.path, dict(request.query), headers, body)
         self.seen(found["deployment"] if found else "").append(seen)
