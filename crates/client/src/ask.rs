@@ -138,7 +138,7 @@ impl Deployment {
         let Some(road) = self.road(ask.dialect) else {
             return Err(PrepareError::Unusable(format!("`{}` serves no conversations", self.model)));
         };
-        let target = Target { policy: policy.unwrap_or(&self.policy), ..self.target() };
+        let target = Target { policy: policy.unwrap_or(&self.policy), ..self.target(road) };
         let mut losses = Losses::new(target.policy.drop_params);
         let codec = road.dialect.codec();
         let mut request = None;
@@ -149,6 +149,7 @@ impl Deployment {
             self.finish(codec, document, &target, &mut losses)?
         } else {
             let read = Arc::clone(ask.request()?);
+            ask.dialect.codec().report_untranslatable(&read, &mut losses)?;
             let written = if self.defaults.is_empty() {
                 codec.write_request(&read, &target, &mut losses)?
             } else {

@@ -10,9 +10,9 @@ use crate::document::Document;
 use crate::error::{BadReply, CannotSay, ErrorReply, Invalid, ProviderError};
 use crate::exchange::{AnswerContext, Header, Observed, Target};
 use crate::loss::Losses;
+use crate::openai_error;
 
 mod adapt;
-mod error;
 mod media;
 mod message;
 mod relay;
@@ -50,7 +50,7 @@ impl Codec for OpenaiChat {
         target: &Target<'_>,
         losses: &mut Losses,
     ) -> Result<Vec<Header>, CannotSay> {
-        adapt::adapt(document, target, losses)?;
+        adapt::adapt_request(document, target, losses)?;
         Ok(Vec::new())
     }
 
@@ -79,11 +79,11 @@ impl Codec for OpenaiChat {
     }
 
     fn read_error(&self, status: u16, body: &[u8]) -> ProviderError {
-        error::read(status, body)
+        openai_error::read(status, body)
     }
 
     fn write_error(&self, error: &ErrorReply) -> Vec<u8> {
-        error::write(error)
+        openai_error::write(error)
     }
 }
 

@@ -27,6 +27,7 @@ pub struct Refusal {
     pub param: Option<String>,
     /// For the caller.
     pub tell: String,
+    /// When a next try makes sense. A provider's own wish is for routing; clients get it as the provider's header.
     pub retry_after: Option<Duration>,
     /// For the operator: never part of an answer.
     log: String,
@@ -100,6 +101,7 @@ impl Refusal {
         Self {
             class: Some(error.class),
             param: error.param.clone().filter(|_| !found_in_text),
+            retry_after: error.retry_after,
             ..Self::new(
                 status,
                 kind_of(error.class, status),

@@ -116,7 +116,8 @@ async fn respond(
         Some(endpoint) if request.method() == Method::POST => {
             pipeline::run(&gateway, endpoint, request, peer).await
         }
-        _ => by_router(router, request).await,
+        Some(_) => only_post(),
+        None => by_router(router, request).await,
     };
     for (name, value) in COMMON_HEADERS {
         response.headers_mut().insert(name, value);
@@ -131,6 +132,13 @@ const COMMON_HEADERS: [(HeaderName, HeaderValue); 4] = [
     (http::header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("frame-ancestors 'none'")),
     (http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
 ];
+
+/// The path names an operation, and all of those are POST.
+fn only_post() -> Response<AnswerBody> {
+    let mut response = routes::method_not_allowed().map(AnswerBody::Route);
+    response.headers_mut().insert(http::header::ALLOW, HeaderValue::from_static("POST"));
+    response
+}
 
 async fn by_router(mut router: axum::Router, request: Request<Incoming>) -> Response<AnswerBody> {
     match router.call(request.map(axum::body::Body::new)).await {

@@ -1,5 +1,7 @@
 use dialects::Dialect;
 
+use super::Rule;
+
 /// What a provider can be asked for, one route each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EndpointKind {
@@ -96,6 +98,8 @@ pub struct Endpoint {
     pub method: &'static str,
     pub websocket: bool,
     pub framing: Framing,
+    /// Of endpoints other than the row's chat endpoint, whose rules are the row's.
+    pub(super) rules: &'static [Rule],
 }
 
 impl Endpoint {

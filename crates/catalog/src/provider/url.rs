@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::{Auth, Endpoint, EndpointKind, Header, Provider, Variant, When};
+use dialects::quirk::Quirk;
+
+use super::{Auth, Endpoint, EndpointKind, Header, Provider, Rule, Variant, When};
 use crate::pattern;
 
 /// What the URL of a call may depend on. Environment variables (`base_url_env`, `url_env`) are the caller's to
@@ -124,6 +126,20 @@ impl<'a> Route<'a> {
     #[must_use]
     pub fn auth(&self) -> Auth {
         self.variant.and_then(|variant| variant.auth).unwrap_or(self.provider.auth)
+    }
+
+    /// How the endpoint departs from its dialect: what the endpoint itself says, and for chat endpoints of the same
+    /// dialect as the row's what the row says.
+    #[must_use]
+    pub fn quirks(&self) -> Vec<Quirk> {
+        let own = self.endpoint.rules.iter().filter_map(Rule::quirk);
+        let is_chat = self.endpoint.kind == EndpointKind::Chat
+            && self
+                .provider
+                .endpoint(EndpointKind::Chat)
+                .is_none_or(|chat| chat.dialect == self.endpoint.dialect);
+        let of_row = if is_chat { self.provider.quirks() } else { &[] };
+        of_row.iter().cloned().chain(own).collect()
     }
 
     /// The headers that every request carries.

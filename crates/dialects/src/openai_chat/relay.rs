@@ -15,13 +15,14 @@ use serde_json::value::RawValue;
 
 use super::response::read_stop;
 use super::usage::{self, Shares};
-use super::{error, wire};
+use super::wire;
 use crate::Dialect;
 use crate::codec::StreamRelay;
 use crate::conversation::{StopReason, Usage};
 use crate::error::{BadReply, ErrorReply};
 use crate::exchange::{AnswerContext, Observed};
 use crate::framing::sse::{SseEvent, SseReader, write_event};
+use crate::openai_error;
 
 /// What ends a stream.
 pub(super) const DONE: &str = "[DONE]";
@@ -31,7 +32,7 @@ pub(super) fn relay_response(body: &[u8], answer: &AnswerContext) -> Result<(Vec
     let text = std::str::from_utf8(body).map_err(|_| BadReply::new("the answer is not UTF-8"))?;
     let look = Look::at(text)?;
     if let Some(error) = look.error {
-        return Err(BadReply::new(error::read_event(&parse(error)).message));
+        return Err(BadReply::new(openai_error::read_event(&parse(error)).message));
     }
     if !look.choices.there {
         return Err(BadReply::new("not a chat completion: there are no `choices`"));
@@ -418,7 +419,7 @@ impl StreamRelay for Relay {
     }
 
     fn write_error(&mut self, error: &ErrorReply, out: &mut Vec<u8>) {
-        write_event(None, &error::write(error), out);
+        write_event(None, &openai_error::write(error), out);
     }
 }
 
@@ -437,7 +438,7 @@ impl Passage {
         let look = Look::at(data)?;
         if let Some(error) = look.error {
             self.over = true;
-            self.observed.error = Some(error::read_event(&parse(error)));
+            self.observed.error = Some(openai_error::read_event(&parse(error)));
             return Ok(());
         }
         look.observe(&mut self.observed);
@@ -451,7 +452,7 @@ impl Passage {
                 Some(_) if !self.include_usage && !look.choices.says_something => return Ok(()),
                 Some(raw) if !self.include_usage => edits.replace(raw, "null"),
                 Some(raw) if reasoning > 0 => {
-                    edits.replace(raw, usage::with_reasoning(parse(raw), reasoning).to_string());
+                    edits.replace(raw, usage::with_reasoning(raw.get(), reasoning));
                 }
                 _ => {}
             }

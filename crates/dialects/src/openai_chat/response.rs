@@ -3,18 +3,19 @@
 use serde_json::{Map, Value};
 
 use super::usage::{self, Shares};
-use super::{error, message, wire};
+use super::{message, wire};
 use crate::Dialect;
 use crate::conversation::{Choice, Part, Response, StopReason, TokenLogprob};
 use crate::error::BadReply;
 use crate::exchange::AnswerContext;
+use crate::openai_error;
 
 /// See [`Codec::read_response`](crate::codec::Codec::read_response).
 pub(super) fn read(body: &[u8], seed: &str) -> Result<Response, BadReply> {
     let wire: wire::Response = serde_json::from_slice(body)
         .map_err(|error| BadReply::new(format!("not a chat completion: {error}")))?;
     if let Some(error) = wire.error.filter(|error| !error.is_null()) {
-        return Err(BadReply::new(error::read_event(&error).message));
+        return Err(BadReply::new(openai_error::read_event(&error).message));
     }
     let Some(choices) = wire.choices else {
         return Err(BadReply::new("not a chat completion: there are no `choices`"));

@@ -4,6 +4,7 @@
 use serde_json::{Map, Number, Value};
 
 use crate::conversation::{Part, Usage};
+use crate::document::Document;
 
 /// Reads a usage object. Counts that are missing, `null` or no numbers are zero.
 pub(super) fn read(value: &Value) -> Usage {
@@ -170,16 +171,17 @@ pub(super) fn write(usage: &Usage, shares: Shares, own: bool) -> Value {
     Value::Object(object)
 }
 
-/// A provider's usage object with the estimated count of thinking put in.
-pub(super) fn with_reasoning(mut usage: Value, reasoning: u64) -> Value {
-    if let Value::Object(fields) = &mut usage {
-        let details = fields.entry("completion_tokens_details").or_insert(Value::Null);
-        if !details.is_object() {
-            *details = Value::Object(Map::new());
-        }
-        if let Value::Object(details) = details {
-            details.insert("reasoning_tokens".to_owned(), Value::from(reasoning));
-        }
-    }
-    usage
+/// A provider's usage object with the estimated count of thinking put in; every other byte of it stays.
+pub(super) fn with_reasoning(usage: &str, reasoning: u64) -> String {
+    let with = |object: &str, name: &str, value: String| {
+        let mut document = Document::of(object).ok()?;
+        document.set(name, value);
+        String::from_utf8(document.to_bytes()).ok()
+    };
+    let document = Document::of(usage);
+    let details = document.as_ref().ok().and_then(|usage| usage.get("completion_tokens_details"));
+    let details = details
+        .and_then(|details| with(details, "reasoning_tokens", reasoning.to_string()))
+        .unwrap_or_else(|| format!(r#"{{"reasoning_tokens":{reasoning}}}"#));
+    with(usage, "completion_tokens_details", details).unwrap_or_else(|| usage.to_owned())
 }

@@ -10,7 +10,7 @@ use super::stream::{Format, StreamAnswer};
 use super::{Running, settle};
 use crate::body::AnswerBody;
 use crate::exchange::Bodies;
-use crate::refusal::Refusal;
+use crate::refusal::{Fault, Refusal};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -56,8 +56,10 @@ pub(super) fn refuse(mut running: Running, refusal: &Refusal) -> Response<Answer
     let mut headers = common_headers(&running);
     headers.insert(CONTENT_TYPE, JSON);
     put(&mut headers, "x-litellm-response-cost", &0);
-    if let Some(after) = refusal.retry_after {
-        put(&mut headers, "retry-after", &after.as_secs().max(1));
+    if let Some(after) = refusal.retry_after.filter(|_| refusal.fault != Fault::Provider) {
+        // In whole seconds, rounded up: a client that comes back too early is refused again.
+        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        put(&mut headers, "retry-after", &seconds.max(1));
     }
     settle::finished(&mut running);
     let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -171,11 +171,21 @@ async fn send(
     if let Some(bodies) = &mut running.exchange.bodies {
         Bodies::keep(&mut bodies.provider_response, &body);
     }
-    let error = prepared.road.dialect.codec().read_error(status, &body);
+    let mut error = prepared.road.dialect.codec().read_error(status, &body);
+    error.retry_after = retry_after(&running.provider_headers).or(error.retry_after);
     if let Some(attempt) = running.exchange.attempts.last_mut() {
         attempt.error = Some(error.message.clone());
     }
     Err(Refusal::from_provider(served.deployment.provider_title, &error))
+}
+
+/// How long the provider asks to wait: OpenAI's and Azure's `retry-after-ms`, else `retry-after` in seconds. Its other
+/// form, a date, is not read: no provider's page names it.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let milliseconds = receive::header(headers, "retry-after-ms").and_then(|text| text.trim().parse().ok());
+    milliseconds
+        .map(Duration::from_millis)
+        .or_else(|| receive::as_seconds(receive::header(headers, "retry-after")?))
 }
 
 fn failed(running: &mut Running, served: &Served, error: &TransportError) -> Refusal {
@@ -333,6 +343,24 @@ async fn mock_reply(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_finer_wait_counts() {
+        let wait = |headers: &[(&'static str, &'static str)]| {
+            let headers = headers.iter().map(|(name, value)| {
+                (http::HeaderName::from_static(name), http::HeaderValue::from_static(value))
+            });
+            retry_after(&headers.collect())
+        };
+        assert_eq!(wait(&[("retry-after", "2")]), Some(Duration::from_secs(2)));
+        assert_eq!(
+            wait(&[("retry-after", "2"), ("retry-after-ms", "1500")]),
+            Some(Duration::from_millis(1500))
+        );
+        assert_eq!(wait(&[("retry-after", "1"), ("retry-after-ms", "soon")]), Some(Duration::from_secs(1)));
+        assert_eq!(wait(&[("retry-after", "Fri, 31 Dec 1999 23:59:59 GMT")]), None);
+        assert_eq!(wait(&[]), None);
+    }
 
     #[test]
     fn addresses_are_shown_without_their_query() {

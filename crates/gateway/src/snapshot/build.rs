@@ -125,12 +125,11 @@ impl Snapshot {
             shown_base: String::new(),
             roads: Vec::new(),
             unusable: None,
-            chat_for_anthropic_clients: false,
+            anthropic_clients_by: None,
             timeouts: Timeouts { total: Duration::from_secs(60), stream: None },
             defaults: Extra::new(),
             extra_body: Extra::new(),
             policy: ParameterPolicy::default(),
-            quirks: Vec::new(),
             facts: ModelFacts::default(),
             verify_tls: true,
         };
@@ -262,7 +261,9 @@ fn served(config: &DeploymentConfig, group: &str, model: &str, common: &Common, 
         shown_base,
         unusable: unusable.filter(|_| mock.is_none()),
         roads,
-        chat_for_anthropic_clients: common.chat_for_anthropic_clients,
+        anthropic_clients_by: provider
+            .filter(|_| !common.chat_for_anthropic_clients)
+            .and_then(|provider| provider.endpoint(provider.messages_via?)?.conversation()),
         timeouts: Timeouts {
             total: config.timeout.unwrap_or(common.timeout),
             stream: config.stream_timeout.or(common.stream_timeout),
@@ -275,7 +276,6 @@ fn served(config: &DeploymentConfig, group: &str, model: &str, common: &Common, 
             allowed_params: config.parameters.allowed_openai_params.clone(),
             modify_params: common.modify_params,
         },
-        quirks: provider.map(|provider| provider.quirks().to_vec()).unwrap_or_default(),
         facts,
         verify_tls: config.connection.tls.as_ref().map_or(common.verify_tls, |tls| *tls != TlsVerify::Off),
     };
@@ -467,7 +467,8 @@ fn road(
     for (name, value) in &config.connection.headers {
         put(name, value.expose(), true)?;
     }
-    Ok(Road { dialect, uri: address(false)?, stream_uri: address(true)?, headers })
+    let (uri, stream_uri) = (address(false)?, address(true)?);
+    Ok(Road { dialect, uri, stream_uri, headers, quirks: route.quirks() })
 }
 
 /// The header that signs a deployment in; `None` where none is needed.

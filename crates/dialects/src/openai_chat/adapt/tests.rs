@@ -41,7 +41,7 @@ impl Case {
         let mut document = Document::of(body).unwrap();
         let target =
             Target { model: self.model, quirks: &self.quirks, facts: &self.facts, policy: &self.policy };
-        adapt(&mut document, &target, &mut Losses::new(self.policy.drop_params))?;
+        adapt_request(&mut document, &target, &mut Losses::new(self.policy.drop_params))?;
         Ok(String::from_utf8(document.to_bytes()).unwrap())
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::super::relay::DONE;
 use super::super::response::{write_logprobs, write_stop};
 use super::super::usage::{self, Shares};
-use super::super::{error, media, message, wire};
+use super::super::{media, message, wire};
 use crate::Dialect;
 use crate::codec::StreamWriter;
 use crate::conversation::{
@@ -17,6 +17,7 @@ use crate::conversation::{
 use crate::error::ErrorReply;
 use crate::exchange::AnswerContext;
 use crate::framing::sse::write_event;
+use crate::openai_error;
 
 /// See [`Codec::stream_writer`](crate::codec::Codec::stream_writer).
 #[derive(Debug)]
@@ -333,7 +334,7 @@ impl StreamWriter for Writer {
     }
 
     fn write_error(&mut self, error: &ErrorReply, out: &mut Vec<u8>) {
-        write_event(None, &error::write(error), out);
+        write_event(None, &openai_error::write(error), out);
     }
 }
 
