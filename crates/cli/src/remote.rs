@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use std::time::Duration;
 use tollway::Secret;
-use tollway::transport::{Transport, TransportErrorKind, TransportOptions};
+use tollway::transport::{ProviderBody, Transport, TransportErrorKind, TransportOptions};
 
 use crate::args::RemoteArgs;
 use crate::output::Failure;
@@ -38,7 +38,7 @@ impl Remote {
         method: Method,
         path: &str,
         body: Option<&Value>,
-    ) -> Result<Response<hyper::body::Incoming>, Failure> {
+    ) -> Result<Response<ProviderBody>, Failure> {
         let address = format!("{}{path}", self.url);
         let uri: Uri = address.parse().map_err(|_| Failure::new(format!("`{address}` is not an address")))?;
         let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();

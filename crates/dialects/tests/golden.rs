@@ -53,6 +53,14 @@ fn target_model(dialect: Dialect) -> (&'static str, ModelFacts) {
                 ..common
             },
         ),
+        Dialect::OpenaiCompletions => (
+            "gpt-3.5-turbo-instruct",
+            ModelFacts {
+                max_input_tokens: Some(8_192),
+                max_output_tokens: Some(4_096),
+                ..ModelFacts::default()
+            },
+        ),
         Dialect::AnthropicMessages => (
             "claude-sonnet-4-5",
             ModelFacts { max_input_tokens: Some(200_000), max_output_tokens: Some(64_000), ..common },

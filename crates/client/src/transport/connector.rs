@@ -24,12 +24,16 @@ pub(super) struct Connector {
 
 impl Connector {
     pub(super) fn new(connect_timeout: Duration) -> Self {
+        Self::through(Matcher::from_env(), connect_timeout)
+    }
+
+    pub(super) fn through(proxies: Matcher, connect_timeout: Duration) -> Self {
         let mut direct = HttpConnector::new();
         direct.enforce_http(false);
         direct.set_nodelay(true);
         direct.set_connect_timeout(Some(connect_timeout));
         direct.set_keepalive(Some(Duration::from_secs(60)));
-        Self { direct, proxies: Arc::new(Matcher::from_env()) }
+        Self { direct, proxies: Arc::new(proxies) }
     }
 }
 

@@ -10,9 +10,8 @@ use dialects::exchange::{AnswerContext, Observed};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Response};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use tollway::ask::{Ask, PrepareError, Prepared, merge_header};
-use tollway::transport::{TransportError, TransportErrorKind};
+use tollway::transport::{ProviderBody, TransportError, TransportErrorKind};
 
 use super::receive::{self, Wishes};
 use super::stream::{Format, Source, StreamAnswer};
@@ -67,7 +66,7 @@ pub(super) async fn converse(
     let response = send(running, &served, &prepared, patience, began).await?;
     let answer = answer_context(running, include_usage, prepared.request.take());
     let dialect = prepared.road.dialect;
-    if prepared.stream && !is_json(&response) {
+    if prepared.stream && !is_json(&running.provider_headers) {
         let source =
             Source::provider(response.into_body(), dialect, running.exchange.operation.dialect(), answer);
         let stream =
@@ -125,7 +124,7 @@ async fn send(
     prepared: &Prepared<'_>,
     patience: Duration,
     began: Instant,
-) -> Result<Response<Incoming>, Refusal> {
+) -> Result<Response<ProviderBody>, Refusal> {
     let request = prepared.http_request();
     running.exchange.attempts.push(Attempt {
         served: Arc::clone(served),
@@ -211,20 +210,17 @@ fn provider_request_id(headers: &HeaderMap) -> Option<String> {
         .map(str::to_owned)
 }
 
-fn is_json(response: &Response<Incoming>) -> bool {
-    // The headers were taken out of the response; see `send`.
-    receive::header(response.headers(), CONTENT_TYPE.as_str())
-        .is_some_and(|kind| kind.starts_with("application/json"))
+fn is_json(headers: &HeaderMap) -> bool {
+    receive::header(headers, CONTENT_TYPE.as_str()).is_some_and(|kind| kind.starts_with("application/json"))
 }
 
 /// Reads a body up to `limit` bytes.
-async fn read_body(mut body: Incoming, limit: u64, patience: Duration) -> Result<Bytes, TransportError> {
+async fn read_body(mut body: ProviderBody, limit: u64, patience: Duration) -> Result<Bytes, TransportError> {
     let reading = async {
         let mut first: Option<Bytes> = None;
         let mut joined = BytesMut::new();
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| TransportError::in_body(&error))?;
-            let Ok(data) = frame.into_data() else { continue };
+            let Ok(data) = frame?.into_data() else { continue };
             let so_far = first.as_ref().map_or(joined.len(), Bytes::len);
             if (so_far + data.len()) as u64 > limit {
                 return Err(TransportError {

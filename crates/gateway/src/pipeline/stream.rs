@@ -14,10 +14,9 @@ use dialects::conversation::Event;
 use dialects::exchange::{AnswerContext, Observed};
 use dialects::gemini::array::ArrayFraming;
 use http_body::Body;
-use hyper::body::Incoming;
 use tokio::time::Sleep;
 use tollway::answer::AnswerStream;
-use tollway::transport::{TransportError, TransportErrorKind};
+use tollway::transport::{ProviderBody, TransportError, TransportErrorKind};
 
 use super::{Running, settle};
 use crate::exchange::Bodies;
@@ -55,7 +54,7 @@ pub struct StreamAnswer {
 /// Where the answer comes from.
 #[derive(Debug)]
 pub enum Source {
-    Provider { body: Incoming, answer: AnswerStream },
+    Provider { body: ProviderBody, answer: AnswerStream },
     Local(Local),
 }
 
@@ -70,7 +69,7 @@ pub struct Local {
 
 impl Source {
     #[must_use]
-    pub fn provider(body: Incoming, provider: Dialect, client: Dialect, answer: AnswerContext) -> Self {
+    pub fn provider(body: ProviderBody, provider: Dialect, client: Dialect, answer: AnswerContext) -> Self {
         Self::Provider { body, answer: AnswerStream::new(provider, client, answer.into()) }
     }
 
@@ -295,7 +294,7 @@ impl Drop for StreamAnswer {
     }
 }
 
-type FrameRead = Option<Result<http_body::Frame<Bytes>, hyper::Error>>;
+type FrameRead = Option<Result<http_body::Frame<Bytes>, TransportError>>;
 
 fn read_frame(
     frame: FrameRead,
@@ -315,7 +314,7 @@ fn read_frame(
             Err(_) => Ok(Step::More),
         },
         Some(Err(error)) => {
-            return Step::Failed(Refusal::from_transport(title, &TransportError::in_body(&error)));
+            return Step::Failed(Refusal::from_transport(title, &error));
         }
         None => answer.finish(out).map(|()| Step::End),
     };
