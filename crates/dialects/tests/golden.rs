@@ -11,6 +11,8 @@
 //!
 //! `TOLLWAY_GOLDEN=write cargo test -p tollway-dialects --test golden` writes the snapshots; read the diff.
 
+#![allow(clippy::unwrap_used, reason = "a test that is surprised fails")]
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -108,8 +110,12 @@ fn check(kind: &str, ending: &str, translate: fn(&str, Dialect, Dialect) -> Stri
                 if write {
                     std::fs::write(&path, &found).unwrap();
                 } else {
-                    writeln!(wrong, "golden/{kind}/{from}/{name}: {}", difference(expected.as_deref(), &found))
-                        .unwrap();
+                    writeln!(
+                        wrong,
+                        "golden/{kind}/{from}/{name}: {}",
+                        difference(expected.as_deref(), &found)
+                    )
+                    .unwrap();
                 }
             }
         }
