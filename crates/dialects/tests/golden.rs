@@ -11,6 +11,8 @@
 //!
 //! `TOLLWAY_GOLDEN=write cargo test -p tollway-dialects --test golden` writes the snapshots; read the diff.
 
+#![allow(clippy::unwrap_used, reason = "a test that is surprised fails")]
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

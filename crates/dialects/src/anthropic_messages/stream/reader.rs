@@ -198,7 +198,7 @@ impl State {
             "message_delta" => {
                 let later: Option<wire::Usage> =
                     message.usage.map(|raw| piece(Some(raw), "usage")).transpose()?;
-                self.end(piece(message.delta, "delta")?, later, events);
+                self.end(&piece(message.delta, "delta")?, later, events);
             }
             "message_stop" => {
                 self.stage = Stage::Over;
@@ -220,12 +220,12 @@ impl State {
         }
     }
 
-    fn end(&mut self, end: End, later: Option<wire::Usage>, events: &mut Vec<Event>) {
+    fn end(&mut self, end: &End, later: Option<wire::Usage>, events: &mut Vec<Event>) {
         if let Some(later) = later {
             usage::merge(&mut self.usage, &later);
         }
         if end.stop_reason.is_some() {
-            self.finish(&end, events);
+            self.finish(end, events);
         }
         let mut usage = usage::read(&self.usage);
         usage::estimate_reasoning(&mut usage, self.thinking_bytes);
