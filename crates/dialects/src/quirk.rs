@@ -77,6 +77,11 @@ pub enum NamedQuirk {
     NoEmptyAssistantTurns,
     /// Reasoning models refuse an assistant turn with tool calls but no `reasoning_content`; a blank stands in.
     ToolCallsNeedReasoningContent,
+    /// Ids of tool calls keep the signature of another provider that Tollway and LiteLLM put behind them; otherwise it
+    /// is taken off.
+    KeepsSignedCallIds,
+    /// Web searches are offered on the Responses endpoint only; requests that ask for one go there.
+    SearchesByResponses,
     /// The speed of an answer is chosen by `metadata.completion_window` instead of `service_tier`.
     ServiceTierIsCompletionWindow,
 }

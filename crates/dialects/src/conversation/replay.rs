@@ -58,8 +58,9 @@ fn replay_part(
             (PartStart::Reasoning { id: reasoning.id }, deltas)
         }
         Part::ToolCall(call) => {
-            let mut deltas = vec![Delta::Arguments(call.arguments)];
-            deltas.extend(call.seal.map(Delta::Seal));
+            // The seal first: some writers have no place for it behind the call's beginning.
+            let mut deltas: Vec<Delta> = call.seal.map(Delta::Seal).into_iter().collect();
+            deltas.push(Delta::Arguments(call.arguments));
             (PartStart::ToolCall { id: call.id, name: call.name, kind: call.kind, extra: call.extra }, deltas)
         }
         whole @ (Part::Media(_) | Part::ToolResult(_) | Part::Opaque(_)) => {

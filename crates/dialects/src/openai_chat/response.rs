@@ -165,6 +165,7 @@ pub(super) fn write(response: &Response, answer: &AnswerContext) -> Vec<u8> {
 fn write_choice(choice: &Choice, own: bool) -> Value {
     // What answers of this dialect cannot hold (hosted tools' runs of another) the client did not ask of it.
     let (mut message, _) = message::write_assistant(&choice.parts, own);
+    message::sign_ids(&choice.parts, &mut message);
     let mut extra = if own { choice.extra.clone() } else { Map::new() };
     if let Some(Value::Object(fields)) = extra.shift_remove("message") {
         message.extra = fields;

@@ -182,6 +182,20 @@ fn openai_s_reasoning_models_have_their_own_names_and_limits() {
 }
 
 #[test]
+fn signatures_leave_the_ids_of_calls() {
+    let history = |id: &str| {
+        json!([
+            {"role": "user", "content": "Weather?"},
+            {"role": "assistant", "tool_calls": [{"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+            {"role": "tool", "tool_call_id": id, "content": "4C"},
+        ])
+    };
+    let signed = history("call_1__thought__CiQB0e2Kb1tv");
+    assert_eq!(on("gpt-4o").messages(signed.clone()), Ok(history("call_1")));
+    assert_eq!(on("gemini").named(NamedQuirk::KeepsSignedCallIds).messages(signed.clone()), Ok(signed));
+}
+
+#[test]
 fn rows_rename_map_clamp_and_inject() {
     let rename = |from: &str, to: &str| Quirk::Renames { from: from.to_owned(), to: to.to_owned() };
     let case = on("m")
