@@ -88,11 +88,14 @@ pub(super) fn write(response: &Response, answer: &AnswerContext) -> Vec<u8> {
     body.insert("model".to_owned(), Value::from(answer.model.as_str()));
     body.insert("choices".to_owned(), response.choices.iter().map(write_choice).collect());
     if let Some(usage) = &response.usage {
+        // As in streams, where the usage is all that follows the text.
+        let mut usage = usage.clone();
+        usage.service_tier = usage.service_tier.or_else(|| response.service_tier.clone());
         let mut shares = Shares::default();
         for choice in &response.choices {
             shares.add(Shares::of(&choice.parts));
         }
-        body.insert("usage".to_owned(), usage::write(usage, shares, own));
+        body.insert("usage".to_owned(), usage::write(&usage, shares, own));
     }
     if own {
         body.extend(response.extra.clone());

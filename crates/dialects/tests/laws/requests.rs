@@ -16,6 +16,7 @@ use crate::{any_dialect, generate, golden};
 fn model(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::OpenaiChat | Dialect::OpenaiResponses => "gpt-5.1",
+        Dialect::OpenaiCompletions => "gpt-3.5-turbo-instruct",
         Dialect::AnthropicMessages => "claude-sonnet-4-5",
         Dialect::Gemini => "gemini-2.5-flash",
     }
