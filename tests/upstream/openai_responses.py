@@ -8,7 +8,7 @@ from . import frames, openai_schema, seal
 from .mind import Answer, End, Question, Tool, count, pieces, tokens
 from .openai_chat import reasons
 from .openai_error import error, sign_in, type_of
-from .refusal import Refusal, TOOL_NAME, need, without_nulls
+from .refusal import TOOL_NAME, Refusal, need, without_nulls
 
 __all__ = ["PATH", "CLOSING_FRAMES", "error", "error_event", "events", "read", "sign_in", "whole"]
 
