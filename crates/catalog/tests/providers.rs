@@ -333,7 +333,12 @@ fn rows_say_how_they_depart_from_the_dialect() {
         to: "any".into()
     }));
     assert!(mistral.contains(&Quirk::ContentIsText));
-    assert!(find("xai").unwrap().quirks().contains(&Quirk::Named(NamedQuirk::NoStrictTools)));
+    let xai = find("xai").unwrap();
+    assert!(xai.quirks().contains(&Quirk::Named(NamedQuirk::NoStrictTools)));
+    let params = UrlParams { model: MODEL, ..UrlParams::default() };
+    let quirks = |kind| xai.route(kind, &params).unwrap().quirks();
+    assert_eq!(quirks(EndpointKind::Chat), xai.quirks());
+    assert_eq!(quirks(EndpointKind::Responses), []);
     assert!(
         find("groq").unwrap().quirks().contains(&Quirk::SearchesByTool(json!({"type": "browser_search"})))
     );
