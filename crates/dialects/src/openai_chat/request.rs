@@ -102,6 +102,9 @@ const EXTRA_FIELDS: &[(&str, Kind)] = &[
     ("verbosity", Kind::Text),
 ];
 
+/// Fields beyond the conversation model that OpenAI has in both of its APIs.
+const SHARED_WITH_RESPONSES: [&str; 3] = ["prompt_cache_retention", "safety_identifier", "store"];
+
 fn kind_of(name: &str) -> Option<Kind> {
     let find =
         |fields: &[(&str, Kind)]| fields.iter().find(|(field, _)| *field == name).map(|(_, kind)| *kind);
@@ -531,14 +534,31 @@ pub(super) fn write(
         body.top_k = None;
     }
     if !own {
-        for name in request.extra.keys() {
-            losses.note(name, Change::Dropped, "OpenAI Chat Completions has no such field");
-        }
+        body.extra = carry_extra(request, target, losses);
     }
     write_tools(request, own, &mut body, losses)?;
     write_reasoning(request, own, target, &mut body, losses);
     // Maps with text keys and JSON values only: this cannot fail.
     Ok(serde_json::to_vec(&body).unwrap_or_default())
+}
+
+/// What OpenAI's models are asked by OpenAI Responses in other places, or under the same name. Other providers of
+/// this dialect may refuse fields that they do not know.
+fn carry_extra(request: &Request, target: &Target<'_>, losses: &mut Losses) -> Extra {
+    let shared = request.dialect == Dialect::OpenaiResponses && is_openai_model(target.model);
+    let mut carried = Extra::new();
+    for (name, value) in &request.extra {
+        match value.get("verbosity") {
+            Some(verbosity) if shared && name == "text" => {
+                carried.insert("verbosity".to_owned(), verbosity.clone());
+            }
+            _ if shared && SHARED_WITH_RESPONSES.contains(&name.as_str()) => {
+                carried.insert(name.clone(), value.clone());
+            }
+            _ => losses.note(name, Change::Dropped, "OpenAI Chat Completions has no such field"),
+        }
+    }
+    carried
 }
 
 fn write_service_tier(tier: &str) -> String {
