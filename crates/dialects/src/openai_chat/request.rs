@@ -588,7 +588,11 @@ fn write_messages(
         match message.role {
             Role::Assistant => {
                 let keep = own || target.has(&Quirk::WantsReasoningHistory);
-                messages.push(write_history(&message.parts, own, keep, &path, losses)?);
+                let turn = write_history(&message.parts, own, keep, &path, losses)?;
+                // Of what could be carried nothing is left, and OpenAI refuses a turn that says nothing.
+                if own || message.parts.is_empty() || says_something(&turn) {
+                    messages.push(turn);
+                }
             }
             Role::System => write_turn("system", &message.parts, own, &path, &mut messages, losses)?,
             Role::Developer => write_turn("developer", &message.parts, own, &path, &mut messages, losses)?,
@@ -604,6 +608,14 @@ fn write_messages(
         }
     }
     Ok(messages)
+}
+
+fn says_something(turn: &wire::Message) -> bool {
+    turn.content.is_some()
+        || turn.refusal.is_some()
+        || turn.tool_calls.is_some()
+        || turn.audio.is_some()
+        || turn.reasoning_content.is_some()
 }
 
 /// An assistant turn of the history. Reasoning of another dialect is of no use to a provider that does not ask for
