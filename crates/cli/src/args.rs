@@ -74,7 +74,7 @@ pub struct CheckArgs {
     /// Configuration files.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Print the problems as JSON, one report per line.
+    /// Print the problems as JSON, one object per file.
     #[arg(long)]
     pub json: bool,
     /// Fail on warnings too.

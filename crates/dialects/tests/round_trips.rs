@@ -252,6 +252,7 @@ fn accumulate(client: Dialect, stream: &str) -> Value {
         .collect();
     match client {
         Dialect::OpenaiChat => accumulate_chat(&events),
+        Dialect::OpenaiCompletions => panic!("text completions have no tools to come back from"),
         Dialect::OpenaiResponses => events
             .iter()
             .find(|event| event["type"] == "response.completed")

@@ -113,14 +113,14 @@ async fn steps(
     running.exchange.requested_model.clone_from(&model);
     running.exchange.stream = stream;
     let served = route::route(&snapshot, &model, &mut running.exchange)?;
-    let ask = Ask::new(dialect, &document, &model, stream);
     match endpoint.operation {
         Operation::Converse(_) => {
+            let ask = Ask::new(dialect, &document, &model, stream);
             let events = dialect != Dialect::Gemini || query.split('&').any(|pair| pair == "alt=sse");
             let format = if events { Format::Events } else { Format::Array };
             let call = call::Call { snapshot: &snapshot, served, wishes, headers: request.headers(), format };
             call::converse(running, call, ask).await
         }
-        Operation::CountTokens(_) => count::tokens(running, &served, &ask),
+        Operation::CountTokens(_) => count::tokens(running, &served, document),
     }
 }

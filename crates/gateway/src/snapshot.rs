@@ -130,6 +130,9 @@ struct Wildcard {
 /// again at every request.
 const MAX_MADE: usize = 1000;
 
+/// Comparing names takes time that grows with the product of their lengths, and clients choose one of them.
+const MAX_COMPARED: usize = 128;
+
 impl Snapshot {
     /// The group that a client's model name leads to. In LiteLLM's order: a deployment's id, an alias, a group, the
     /// most specific pattern, the name that some deployment has for its model.
@@ -195,6 +198,9 @@ impl Snapshot {
     /// The known name that is spelled most like `model`.
     #[must_use]
     pub fn nearest(&self, model: &str) -> Option<&str> {
+        if model.len() > MAX_COMPARED {
+            return None;
+        }
         let names = self.order.iter().map(|name| &**name).chain(self.aliases.keys().map(String::as_str));
         let alike = |name: &&str| strsim::normalized_damerau_levenshtein(name, model);
         let best = names.max_by(|a, b| alike(a).total_cmp(&alike(b)))?;

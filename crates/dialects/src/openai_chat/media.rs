@@ -165,6 +165,9 @@ fn write_media(media: &Media) -> wire::ContentPart {
                     file.format.clone_from(media_type);
                 }
                 Source::Base64 { media_type, data } => {
+                    // The API refuses a file without a name.
+                    let name = if media_type == "application/pdf" { "file.pdf" } else { "file" };
+                    file.filename.get_or_insert_with(|| name.to_owned());
                     file.file_data = Some(data_url::write(media_type, data));
                 }
                 Source::FileId(id) | Source::Text(id) => file.file_id = Some(id.clone()),

@@ -162,6 +162,11 @@ async fn send(
         }
         return Ok(response);
     }
+    if !(400..600).contains(&status) {
+        running.exchange.upstream_time += elapsed;
+        let cause = format!("it has the status {status}, and redirects are not followed: check `api_base`");
+        return Err(Refusal::from_bad_reply(served.deployment.provider_title, &cause));
+    }
     let left = patience.saturating_sub(elapsed);
     let body = read_body(response.into_body(), MAX_ERROR_BYTES, left).await;
     running.exchange.upstream_time += began.elapsed();
