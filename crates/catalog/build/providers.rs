@@ -133,6 +133,10 @@ struct Endpoint {
     #[serde(default)]
     websocket: bool,
     framing: Option<String>,
+    #[serde(default)]
+    params: Params,
+    #[serde(default)]
+    behaviours: Vec<Behaviour>,
 }
 
 #[derive(Deserialize)]
@@ -349,7 +353,7 @@ fn endpoints(
     for (name, value) in endpoints {
         let endpoint: Endpoint =
             serde_json::from_value(value.clone()).map_err(|error| format!("endpoint `{name}`: {error}"))?;
-        let Endpoint { dialect, path, stream, method, websocket, framing } = &endpoint;
+        let Endpoint { dialect, path, stream, method, websocket, framing, params, behaviours } = &endpoint;
         if !dialects.contains_key(dialect) {
             return Err(format!("endpoint `{name}`: unknown dialect `{dialect}`").into());
         }
@@ -368,9 +372,12 @@ fn endpoints(
         write!(
             out,
             "Endpoint {{ kind: EndpointKind::{}, dialect: {dialect:?}, path: {path:?}, stream: {stream:?}, \
-             method: {method:?}, websocket: {websocket}, framing: {framing} }},",
+             method: {method:?}, websocket: {websocket}, framing: {framing}, rules: &[",
             camel(name)
         )?;
+        params_rules(params, &mut out)?;
+        behaviour_rules(behaviours, &mut out)?;
+        out.push_str("] },");
     }
     out.push(']');
     Ok(out)
@@ -379,7 +386,14 @@ fn endpoints(
 /// The rows' `params`, `messages` and `behaviours` as `Rule`s.
 fn rules(row: &Row) -> Result<String> {
     let mut out = String::new();
-    let Params { drop, rename, accept, inject, clamp, value_map } = &row.params;
+    params_rules(&row.params, &mut out)?;
+    messages_rules(&row.messages, &mut out)?;
+    behaviour_rules(&row.behaviours, &mut out)?;
+    Ok(out)
+}
+
+fn params_rules(params: &Params, out: &mut String) -> Result<()> {
+    let Params { drop, rename, accept, inject, clamp, value_map } = params;
     for name in drop {
         write!(out, "Rule::Lacks({name:?}),")?;
     }
@@ -402,6 +416,10 @@ fn rules(row: &Row) -> Result<String> {
             write!(out, "Rule::MapsValue({name:?}, {from:?}, {:?}),", to.to_string())?;
         }
     }
+    Ok(())
+}
+
+fn messages_rules(messages: &Messages, out: &mut String) -> Result<()> {
     let Messages {
         content,
         images,
@@ -410,7 +428,7 @@ fn rules(row: &Row) -> Result<String> {
         tool_result_images,
         reasoning_history,
         name,
-    } = &row.messages;
+    } = messages;
     for (field, value, meanings) in [
         ("content", content, &[("string", "ContentIsText")][..]),
         ("images", images, &[("unsupported", "NoImages")]),
@@ -434,7 +452,11 @@ fn rules(row: &Row) -> Result<String> {
         };
         write!(out, "Rule::Plain(Quirk::{quirk}),")?;
     }
-    for behaviour in &row.behaviours {
+    Ok(())
+}
+
+fn behaviour_rules(behaviours: &[Behaviour], out: &mut String) -> Result<()> {
+    for behaviour in behaviours {
         match behaviour {
             Behaviour::Named(name) => write!(out, "Rule::Plain(Quirk::Named(NamedQuirk::{name})),")?,
             Behaviour::WithData(WithData::PrefixesModel { prefix, unless }) => {
@@ -451,7 +473,7 @@ fn rules(row: &Row) -> Result<String> {
             }
         }
     }
-    Ok(out)
+    Ok(())
 }
 
 /// Parts of a URL that `UrlParams` can fill.

@@ -6,6 +6,7 @@ pub mod ask;
 mod defaults;
 pub mod deployment;
 pub mod secret;
+mod service;
 pub mod transport;
 
 pub use deployment::Deployment;

@@ -19,6 +19,7 @@ pub mod framing;
 pub mod json;
 pub mod loss;
 pub mod quirk;
+pub mod service;
 
 pub mod anthropic_messages;
 pub mod gemini;

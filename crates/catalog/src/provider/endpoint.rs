@@ -1,4 +1,5 @@
 use dialects::Dialect;
+use dialects::quirk::Quirk;
 
 /// What a provider can be asked for, one route each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -96,9 +97,16 @@ pub struct Endpoint {
     pub method: &'static str,
     pub websocket: bool,
     pub framing: Framing,
+    pub(super) rules: &'static [super::Rule],
 }
 
 impl Endpoint {
+    /// How it departs from its dialect, where it is not the chat endpoint: see [`super::Provider::quirks`] for that.
+    #[must_use]
+    pub fn quirks(&self) -> Vec<Quirk> {
+        self.rules.iter().filter_map(super::Rule::quirk).collect()
+    }
+
     /// The dialect, where it is one of conversations that the `dialects` crate speaks.
     #[must_use]
     pub fn conversation(&self) -> Option<Dialect> {

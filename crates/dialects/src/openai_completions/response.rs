@@ -7,9 +7,9 @@ use crate::Dialect;
 use crate::conversation::{Choice, Part, Response, TokenLogprob};
 use crate::error::BadReply;
 use crate::exchange::AnswerContext;
+use crate::openai_chat::error;
 use crate::openai_chat::response::{read_created, read_stop, write_stop};
 use crate::openai_chat::usage::{self, Shares};
-use crate::openai_chat::error;
 
 /// See [`Codec::read_response`](crate::codec::Codec::read_response).
 pub(super) fn read(body: &[u8]) -> Result<Response, BadReply> {

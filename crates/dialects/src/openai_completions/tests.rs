@@ -207,10 +207,7 @@ fn conversations_become_one_prompt() {
     let turns = vec![Message::text(Role::System, "Be brief."), Message::text(Role::User, "Hi")];
     let mut request = Request::new(Dialect::OpenaiChat, "m", turns);
     request.sampling.logprobs = Some(true);
-    assert_eq!(
-        write(&request).unwrap(),
-        json!({"model": "m", "prompt": "Be brief.\n\nHi", "logprobs": 0})
-    );
+    assert_eq!(write(&request).unwrap(), json!({"model": "m", "prompt": "Be brief.\n\nHi", "logprobs": 0}));
     request.tools.push(Tool::Function(FunctionTool { name: "f".to_owned(), ..FunctionTool::default() }));
     assert_eq!(write(&request).unwrap_err().param, "tools");
 }

@@ -72,23 +72,24 @@ pub(super) async fn converse(running: &mut Running, call: Call<'_>, ask: Ask<'_>
     whole_reply(running, &served, dialect, prepared.stream, &body, answer, call.format)
 }
 
-fn unprepared(error: PrepareError) -> Refusal {
+pub(super) fn unprepared(error: PrepareError) -> Refusal {
     match error {
         PrepareError::Invalid(invalid) => invalid.into(),
         PrepareError::CannotSay(cannot) => cannot.into(),
         PrepareError::Unusable(why) => Refusal::misconfigured(401, why),
+        PrepareError::Unserved(why) => Refusal::bad_request(why).about("model"),
     }
 }
 
 /// How long this call may take: the caller's wish, else the deployment's setting.
-fn patience(call: &Call<'_>, stream: bool) -> Duration {
+pub(super) fn patience(call: &Call<'_>, stream: bool) -> Duration {
     let timeouts = &call.served.deployment.timeouts;
     let total = call.wishes.timeout.unwrap_or(timeouts.total);
     if stream { call.wishes.stream_timeout.or(timeouts.stream).unwrap_or(total) } else { total }
 }
 
 /// Headers of the client that are meant for the provider.
-fn forward_headers(client: &HeaderMap, prepared: &mut Prepared<'_>, snapshot: &Snapshot) {
+pub(super) fn forward_headers(client: &HeaderMap, prepared: &mut Prepared<'_>, snapshot: &Snapshot) {
     if prepared.road.dialect == Dialect::AnthropicMessages
         && let Some(beta) = receive::header(client, "anthropic-beta")
     {
@@ -110,7 +111,7 @@ fn forward_headers(client: &HeaderMap, prepared: &mut Prepared<'_>, snapshot: &S
 }
 
 /// Sends the request; an error status is an error.
-async fn send(
+pub(super) async fn send(
     running: &mut Running,
     served: &Arc<Served>,
     prepared: &Prepared<'_>,
@@ -169,7 +170,7 @@ async fn send(
     Err(Refusal::from_provider(served.deployment.provider_title, &error))
 }
 
-fn failed(running: &mut Running, served: &Served, error: &TransportError) -> Refusal {
+pub(super) fn failed(running: &mut Running, served: &Served, error: &TransportError) -> Refusal {
     if let Some(attempt) = running.exchange.attempts.last_mut() {
         attempt.error = Some(error.to_string());
     }
@@ -199,7 +200,11 @@ fn is_json(response: &Response<Incoming>) -> bool {
 }
 
 /// Reads a body up to `limit` bytes.
-async fn read_body(mut body: Incoming, limit: u64, patience: Duration) -> Result<Bytes, TransportError> {
+pub(super) async fn read_body(
+    mut body: Incoming,
+    limit: u64,
+    patience: Duration,
+) -> Result<Bytes, TransportError> {
     let reading = async {
         let mut first: Option<Bytes> = None;
         let mut joined = BytesMut::new();

@@ -296,11 +296,7 @@ fn clamp(
 }
 
 /// Usage is always asked for, so that the cost is exact; the client sees it only if it asked itself.
-pub(crate) fn write_stream_options(
-    document: &mut Document<'_>,
-    target: &Target<'_>,
-    losses: &mut Losses,
-) {
+pub(crate) fn write_stream_options(document: &mut Document<'_>, target: &Target<'_>, losses: &mut Losses) {
     let lacks =
         target.quirks.iter().any(|quirk| matches!(quirk, Quirk::Lacks(name) if name == "stream_options"));
     if document.get("stream") != Some("true") || lacks {

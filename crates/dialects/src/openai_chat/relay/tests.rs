@@ -44,7 +44,8 @@ fn an_answer_keeps_every_byte_but_the_model() {
             r#"{{ "id":"c1", "model" : "{model}" ,"x":[1.50,"model"],"choices":[{{"index":0,"message":{{"role":"assistant","content":"Grüße \"model\"","model":"inner"}},"finish_reason":"stop"}}],"usage":{{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}}}"#
         )
     };
-    let (out, observed) = relay_response(body("gpt-4o-2024").as_bytes(), &answer(false), Dialect::OpenaiChat).unwrap();
+    let (out, observed) =
+        relay_response(body("gpt-4o-2024").as_bytes(), &answer(false), Dialect::OpenaiChat).unwrap();
     assert_eq!(String::from_utf8(out).unwrap(), body("alias"));
     assert_eq!(observed.id.as_deref(), Some("c1"));
     assert_eq!(observed.model.as_deref(), Some("gpt-4o-2024"));
