@@ -382,10 +382,12 @@ fn endpoints(
         write!(
             out,
             "Endpoint {{ kind: EndpointKind::{}, dialect: {dialect:?}, path: {path:?}, stream: {stream:?}, \
-             method: {method:?}, websocket: {websocket}, framing: {framing}, rules: &[{}] }},",
-            camel(name),
-            rules(params, &Messages::default(), behaviours)?
+             method: {method:?}, websocket: {websocket}, framing: {framing}, rules: &[",
+            camel(name)
         )?;
+        params_rules(params, &mut out)?;
+        behaviour_rules(behaviours, &mut out)?;
+        out.push_str("] },");
     }
     out.push(']');
     Ok(out)
@@ -394,6 +396,13 @@ fn endpoints(
 /// `params`, `messages` and `behaviours` as `Rule`s.
 fn rules(params: &Params, messages: &Messages, behaviours: &[Behaviour]) -> Result<String> {
     let mut out = String::new();
+    params_rules(params, &mut out)?;
+    messages_rules(messages, &mut out)?;
+    behaviour_rules(behaviours, &mut out)?;
+    Ok(out)
+}
+
+fn params_rules(params: &Params, out: &mut String) -> Result<()> {
     let Params { drop, rename, accept, inject, clamp, value_map } = params;
     for name in drop {
         write!(out, "Rule::Lacks({name:?}),")?;
@@ -417,6 +426,10 @@ fn rules(params: &Params, messages: &Messages, behaviours: &[Behaviour]) -> Resu
             write!(out, "Rule::MapsValue({name:?}, {from:?}, {:?}),", to.to_string())?;
         }
     }
+    Ok(())
+}
+
+fn messages_rules(messages: &Messages, out: &mut String) -> Result<()> {
     let Messages {
         content,
         images,
@@ -449,6 +462,10 @@ fn rules(params: &Params, messages: &Messages, behaviours: &[Behaviour]) -> Resu
         };
         write!(out, "Rule::Plain(Quirk::{quirk}),")?;
     }
+    Ok(())
+}
+
+fn behaviour_rules(behaviours: &[Behaviour], out: &mut String) -> Result<()> {
     for behaviour in behaviours {
         match behaviour {
             Behaviour::Named(name) => write!(out, "Rule::Plain(Quirk::Named(NamedQuirk::{name})),")?,
@@ -466,7 +483,7 @@ fn rules(params: &Params, messages: &Messages, behaviours: &[Behaviour]) -> Resu
             }
         }
     }
-    Ok(out)
+    Ok(())
 }
 
 /// Parts of a URL that `UrlParams` can fill.

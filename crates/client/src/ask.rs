@@ -35,12 +35,12 @@ impl<'a> Ask<'a> {
         Self { dialect, document, model, stream, request: OnceCell::new() }
     }
 
-    /// Whether the client wants usage in the stream; only OpenAI's Chat Completions leave it open.
+    /// Whether the client wants usage in the stream; only OpenAI's (Chat) Completions leave it open.
     ///
     /// # Errors
     /// When `stream_options` is not an object.
     pub fn include_usage(&self) -> Result<bool, Invalid> {
-        if self.dialect != Dialect::OpenaiChat {
+        if !matches!(self.dialect, Dialect::OpenaiChat | Dialect::OpenaiCompletions) {
             return Ok(true);
         }
         let Some(options) = self.document.get("stream_options").filter(|options| *options != "null") else {
@@ -107,6 +107,8 @@ pub enum PrepareError {
     CannotSay(CannotSay),
     /// The deployment lacks something its operator has to provide.
     Unusable(String),
+    /// The provider has no such endpoint for this model.
+    Unserved(String),
 }
 
 impl fmt::Display for PrepareError {
@@ -114,7 +116,7 @@ impl fmt::Display for PrepareError {
         match self {
             Self::Invalid(error) => error.fmt(f),
             Self::CannotSay(error) => error.fmt(f),
-            Self::Unusable(why) => f.write_str(why),
+            Self::Unusable(why) | Self::Unserved(why) => f.write_str(why),
         }
     }
 }
@@ -148,7 +150,7 @@ impl Deployment {
             return Err(PrepareError::Unusable(why.clone()));
         }
         let Some(road) = self.road_for(ask)? else {
-            return Err(PrepareError::Unusable(format!("`{}` serves no conversations", self.model)));
+            return Err(PrepareError::Unserved(format!("`{}` serves no conversations", self.model)));
         };
         let target = Target { policy: policy.unwrap_or(&self.policy), ..self.target(road) };
         let mut losses = Losses::new(target.policy.drop_params);
@@ -267,6 +269,7 @@ mod tests {
             model: "model".to_owned(),
             shown_base: String::new(),
             roads,
+            services: Vec::new(),
             unusable: None,
             timeouts: Timeouts { total: Duration::from_secs(1), stream: None },
             defaults: Extra::new(),

@@ -8,6 +8,7 @@ use dialects::conversation::Extra;
 use dialects::exchange::{ModelFacts, Target};
 use dialects::loss::ParameterPolicy;
 use dialects::quirk::{NamedQuirk, Quirk};
+use dialects::service::Service;
 use http::{HeaderMap, Uri};
 
 /// A deployment, worked out completely when the configuration is read: a request only picks from it.
@@ -25,8 +26,10 @@ pub struct Deployment {
     pub model: String,
     /// `api_base` as shown to clients: no query, no credentials.
     pub shown_base: String,
-    /// By which dialects it can be asked; never empty.
+    /// By which dialects it can be asked.
     pub roads: Vec<Road>,
+    /// What it can be asked beside conversations.
+    pub services: Vec<ServiceRoad>,
     /// Why it cannot be called, e.g. a key that is not set; said to every caller.
     pub unusable: Option<String>,
     pub timeouts: Timeouts,
@@ -52,6 +55,18 @@ pub struct Road {
     /// Sign-in, the provider's fixed headers and the operator's extra ones.
     pub headers: HeaderMap,
     /// How this endpoint departs from its dialect.
+    pub quirks: Vec<Quirk>,
+}
+
+/// One way to ask a deployment for what is no conversation.
+#[derive(Clone, Debug)]
+pub struct ServiceRoad {
+    pub service: Service,
+    /// The provider's own name of the model at this endpoint.
+    pub model: String,
+    /// Where it is. Its dialect is the one of its errors.
+    pub road: Road,
+    /// How the provider departs from OpenAI's (for rerank: Cohere's) endpoint.
     pub quirks: Vec<Quirk>,
 }
 

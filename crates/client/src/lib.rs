@@ -7,6 +7,7 @@ mod defaults;
 pub mod deployment;
 pub mod remote_media;
 pub mod secret;
+mod service;
 pub mod transport;
 
 pub use deployment::Deployment;

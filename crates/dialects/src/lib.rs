@@ -24,6 +24,7 @@ pub mod loss;
 mod media_type;
 mod openai_error;
 pub mod quirk;
+pub mod service;
 
 pub mod anthropic_messages;
 pub mod gemini;

@@ -84,4 +84,8 @@ pub enum NamedQuirk {
     SearchesByResponses,
     /// The speed of an answer is chosen by `metadata.completion_window` instead of `service_tier`.
     ServiceTierIsCompletionWindow,
+    /// `input` of embeddings is a list, also for one text.
+    EmbeddingInputIsList,
+    /// `input` of embeddings is text; tokens are refused.
+    NoTokensAsInput,
 }

@@ -7,6 +7,7 @@ pub mod answer;
 mod authenticate;
 mod call;
 mod count;
+mod forward;
 mod receive;
 mod route;
 mod settle;
@@ -106,6 +107,10 @@ async fn steps(
     if snapshot.trace_bodies {
         running.exchange.bodies = Some(Bodies { client_request: Some(body.clone()), ..Bodies::default() });
     }
+    if let Operation::Forward(service) = endpoint.operation {
+        let received = forward::Received { service, endpoint: &endpoint, query: &query, body: &body };
+        return forward::forward(running, &snapshot, received, request.headers()).await;
+    }
     let mut document = Document::parse_within(&body, snapshot.bounds.max_json_depth)?;
     let wishes = receive::wishes(&mut document, request.headers())?;
     let model = receive::model(&document, &endpoint, &query)?;
@@ -122,5 +127,7 @@ async fn steps(
             call::converse(running, call, ask).await
         }
         Operation::CountTokens(_) => count::tokens(running, &served, document),
+        // Handed over above.
+        Operation::Forward(_) => Err(Refusal::bad_request("this path serves no conversations")),
     }
 }

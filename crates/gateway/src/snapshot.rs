@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use catalog::cost::{CallKind, Counts};
 use catalog::{Cost, CostContext};
 use dialects::conversation::{Extra, Usage};
 use http::HeaderValue;
@@ -231,7 +232,14 @@ impl Served {
     /// What `usage` costs here; `None` if no price is known.
     #[must_use]
     pub fn cost(&self, usage: &Usage) -> Option<Cost> {
-        let context = CostContext { service_tier: usage.service_tier.as_deref(), ..CostContext::default() };
+        self.cost_of(usage, CallKind::Chat, Counts::default())
+    }
+
+    /// What a call of another kind than chat costs here; `None` if no price is known.
+    #[must_use]
+    pub fn cost_of(&self, usage: &Usage, call: CallKind, counts: Counts<'_>) -> Option<Cost> {
+        let service_tier = usage.service_tier.as_deref();
+        let context = CostContext { call, service_tier, counts, ..CostContext::default() };
         let cost = catalog::cost(usage, self.prices.as_ref(), &context);
         (!cost.unpriced).then_some(cost)
     }

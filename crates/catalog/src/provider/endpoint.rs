@@ -1,4 +1,5 @@
 use dialects::Dialect;
+use dialects::quirk::Quirk;
 
 use super::Rule;
 
@@ -103,6 +104,12 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// How it departs from its dialect, where it is not the chat endpoint: see [`super::Provider::quirks`] for that.
+    #[must_use]
+    pub fn quirks(&self) -> Vec<Quirk> {
+        self.rules.iter().filter_map(super::Rule::quirk).collect()
+    }
+
     /// The dialect, where it is one of conversations that the `dialects` crate speaks.
     #[must_use]
     pub fn conversation(&self) -> Option<Dialect> {

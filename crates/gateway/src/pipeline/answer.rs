@@ -10,6 +10,7 @@ use super::stream::{Format, StreamAnswer};
 use super::{Running, settle};
 use crate::body::AnswerBody;
 use crate::exchange::Bodies;
+use crate::operation::Operation;
 use crate::refusal::{Fault, Refusal};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -21,7 +22,7 @@ pub(super) fn whole(mut running: Running, body: Vec<u8>) -> Response<AnswerBody>
     }
     settle::measure(&mut running);
     let mut headers = common_headers(&running);
-    headers.insert(CONTENT_TYPE, JSON);
+    headers.insert(CONTENT_TYPE, own_type(&running).unwrap_or(JSON));
     if let Some(cost) = &running.exchange.answer.cost {
         put(&mut headers, "x-litellm-response-cost", &cost.total());
     }
@@ -39,11 +40,17 @@ pub(super) fn stream(running: Running, mut stream: StreamAnswer) -> Response<Ans
         Format::Events => "text/event-stream; charset=utf-8",
         Format::Array => "application/json",
     };
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CONTENT_TYPE, own_type(&running).unwrap_or(HeaderValue::from_static(kind)));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     stream.start(running);
     respond(StatusCode::OK, headers, AnswerBody::Stream(Box::pin(stream)))
+}
+
+/// What is passed on is of the type that its provider says.
+fn own_type(running: &Running) -> Option<HeaderValue> {
+    let forwarded = matches!(running.exchange.operation, Operation::Forward(_));
+    forwarded.then(|| running.provider_headers.get(CONTENT_TYPE).cloned()).flatten()
 }
 
 /// An error, in the client's dialect.

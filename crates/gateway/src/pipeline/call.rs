@@ -80,23 +80,24 @@ pub(super) async fn converse(
     whole_reply(running, &served, dialect, prepared.stream, &body, answer, call.format)
 }
 
-fn unprepared(error: PrepareError) -> Refusal {
+pub(super) fn unprepared(error: PrepareError) -> Refusal {
     match error {
         PrepareError::Invalid(invalid) => invalid.into(),
         PrepareError::CannotSay(cannot) => cannot.into(),
         PrepareError::Unusable(why) => Refusal::misconfigured(401, why),
+        PrepareError::Unserved(why) => Refusal::bad_request(why).about("model"),
     }
 }
 
 /// How long this call may take: the caller's wish, else the deployment's setting.
-fn patience(call: &Call<'_>, stream: bool) -> Duration {
+pub(super) fn patience(call: &Call<'_>, stream: bool) -> Duration {
     let timeouts = &call.served.deployment.timeouts;
     let total = call.wishes.timeout.unwrap_or(timeouts.total);
     if stream { call.wishes.stream_timeout.or(timeouts.stream).unwrap_or(total) } else { total }
 }
 
 /// Headers of the client that are meant for the provider.
-fn forward_headers(client: &HeaderMap, prepared: &mut Prepared<'_>, snapshot: &Snapshot) {
+pub(super) fn forward_headers(client: &HeaderMap, prepared: &mut Prepared<'_>, snapshot: &Snapshot) {
     if prepared.road.dialect == Dialect::AnthropicMessages
         && let Some(beta) = receive::header(client, "anthropic-beta")
     {
@@ -118,7 +119,7 @@ fn forward_headers(client: &HeaderMap, prepared: &mut Prepared<'_>, snapshot: &S
 }
 
 /// Sends the request; an error status is an error.
-async fn send(
+pub(super) async fn send(
     running: &mut Running,
     served: &Arc<Served>,
     prepared: &Prepared<'_>,
@@ -192,7 +193,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         .or_else(|| receive::as_seconds(receive::header(headers, "retry-after")?))
 }
 
-fn failed(running: &mut Running, served: &Served, error: &TransportError) -> Refusal {
+pub(super) fn failed(running: &mut Running, served: &Served, error: &TransportError) -> Refusal {
     if let Some(attempt) = running.exchange.attempts.last_mut() {
         attempt.error = Some(error.to_string());
     }
@@ -220,7 +221,11 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// Reads a body up to `limit` bytes.
-async fn read_body(mut body: ProviderBody, limit: u64, patience: Duration) -> Result<Bytes, TransportError> {
+pub(super) async fn read_body(
+    mut body: ProviderBody,
+    limit: u64,
+    patience: Duration,
+) -> Result<Bytes, TransportError> {
     let reading = async {
         let mut first: Option<Bytes> = None;
         let mut joined = BytesMut::new();

@@ -12,12 +12,13 @@ use dialects::Dialect;
 use dialects::conversation::Extra;
 use dialects::exchange::ModelFacts;
 use dialects::loss::ParameterPolicy;
+use dialects::service::Service;
 use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderMap, HeaderValue, Uri};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
-use tollway::deployment::{Road, Timeouts};
+use tollway::deployment::{Road, ServiceRoad, Timeouts};
 use tollway::transport::{TlsOptions, TransportOptions};
 use tollway::{Deployment, Secret};
 
@@ -124,6 +125,7 @@ impl Snapshot {
             model: "demo".to_owned(),
             shown_base: String::new(),
             roads: Vec::new(),
+            services: Vec::new(),
             unusable: None,
             anthropic_clients_by: None,
             timeouts: Timeouts { total: Duration::from_secs(60), stream: None },
@@ -247,11 +249,15 @@ fn served(config: &DeploymentConfig, group: &str, model: &str, common: &Common, 
         (None, Err(unknown)) => Err(unknown.to_string()),
         (None, Ok(_)) => Err(String::new()),
     };
-    let (roads, wire_model, unusable) = match reach {
-        Ok((roads, wire_model)) => (roads, wire_model, None),
-        Err(why) => (Vec::new(), name.to_owned(), Some(format!("{why} (deployment at {})", config.place))),
+    let (Reach { roads, services, model: wire_model }, unusable) = match reach {
+        Ok(reach) => (reach, None),
+        Err(why) => {
+            let nowhere = Reach { roads: Vec::new(), services: Vec::new(), model: name.to_owned() };
+            (nowhere, Some(format!("{why} (deployment at {})", config.place)))
+        }
     };
-    let shown_base = roads.first().map(|road| shown_base(&road.uri)).unwrap_or_default();
+    let first = roads.first().or(services.first().map(|service| &service.road));
+    let shown_base = first.map(|road| shown_base(&road.uri)).unwrap_or_default();
     let deployment = Deployment {
         id: config.id.as_str().into(),
         group: group.into(),
@@ -261,6 +267,7 @@ fn served(config: &DeploymentConfig, group: &str, model: &str, common: &Common, 
         shown_base,
         unusable: unusable.filter(|_| mock.is_none()),
         roads,
+        services,
         anthropic_clients_by: provider
             .filter(|_| !common.chat_for_anthropic_clients)
             .and_then(|provider| provider.endpoint(provider.messages_via?)?.conversation()),
@@ -363,14 +370,22 @@ fn shown_base(uri: &Uri) -> String {
     format!("{}://{host}{}", uri.scheme_str().unwrap_or("https"), uri.path())
 }
 
-/// By which roads a model can be reached, and its name there; or what is missing, in words for the operator.
+/// By which roads a model can be reached.
+struct Reach {
+    roads: Vec<Road>,
+    services: Vec<ServiceRoad>,
+    /// Its name there.
+    model: String,
+}
+
+/// How a model can be reached; or what is missing, in words for the operator.
 fn reach(
     provider: &'static Provider,
     model: &str,
     config: &DeploymentConfig,
     common: &Common,
     entry: Option<&ModelEntry>,
-) -> Result<(Vec<Road>, String), String> {
+) -> Result<Reach, String> {
     if let Some(missing) = config.missing.first() {
         return Err(format!(
             "`{}` refers to the environment variable `{}`, which is not set",
@@ -405,7 +420,9 @@ fn reach(
     let mut roads = Vec::new();
     let mut wire_model = model.to_owned();
     let mut problem = None;
-    for kind in [EndpointKind::Chat, EndpointKind::Responses, EndpointKind::Messages] {
+    for kind in
+        [EndpointKind::Chat, EndpointKind::Responses, EndpointKind::Messages, EndpointKind::Completions]
+    {
         let Ok(route) = provider.route(kind, &params) else { continue };
         let Some(dialect) = route.endpoint.conversation() else { continue };
         if roads.iter().any(|road: &Road| road.dialect == dialect) {
@@ -421,18 +438,60 @@ fn reach(
             Err(why) => problem = problem.or(Some(why)),
         }
     }
-    // Models that only the Responses API serves.
-    if entry.is_some_and(|entry| entry.mode() == Some("responses")) {
-        roads.sort_by_key(|road| road.dialect != Dialect::OpenaiResponses);
-        roads.truncate(1);
+    // Models that only one API serves.
+    let only = match entry.and_then(ModelEntry::mode) {
+        Some("responses") => Some(Dialect::OpenaiResponses),
+        Some("completion") => Some(Dialect::OpenaiCompletions),
+        _ => None,
+    };
+    if let Some(only) = only.filter(|only| roads.iter().any(|road| road.dialect == *only)) {
+        roads.retain(|road| road.dialect == only);
     }
-    match (roads.is_empty(), problem) {
-        (false, _) => Ok((roads, wire_model)),
-        (true, Some(why)) => Err(why),
-        (true, None) => {
-            Err(format!("provider `{}` serves no conversations that this version speaks", provider.id))
+    let mut services = Vec::new();
+    for service in Service::ALL {
+        match service_road(service, provider, &params, config, common) {
+            Ok(road) => services.extend(road),
+            Err(why) => problem = problem.or(Some(why)),
         }
     }
+    match (roads.is_empty() && services.is_empty(), problem) {
+        (false, _) => Ok(Reach { roads, services, model: wire_model }),
+        (true, Some(why)) => Err(why),
+        (true, None) => Err(format!("provider `{}` serves nothing that this version speaks", provider.id)),
+    }
+}
+
+/// How a model can be asked for a service; `None` where its provider has it not, or not in the common shape.
+fn service_road(
+    service: Service,
+    provider: &'static Provider,
+    params: &UrlParams<'_>,
+    config: &DeploymentConfig,
+    common: &Common,
+) -> Result<Option<ServiceRoad>, String> {
+    let (kind, dialect) = match service {
+        Service::Embeddings => (EndpointKind::Embeddings, "openai_embeddings"),
+        Service::Moderations => (EndpointKind::Moderation, "openai_moderation"),
+        Service::Speech => (EndpointKind::Speech, "openai_speech"),
+        // Rows do not tell them apart: who transcribes in OpenAI's shape also translates, beside it.
+        Service::Transcriptions | Service::Translations => {
+            (EndpointKind::Transcription, "openai_transcription")
+        }
+        Service::Rerank => (EndpointKind::Rerank, "cohere_rerank"),
+        Service::Images => (EndpointKind::Images, "openai_images"),
+    };
+    let Ok(route) = provider.route(kind, params) else { return Ok(None) };
+    if route.endpoint.dialect != dialect {
+        return Ok(None);
+    }
+    let mut road = road(&route, Dialect::OpenaiChat, config, common)?;
+    if service == Service::Translations {
+        let uri = road.uri.to_string().replacen("/transcriptions", "/translations", 1);
+        road.uri = uri.parse().map_err(|error| format!("`{uri}` is not an address: {error}"))?;
+        road.stream_uri = road.uri.clone();
+    }
+    let quirks = route.endpoint.quirks();
+    Ok(Some(ServiceRoad { service, model: route.model.to_owned(), road, quirks }))
 }
 
 fn road(
