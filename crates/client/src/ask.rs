@@ -228,11 +228,11 @@ pub fn merge_header(headers: &mut HeaderMap, name: &'static str, value: &str) {
 impl Prepared<'_> {
     /// The HTTP request.
     #[must_use]
-    pub fn http_request(&self) -> http::Request<Full<Bytes>> {
+    pub fn http_request(&mut self) -> http::Request<Full<Bytes>> {
         let mut request = http::Request::new(Full::new(self.body.clone()));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = if self.stream { self.road.stream_uri.clone() } else { self.road.uri.clone() };
-        *request.headers_mut() = self.headers.clone();
+        *request.headers_mut() = std::mem::take(&mut self.headers);
         request
     }
 }

@@ -174,12 +174,32 @@ impl Bodies {
 impl Exchange {
     #[must_use]
     pub fn begin(id: String, operation: Operation, path: &str, caller: Caller) -> Self {
+        Self::empty(id, SystemTime::now(), Instant::now(), operation, path.to_owned(), caller)
+    }
+
+    /// What happened, to be kept; an empty exchange stays.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        let caller = Caller { ip: self.caller.ip, user_agent: None, identity: Identity::Unknown };
+        let empty =
+            Self::empty(String::new(), self.received_at, self.started, self.operation, String::new(), caller);
+        std::mem::replace(self, empty)
+    }
+
+    fn empty(
+        id: String,
+        received_at: SystemTime,
+        started: Instant,
+        operation: Operation,
+        path: String,
+        caller: Caller,
+    ) -> Self {
         Self {
             id,
-            received_at: SystemTime::now(),
-            started: Instant::now(),
+            received_at,
+            started,
             operation,
-            path: path.to_owned(),
+            path,
             caller,
             requested_model: String::new(),
             group: None,

@@ -4,6 +4,7 @@
 
 pub mod body;
 pub mod config;
+mod decimal;
 pub mod events;
 pub mod exchange;
 mod io;

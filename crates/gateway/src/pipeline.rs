@@ -73,7 +73,7 @@ impl Reply {
 #[derive(Debug)]
 pub struct Running {
     gateway: Arc<Gateway>,
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     /// Headers of the provider's answer, to be shown to the client.
     provider_headers: HeaderMap,
     settled: bool,
@@ -82,7 +82,12 @@ pub struct Running {
 impl Running {
     fn begin(gateway: &Arc<Gateway>, exchange: Exchange) -> Self {
         gateway.metrics.request_began();
-        Self { gateway: Arc::clone(gateway), exchange, provider_headers: HeaderMap::new(), settled: false }
+        Self {
+            gateway: Arc::clone(gateway),
+            exchange: Box::new(exchange),
+            provider_headers: HeaderMap::new(),
+            settled: false,
+        }
     }
 }
 

@@ -95,7 +95,6 @@ fn spawn_connection(
         .timer(TokioTimer::new())
         .header_read_timeout(bounds.client_read_timeout)
         .max_buf_size(bounds.max_header_bytes)
-        .max_headers(200)
         .serve_connection(io, service);
     let watched = connections.watch(connection);
     tokio::spawn(async move {

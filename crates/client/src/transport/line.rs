@@ -13,12 +13,9 @@ use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
-use hyper::client::conn::http1::{Builder, Connection, SendRequest};
+use hyper::client::conn::http1::{self, Connection, SendRequest};
 
 use super::dial::Socket;
-
-/// The most headers that an answer may have.
-const MAX_HEADERS: usize = 256;
 
 /// See the module. Dropping it closes the connection.
 #[derive(Debug)]
@@ -31,7 +28,7 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) async fn over(socket: Socket) -> Result<Self, hyper::Error> {
-        let (sender, connection) = Builder::new().max_headers(MAX_HEADERS).handshake(socket).await?;
+        let (sender, connection) = http1::handshake(socket).await?;
         Ok(Self { sender, connection, ended: false })
     }
 
@@ -68,7 +65,7 @@ impl Line {
     }
 
     /// After a failure: whether not a single byte of an answer came.
-    pub(super) fn is_unanswered(self) -> bool {
+    pub(super) fn no_answer_came(self) -> bool {
         self.connection.into_parts().read_buf.is_empty()
     }
 }

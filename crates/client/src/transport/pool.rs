@@ -122,7 +122,7 @@ async fn on_line(
         Err(failed) => {
             let error = TransportError::in_exchange(failed.error());
             let stale = failed.message().is_some()
-                || error.kind == TransportErrorKind::Broken && line.is_unanswered();
+                || error.kind == TransportErrorKind::Broken && line.no_answer_came();
             Err(Unanswered { error, stale })
         }
     }

@@ -83,12 +83,18 @@ impl<'a> Look<'a> {
     }
 
     fn usage(&self) -> Option<Usage> {
+        #[derive(Deserialize)]
+        struct Groq<'a> {
+            #[serde(borrow)]
+            usage: &'a RawValue,
+        }
+
         let raw = match (self.usage, self.x_groq) {
-            (Some(raw), _) => parse(raw),
-            (None, Some(groq)) => parse(groq).get("usage").cloned()?,
+            (Some(raw), _) => raw,
+            (None, Some(groq)) => serde_json::from_str::<Groq<'_>>(groq.get()).ok()?.usage,
             (None, None) => return None,
         };
-        raw.is_object().then(|| usage::read(&raw))
+        usage::read_text(raw.get())
     }
 
     /// What every answer and event tells.

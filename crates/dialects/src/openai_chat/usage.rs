@@ -1,61 +1,262 @@
 //! The `usage` object (<https://platform.openai.com/docs/api-reference/chat/object#chat/object-usage>, read
 //! 2026-11-21), with what providers of this dialect add to it.
 
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use crate::conversation::{Part, Usage};
 use crate::document::Document;
 
-/// Reads a usage object. Counts that are missing, `null` or no numbers are zero.
+/// Reads a usage object, and keeps it.
 pub(crate) fn read(value: &Value) -> Usage {
-    let top = |name: &str| count(value.get(name));
-    let input = |name: &str| count(value.get("prompt_tokens_details").and_then(|details| details.get(name)));
-    let output =
-        |name: &str| count(value.get("completion_tokens_details").and_then(|details| details.get(name)));
+    let wire = Wire::deserialize(value).unwrap_or_default();
+    Usage { original: Some(value.clone()), ..wire.read() }
+}
 
-    let prompt = top("prompt_tokens");
-    let mut completion = top("completion_tokens");
-    let reasoning = output("reasoning_tokens");
-    // xAI counts thinking beside the completion, and only the total says so
-    // (https://docs.x.ai/docs/guides/reasoning, read 2026-11-21).
-    if reasoning > 0 && top("total_tokens") == prompt.saturating_add(completion).saturating_add(reasoning) {
-        completion = completion.saturating_add(reasoning);
+/// Reads the text of a usage object without building a tree of values; `None` if it is none.
+pub(super) fn read_text(text: &str) -> Option<Usage> {
+    let wire = text.starts_with('{').then(|| serde_json::from_str::<Wire>(text));
+    Some(wire?.ok()?.read())
+}
+
+/// Every count that some provider of this dialect gives. What is missing, `null` or of another type is nothing.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Wire {
+    prompt_tokens: Scalar,
+    completion_tokens: Scalar,
+    total_tokens: Scalar,
+    prompt_tokens_details: Object<InputDetails>,
+    completion_tokens_details: Object<OutputDetails>,
+    prompt_cache_hit_tokens: Scalar,
+    cached_tokens: Scalar,
+    cache_read_input_tokens: Scalar,
+    cache_creation_input_tokens: Scalar,
+    num_search_queries: Scalar,
+    server_tool_use: Object<ServerTools>,
+    service_tier: Scalar,
+    cost: Scalar,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct InputDetails {
+    cached_tokens: Scalar,
+    audio_tokens: Scalar,
+    image_tokens: Scalar,
+    video_tokens: Scalar,
+    cache_creation_tokens: Scalar,
+    cache_write_tokens: Scalar,
+    cache_creation_token_details: Object<CacheWrites>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct CacheWrites {
+    ephemeral_1h_input_tokens: Scalar,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct OutputDetails {
+    reasoning_tokens: Scalar,
+    audio_tokens: Scalar,
+    image_tokens: Scalar,
+    accepted_prediction_tokens: Scalar,
+    rejected_prediction_tokens: Scalar,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ServerTools {
+    web_search_requests: Scalar,
+}
+
+impl Wire {
+    fn read(self) -> Usage {
+        let Object(input) = self.prompt_tokens_details;
+        let Object(output) = self.completion_tokens_details;
+        let prompt = self.prompt_tokens.count();
+        let mut completion = self.completion_tokens.count();
+        let reasoning = output.reasoning_tokens.count();
+        // xAI counts thinking beside the completion, and only the total says so
+        // (https://docs.x.ai/docs/guides/reasoning, read 2026-11-21).
+        let all = prompt.saturating_add(completion).saturating_add(reasoning);
+        if reasoning > 0 && self.total_tokens.count() == all {
+            completion = completion.saturating_add(reasoning);
+        }
+        let hour = input.cache_creation_token_details.0.ephemeral_1h_input_tokens.count();
+        let written = first([
+            &input.cache_creation_tokens,
+            &input.cache_write_tokens,
+            &self.cache_creation_input_tokens,
+        ]);
+        Usage {
+            input: prompt,
+            // OpenAI; DeepSeek; Moonshot; Anthropic's name, which LiteLLM repeats.
+            cache_read: first([
+                &input.cached_tokens,
+                &self.prompt_cache_hit_tokens,
+                &self.cached_tokens,
+                &self.cache_read_input_tokens,
+            ]),
+            cache_write_5m: written.saturating_sub(hour),
+            cache_write_1h: hour,
+            input_audio: input.audio_tokens.count(),
+            input_image: input.image_tokens.count(),
+            input_video: input.video_tokens.count(),
+            output: completion,
+            reasoning: reasoning.min(completion),
+            output_audio: output.audio_tokens.count(),
+            output_image: output.image_tokens.count(),
+            accepted_prediction: output.accepted_prediction_tokens.count(),
+            rejected_prediction: output.rejected_prediction_tokens.count(),
+            // Perplexity; Anthropic's field, which LiteLLM repeats.
+            web_searches: first([&self.num_search_queries, &self.server_tool_use.0.web_search_requests]),
+            audio_ms: 0,
+            characters: 0,
+            service_tier: self.service_tier.text(),
+            cost: self.cost.number(),
+            original: None,
+        }
     }
-    let writes = value.get("prompt_tokens_details").and_then(|d| d.get("cache_creation_token_details"));
-    let hour = count(writes.and_then(|writes| writes.get("ephemeral_1h_input_tokens")));
-    let written = first([
-        input("cache_creation_tokens"),
-        input("cache_write_tokens"),
-        top("cache_creation_input_tokens"),
-    ]);
-    let searches = value.get("server_tool_use").and_then(|tools| tools.get("web_search_requests"));
-    Usage {
-        input: prompt,
-        // OpenAI; DeepSeek; Moonshot; Anthropic's name, which LiteLLM repeats.
-        cache_read: first([
-            input("cached_tokens"),
-            top("prompt_cache_hit_tokens"),
-            top("cached_tokens"),
-            top("cache_read_input_tokens"),
-        ]),
-        cache_write_5m: written.saturating_sub(hour),
-        cache_write_1h: hour,
-        input_audio: input("audio_tokens"),
-        input_image: input("image_tokens"),
-        input_video: input("video_tokens"),
-        output: completion,
-        reasoning: reasoning.min(completion),
-        output_audio: output("audio_tokens"),
-        output_image: output("image_tokens"),
-        accepted_prediction: output("accepted_prediction_tokens"),
-        rejected_prediction: output("rejected_prediction_tokens"),
-        // Perplexity; Anthropic's field, which LiteLLM repeats.
-        web_searches: first([top("num_search_queries"), count(searches)]),
-        audio_ms: 0,
-        characters: 0,
-        service_tier: value.get("service_tier").and_then(Value::as_str).map(str::to_owned),
-        cost: value.get("cost").and_then(Value::as_number).cloned(),
-        original: Some(value.clone()),
+}
+
+/// A number or a text; anything else is nothing.
+#[derive(Debug, Default)]
+enum Scalar {
+    #[default]
+    Nothing,
+    Number(Number),
+    Text(String),
+}
+
+impl Scalar {
+    /// Some servers count in floats.
+    fn count(&self) -> u64 {
+        match self {
+            Self::Number(number) => number.as_u64().or_else(|| whole(number)).unwrap_or(0),
+            Self::Nothing | Self::Text(_) => 0,
+        }
+    }
+
+    fn number(self) -> Option<Number> {
+        match self {
+            Self::Number(number) => Some(number),
+            Self::Nothing | Self::Text(_) => None,
+        }
+    }
+
+    fn text(self) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Nothing | Self::Number(_) => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ScalarVisitor)
+    }
+}
+
+struct ScalarVisitor;
+
+impl<'de> Visitor<'de> for ScalarVisitor {
+    type Value = Scalar;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Scalar, E> {
+        Ok(Scalar::Number(number.into()))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Scalar, E> {
+        Ok(Scalar::Number(number.into()))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Scalar, E> {
+        Ok(Number::from_f64(number).map_or(Scalar::Nothing, Scalar::Number))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Scalar, E> {
+        Ok(Scalar::Text(text.to_owned()))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Scalar, E> {
+        Ok(Scalar::Nothing)
+    }
+
+    fn visit_unit<E>(self) -> Result<Scalar, E> {
+        Ok(Scalar::Nothing)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Scalar, A::Error> {
+        IgnoredAny.visit_seq(items).map(|_| Scalar::Nothing)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<Scalar, A::Error> {
+        IgnoredAny.visit_map(entries).map(|_| Scalar::Nothing)
+    }
+}
+
+/// An object; anything else is an empty one.
+#[derive(Debug, Default)]
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ObjectVisitor(PhantomData))
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de> + Default> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(entries)).map(Object)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Object<T>, A::Error> {
+        IgnoredAny.visit_seq(items).map(|_| Object::default())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Object<T>, E> {
+        Ok(Object::default())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Object<T>, E> {
+        Ok(Object::default())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Object<T>, E> {
+        Ok(Object::default())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Object<T>, E> {
+        Ok(Object::default())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Object<T>, E> {
+        Ok(Object::default())
+    }
+
+    fn visit_unit<E>(self) -> Result<Object<T>, E> {
+        Ok(Object::default())
     }
 }
 
@@ -102,21 +303,13 @@ fn len(text: &str) -> u64 {
     text.len() as u64
 }
 
-/// Some servers count in floats.
-fn count(value: Option<&Value>) -> u64 {
-    match value {
-        Some(Value::Number(number)) => number.as_u64().or_else(|| whole(number)).unwrap_or(0),
-        _ => 0,
-    }
-}
-
 fn whole(number: &Number) -> Option<u64> {
     number.to_string().split('.').next()?.parse().ok()
 }
 
 /// The first count that is there at all.
-fn first<const N: usize>(counts: [u64; N]) -> u64 {
-    counts.into_iter().find(|count| *count > 0).unwrap_or(0)
+fn first<const N: usize>(counts: [&Scalar; N]) -> u64 {
+    counts.into_iter().map(Scalar::count).find(|count| *count > 0).unwrap_or(0)
 }
 
 /// Writes a usage object. `own`: it was read from this dialect, so the original goes back.
@@ -184,4 +377,35 @@ pub(super) fn with_reasoning(usage: &str, reasoning: u64) -> String {
         .and_then(|details| with(details, "reasoning_tokens", reasoning.to_string()))
         .unwrap_or_else(|| format!(r#"{{"reasoning_tokens":{reasoning}}}"#));
     with(usage, "completion_tokens_details", details).unwrap_or_else(|| usage.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_read_as_its_values_are() {
+        let texts = [
+            r#"{}"#,
+            r#"{"prompt_tokens":11,"completion_tokens":7.0,"total_tokens":18,"cost":0.0125,"service_tier":"flex"}"#,
+            r#"{"prompt_tokens":5,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":2,"text_tokens":3},
+                "prompt_cache_hit_tokens":4,"completion_tokens_details":{"reasoning_tokens":9}}"#,
+            r#"{"prompt_tokens":30,"cache_creation_input_tokens":20,"server_tool_use":{"web_search_requests":2},
+                "prompt_tokens_details":{"cache_creation_token_details":{"ephemeral_1h_input_tokens":15}}}"#,
+            r#"{"prompt_tokens":"many","completion_tokens":[1],"total_tokens":{"a":1},"prompt_tokens_details":[1,2],
+                "completion_tokens_details":"none","server_tool_use":true,"cost":null,"service_tier":3}"#,
+        ];
+        for text in texts {
+            let read = read(&serde_json::from_str(text).unwrap());
+            assert!(read.original.is_some());
+            assert_eq!(read_text(text), Some(Usage { original: None, ..read }), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_no_usage() {
+        for text in ["null", "7", "[]", r#""usage""#] {
+            assert_eq!(read_text(text), None);
+        }
+    }
 }

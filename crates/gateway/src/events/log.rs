@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 
 use super::{outcome_name, stop_name};
+use crate::decimal;
 use crate::exchange::{Exchange, Outcome};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -233,14 +234,17 @@ struct Line {
 impl Line {
     fn begin(format: Format, level: Level, message: &str) -> Self {
         let mut line = Self { text: String::with_capacity(512), format };
-        let now = timestamp(SystemTime::now());
         match format {
             Format::Json => {
-                let _ = write!(line.text, "{{\"time\":\"{now}\",\"level\":\"{}\"", level.name());
+                line.text.push_str("{\"time\":\"");
+                push_timestamp(&mut line.text, SystemTime::now());
+                line.text.push('"');
+                line.text("level", level.name());
                 line.text("message", message);
             }
             Format::Text => {
-                let _ = write!(line.text, "{now} {:5} {message}", level.name());
+                push_timestamp(&mut line.text, SystemTime::now());
+                let _ = write!(line.text, " {:5} {message}", level.name());
             }
         }
         line
@@ -279,12 +283,12 @@ impl Line {
 
     fn number(&mut self, name: &str, value: u64) {
         self.name(name);
-        let _ = write!(self.text, "{value}");
+        decimal::push(&mut self.text, value, 1);
     }
 
     fn flag(&mut self, name: &str, value: bool) {
         self.name(name);
-        let _ = write!(self.text, "{value}");
+        self.text.push_str(if value { "true" } else { "false" });
     }
 
     fn raw(&mut self, name: &str, json: &str) {
@@ -299,8 +303,7 @@ impl Line {
 
     fn milliseconds(&mut self, name: &str, duration: Duration) {
         self.name(name);
-        let micros = duration.as_micros();
-        let _ = write!(self.text, "{}.{:03}", micros / 1000, micros % 1000);
+        decimal::push_milliseconds(&mut self.text, duration);
     }
 
     fn end(mut self) -> String {
@@ -315,16 +318,28 @@ impl Line {
 /// RFC 3339 in UTC with milliseconds.
 #[must_use]
 pub fn timestamp(time: SystemTime) -> String {
+    let mut text = String::with_capacity(24);
+    push_timestamp(&mut text, time);
+    text
+}
+
+fn push_timestamp(text: &mut String, time: SystemTime) {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     let (year, month, day) = civil(days);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
-        second / 3600,
-        second / 60 % 60,
-        second % 60,
-        since.subsec_millis()
-    )
+    let parts = [
+        (year, 4, '-'),
+        (month, 2, '-'),
+        (day, 2, 'T'),
+        (second / 3600, 2, ':'),
+        (second / 60 % 60, 2, ':'),
+        (second % 60, 2, '.'),
+        (since.subsec_millis().into(), 3, 'Z'),
+    ];
+    for (number, width, end) in parts {
+        decimal::push(text, number, width);
+        text.push(end);
+    }
 }
 
 /// The date of a day counted from 1970-01-01 (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").

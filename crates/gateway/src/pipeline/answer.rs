@@ -1,14 +1,15 @@
 //! The head of the answer, and errors in the client's dialect.
 
-use std::fmt::Display;
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::stream::{Format, StreamAnswer};
 use super::{Running, settle};
 use crate::body::AnswerBody;
+use crate::decimal;
 use crate::exchange::Bodies;
 use crate::operation::Operation;
 use crate::refusal::{Fault, Refusal};
@@ -24,11 +25,11 @@ pub(super) fn whole(mut running: Running, body: Vec<u8>) -> Response<AnswerBody>
     let mut headers = common_headers(&running);
     headers.insert(CONTENT_TYPE, own_type(&running).unwrap_or(JSON));
     if let Some(cost) = &running.exchange.answer.cost {
-        put(&mut headers, "x-litellm-response-cost", &cost.total());
+        put(&mut headers, "x-litellm-response-cost", &cost.total().to_string());
     }
-    put(&mut headers, "x-litellm-response-duration-ms", &milliseconds(running.exchange.duration));
+    put_milliseconds(&mut headers, "x-litellm-response-duration-ms", running.exchange.duration);
     let overhead = running.exchange.duration.saturating_sub(running.exchange.upstream_time);
-    put(&mut headers, "x-litellm-overhead-duration-ms", &milliseconds(overhead));
+    put_milliseconds(&mut headers, "x-litellm-overhead-duration-ms", overhead);
     settle::finished(&mut running);
     respond(StatusCode::OK, headers, AnswerBody::Whole(Bytes::from(body)))
 }
@@ -62,11 +63,11 @@ pub(super) fn refuse(mut running: Running, refusal: &Refusal) -> Response<Answer
     settle::record_failure(&mut running, refusal);
     let mut headers = common_headers(&running);
     headers.insert(CONTENT_TYPE, JSON);
-    put(&mut headers, "x-litellm-response-cost", &0);
+    put(&mut headers, "x-litellm-response-cost", "0");
     if let Some(after) = refusal.retry_after.filter(|_| refusal.fault != Fault::Provider) {
         // In whole seconds, rounded up: a client that comes back too early is refused again.
         let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-        put(&mut headers, "retry-after", &seconds.max(1));
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
     }
     settle::finished(&mut running);
     let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -106,7 +107,8 @@ fn common_headers(running: &Running) -> HeaderMap {
         for (name, value) in &served.headers {
             headers.insert(name.clone(), value.clone());
         }
-        put(&mut headers, "x-litellm-attempted-retries", &exchange.attempts.len().saturating_sub(1));
+        let retries = HeaderValue::from(exchange.attempts.len().saturating_sub(1));
+        headers.insert(HeaderName::from_static("x-litellm-attempted-retries"), retries);
         headers
             .insert(HeaderName::from_static("x-litellm-attempted-fallbacks"), HeaderValue::from_static("0"));
     }
@@ -139,13 +141,14 @@ fn relay_headers(provider: &HeaderMap, headers: &mut HeaderMap) {
 }
 
 /// Sets a header; a value that no header can hold (a model's name with a line feed) is left out.
-fn put(headers: &mut HeaderMap, name: &'static str, value: &impl Display) {
-    if let Ok(value) = HeaderValue::try_from(value.to_string()) {
+fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(HeaderName::from_static(name), value);
     }
 }
 
-fn milliseconds(duration: std::time::Duration) -> String {
-    let micros = duration.as_micros();
-    format!("{}.{:03}", micros / 1000, micros % 1000)
+fn put_milliseconds(headers: &mut HeaderMap, name: &'static str, duration: Duration) {
+    let mut text = String::with_capacity(12);
+    decimal::push_milliseconds(&mut text, duration);
+    put(headers, name, &text);
 }

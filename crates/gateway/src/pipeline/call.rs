@@ -63,7 +63,7 @@ pub(super) async fn converse(
     }
     let patience = patience(&call, prepared.stream);
     let began = Instant::now();
-    let response = send(running, &served, &prepared, patience, began).await?;
+    let response = send(running, &served, &mut prepared, patience, began).await?;
     let answer = answer_context(running, include_usage, prepared.request.take());
     let dialect = prepared.road.dialect;
     if prepared.stream && !is_json(&running.provider_headers) {
@@ -122,7 +122,7 @@ pub(super) fn forward_headers(client: &HeaderMap, prepared: &mut Prepared<'_>, s
 pub(super) async fn send(
     running: &mut Running,
     served: &Arc<Served>,
-    prepared: &Prepared<'_>,
+    prepared: &mut Prepared<'_>,
     patience: Duration,
     began: Instant,
 ) -> Result<Response<ProviderBody>, Refusal> {

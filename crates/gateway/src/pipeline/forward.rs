@@ -67,7 +67,7 @@ pub(super) async fn forward(
     if let Some(bodies) = &mut running.exchange.bodies {
         bodies.provider_request = Some(prepared.body.clone());
     }
-    send(running, &call, &prepared, service, &asked).await
+    send(running, &call, &mut prepared, service, &asked).await
 }
 
 /// The form that a body is, and its type with the boundary.
@@ -89,7 +89,7 @@ fn form<'b>(headers: &'b HeaderMap, body: &'b Bytes) -> Result<(Form<'b>, Header
 async fn send(
     running: &mut Running,
     call: &Call<'_>,
-    prepared: &Prepared<'_>,
+    prepared: &mut Prepared<'_>,
     service: Service,
     asked: &Asked,
 ) -> Result<Reply, Refusal> {

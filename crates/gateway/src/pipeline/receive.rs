@@ -33,14 +33,25 @@ pub(super) fn call_id(headers: &HeaderMap) -> String {
 /// A version 4 UUID (RFC 9562). It names a request and protects nothing, so the generator need not be secret.
 pub(super) fn random_uuid() -> String {
     let random = fastrand::u128(..) & !(0xf << 76) & !(0b11 << 62) | (4 << 76) | (0b10 << 62);
-    let hex = format!("{random:032x}");
-    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
-    format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
+    let mut id = String::with_capacity(36);
+    for (place, digit) in hex(random, 32).enumerate() {
+        if matches!(place, 8 | 12 | 16 | 20) {
+            id.push('-');
+        }
+        id.push(digit);
+    }
+    id
 }
 
 /// 24 random characters of `[0-9a-f]`, from which the ids of an answer are made.
 pub(super) fn random_hex() -> String {
-    format!("{:024x}", fastrand::u128(..) >> 32)
+    hex(fastrand::u128(..), 24).collect()
+}
+
+/// The last `digits` hexadecimal digits of a number.
+fn hex(number: u128, digits: u32) -> impl Iterator<Item = char> {
+    let digit = move |place| u32::try_from(number >> (4 * place) & 0xf).unwrap_or_default();
+    (0..digits).rev().filter_map(move |place| char::from_digit(digit(place), 16))
 }
 
 /// The whole body.

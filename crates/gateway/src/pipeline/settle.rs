@@ -6,7 +6,7 @@ use dialects::exchange::Observed;
 
 use super::{Running, forward};
 use crate::events;
-use crate::exchange::{Exchange, Outcome};
+use crate::exchange::Outcome;
 use crate::operation::Operation;
 use crate::refusal::Refusal;
 
@@ -61,9 +61,7 @@ pub(super) fn finished(running: &mut Running) {
     if running.exchange.outcome == Outcome::Running {
         running.exchange.outcome = Outcome::Answered;
     }
-    let over =
-        Exchange::begin(String::new(), running.exchange.operation, "", running.exchange.caller.clone());
-    let exchange = std::mem::replace(&mut running.exchange, over);
+    let exchange = running.exchange.take();
     events::request_finished(&running.gateway.log, &running.gateway.metrics, &exchange);
     running.gateway.traces().keep(exchange);
 }
