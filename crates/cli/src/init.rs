@@ -6,7 +6,7 @@ use catalog::provider::{EndpointKind, Provider};
 use crate::args::InitArgs;
 use crate::output::{self, Failure};
 
-pub fn run(args: &InitArgs) -> Result<(), Failure> {
+pub(crate) fn run(args: &InitArgs) -> Result<(), Failure> {
     let set = |name: &str| std::env::var(name).is_ok_and(|value| !value.is_empty());
     let text = starter(&set);
     let Some(path) = &args.output else {

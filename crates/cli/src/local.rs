@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::output::Failure;
 
 /// Reads a configuration with everything that is wrong with it.
-pub fn load(file: &Path) -> Loaded {
+pub(crate) fn load(file: &Path) -> Loaded {
     Config::load(file, &Sources::system(&known_provider))
 }
 
@@ -19,9 +19,9 @@ fn known_provider(model: &str, provider: Option<&str>) -> Result<(), String> {
 }
 
 /// A configuration, ready to serve, and its warnings.
-pub type Ready = (Config, Snapshot, String);
+pub(crate) type Ready = (Config, Snapshot, String);
 
-pub fn from_file(file: &Path) -> Result<Ready, Failure> {
+pub(crate) fn from_file(file: &Path) -> Result<Ready, Failure> {
     ready(load(file), &format!("`{}`", file.display()))
 }
 
@@ -35,7 +35,7 @@ fn ready(loaded: Loaded, what: &str) -> Result<Ready, Failure> {
 }
 
 /// One deployment per model named on the command line. Each is served under its full name and its bare one.
-pub fn from_models(models: &[String], api_base: Option<&str>) -> Result<Ready, Failure> {
+pub(crate) fn from_models(models: &[String], api_base: Option<&str>) -> Result<Ready, Failure> {
     let mut text = String::from("model_list:\n");
     for model in models {
         let bare = model.split_once('/').map_or(model.as_str(), |(_, name)| name);
@@ -52,7 +52,7 @@ pub fn from_models(models: &[String], api_base: Option<&str>) -> Result<Ready, F
 }
 
 /// The built-in model.
-pub fn demo() -> Result<Ready, Failure> {
+pub(crate) fn demo() -> Result<Ready, Failure> {
     let loaded = Config::from_text(Path::new("demo"), "model_list: []\n", &Sources::system(&known_provider));
     let (config, _, report) = ready(loaded, "the built-in configuration")?;
     drop(report);

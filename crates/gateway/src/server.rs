@@ -47,7 +47,7 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                spawn_connection(&gateway, &router, &connections, (stream, peer), place.ok())
+                spawn_connection(&gateway, &router, &connections, (stream, peer), place.ok());
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {

@@ -107,7 +107,7 @@ impl Endpoint {
     /// How it departs from its dialect, where it is not the chat endpoint: see [`super::Provider::quirks`] for that.
     #[must_use]
     pub fn quirks(&self) -> Vec<Quirk> {
-        self.rules.iter().filter_map(super::Rule::quirk).collect()
+        self.rules.iter().filter_map(Rule::quirk).collect()
     }
 
     /// The dialect, where it is one of conversations that the `dialects` crate speaks.

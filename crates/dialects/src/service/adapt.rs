@@ -25,10 +25,8 @@ pub fn adapt(
     for quirk in target.quirks {
         match quirk {
             Quirk::Lacks(name) => refuse(name, document, target, losses)?,
-            Quirk::Renames { from, to } => {
-                if document.rename(from, to) {
-                    losses.note(from, Change::Renamed, format!("`{to}`"));
-                }
+            Quirk::Renames { from, to } if document.rename(from, to) => {
+                losses.note(from, Change::Renamed, format!("`{to}`"));
             }
             Quirk::Injects { name, value } if !document.has(name) => document.set_value(name, value),
             Quirk::Named(NamedQuirk::EmbeddingInputIsList) if service == Service::Embeddings => {

@@ -29,7 +29,7 @@ pub(super) async fn openapi() -> Json<Value> {
     Json(description())
 }
 
-/// OpenAPI 3.1.
+/// `OpenAPI` 3.1.
 pub(crate) fn description() -> Value {
     let mut paths = Map::new();
     for route in ROUTES {
