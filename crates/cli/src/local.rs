@@ -41,10 +41,10 @@ pub(crate) fn from_models(models: &[String], api_base: Option<&str>) -> Result<R
         let bare = model.split_once('/').map_or(model.as_str(), |(_, name)| name);
         for name in [model.as_str(), bare].into_iter().take(if bare == model { 1 } else { 2 }) {
             // JSON is YAML, and its strings need no care about quoting. Writing to a String cannot fail.
-            let mut params = json!({"model": model});
-            if let Some(base) = api_base {
-                params["api_base"] = json!(base);
-            }
+            let params = match api_base {
+                Some(base) => json!({"model": model, "api_base": base}),
+                None => json!({"model": model}),
+            };
             let _ = writeln!(text, "- {}", json!({"model_name": name, "litellm_params": params}));
         }
     }

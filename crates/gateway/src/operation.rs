@@ -40,7 +40,6 @@ impl Operation {
     pub fn name(self) -> &'static str {
         match self {
             Self::Converse(Dialect::OpenaiChat) => "acompletion",
-            Self::Converse(Dialect::OpenaiCompletions) => "atext_completion",
             Self::Converse(Dialect::OpenaiResponses) => "aresponses",
             Self::Converse(Dialect::AnthropicMessages) => "anthropic_messages",
             Self::Converse(Dialect::Gemini) => "agenerate_content",

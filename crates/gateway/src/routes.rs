@@ -1,5 +1,7 @@
 //! The routes beside the pipeline: health, models, traces, metrics, documentation.
 
+#![allow(clippy::indexing_slicing, reason = "a field of a JSON object is set, which cannot panic")]
+
 mod access;
 mod docs;
 mod health;

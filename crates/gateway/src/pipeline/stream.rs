@@ -53,6 +53,7 @@ pub struct StreamAnswer {
 
 /// Where the answer comes from.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one per stream, and the large one is the usual one")]
 pub enum Source {
     Provider { body: ProviderBody, answer: AnswerStream },
     Local(Local),

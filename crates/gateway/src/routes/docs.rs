@@ -1,5 +1,7 @@
 //! The API's own description.
 
+#![allow(clippy::indexing_slicing, reason = "a field of a JSON object is set, which cannot panic")]
+
 use axum::response::{Html, Json};
 use serde_json::{Map, Value, json};
 
