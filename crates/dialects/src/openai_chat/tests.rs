@@ -236,7 +236,9 @@ fn media_part() -> impl Strategy<Value = Part> {
     let audio = prop_oneof![base64("audio/wav"), base64("audio/mpeg")]
         .prop_map(|source| Media::new(MediaKind::Audio, source));
     let id = name().prop_map(|name| Source::FileId(format!("file-{name}")));
-    let file = (prop_oneof![base64("application/pdf"), id], prop::option::of(name()))
+    // A file that is sent inside always gets a name.
+    let inside = (base64("application/pdf"), name().prop_map(Some));
+    let file = prop_oneof![inside, (id, prop::option::of(name()))]
         .prop_map(|(source, name)| Media { name, ..Media::new(MediaKind::File, source) });
     (prop_oneof![image, audio, file], cache())
         .prop_map(|(media, cache)| Part::Media(Media { cache, ..media }))

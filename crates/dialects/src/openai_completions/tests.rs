@@ -46,6 +46,8 @@ fn answer(include_usage: bool) -> AnswerContext {
 fn golden(folder: &str) -> Vec<(String, String)> {
     let path = format!("{}/golden/{folder}/openai_completions", env!("CARGO_MANIFEST_DIR"));
     let mut files: Vec<_> = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect();
+    // Beside an input stand its translations, `<case>.to-<dialect>.json`.
+    files.retain(|path| !path.to_string_lossy().contains(".to-"));
     files.sort();
     let name = |path: &std::path::Path| path.file_stem().unwrap().to_string_lossy().into_owned();
     files.iter().map(|path| (name(path), std::fs::read_to_string(path).unwrap())).collect()
