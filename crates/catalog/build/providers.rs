@@ -57,6 +57,9 @@ struct Row {
     variants: Vec<Variant>,
     #[serde(default)]
     context_step_inclusive: bool,
+    /// The endpoint that serves clients of Anthropic Messages where there is none of that dialect.
+    messages_via: Option<String>,
+    /// These three say how the row's chat endpoint departs from its dialect.
     #[serde(default)]
     params: Params,
     #[serde(default)]
@@ -133,6 +136,11 @@ struct Endpoint {
     #[serde(default)]
     websocket: bool,
     framing: Option<String>,
+    /// How an endpoint other than the row's chat endpoint departs from its dialect.
+    #[serde(default)]
+    params: Params,
+    #[serde(default)]
+    behaviours: Vec<Behaviour>,
 }
 
 #[derive(Deserialize)]
@@ -291,7 +299,13 @@ fn write_row(
         writeln!(out, "auth: {auth}, headers: &{} }},", headers(&variant.headers)?)?;
     }
     writeln!(out, "], context_step_inclusive: {},", row.context_step_inclusive)?;
-    writeln!(out, "rules: &[{}],", rules(row)?)?;
+    let messages_via = match &row.messages_via {
+        Some(name) if row.endpoints.contains_key(name) => format!("Some(EndpointKind::{})", camel(name)),
+        Some(name) => return Err(format!("`messages_via`: there is no endpoint `{name}`").into()),
+        None => "None".to_owned(),
+    };
+    writeln!(out, "messages_via: {messages_via},")?;
+    writeln!(out, "rules: &[{}],", rules(&row.params, &row.messages, &row.behaviours)?)?;
     writeln!(out, "quirks: OnceLock::new(),\n}},")?;
     Ok(())
 }
@@ -349,7 +363,7 @@ fn endpoints(
     for (name, value) in endpoints {
         let endpoint: Endpoint =
             serde_json::from_value(value.clone()).map_err(|error| format!("endpoint `{name}`: {error}"))?;
-        let Endpoint { dialect, path, stream, method, websocket, framing } = &endpoint;
+        let Endpoint { dialect, path, stream, method, websocket, framing, params, behaviours } = &endpoint;
         if !dialects.contains_key(dialect) {
             return Err(format!("endpoint `{name}`: unknown dialect `{dialect}`").into());
         }
@@ -368,18 +382,28 @@ fn endpoints(
         write!(
             out,
             "Endpoint {{ kind: EndpointKind::{}, dialect: {dialect:?}, path: {path:?}, stream: {stream:?}, \
-             method: {method:?}, websocket: {websocket}, framing: {framing} }},",
+             method: {method:?}, websocket: {websocket}, framing: {framing}, rules: &[",
             camel(name)
         )?;
+        params_rules(params, &mut out)?;
+        behaviour_rules(behaviours, &mut out)?;
+        out.push_str("] },");
     }
     out.push(']');
     Ok(out)
 }
 
-/// The rows' `params`, `messages` and `behaviours` as `Rule`s.
-fn rules(row: &Row) -> Result<String> {
+/// `params`, `messages` and `behaviours` as `Rule`s.
+fn rules(params: &Params, messages: &Messages, behaviours: &[Behaviour]) -> Result<String> {
     let mut out = String::new();
-    let Params { drop, rename, accept, inject, clamp, value_map } = &row.params;
+    params_rules(params, &mut out)?;
+    messages_rules(messages, &mut out)?;
+    behaviour_rules(behaviours, &mut out)?;
+    Ok(out)
+}
+
+fn params_rules(params: &Params, out: &mut String) -> Result<()> {
+    let Params { drop, rename, accept, inject, clamp, value_map } = params;
     for name in drop {
         write!(out, "Rule::Lacks({name:?}),")?;
     }
@@ -402,6 +426,10 @@ fn rules(row: &Row) -> Result<String> {
             write!(out, "Rule::MapsValue({name:?}, {from:?}, {:?}),", to.to_string())?;
         }
     }
+    Ok(())
+}
+
+fn messages_rules(messages: &Messages, out: &mut String) -> Result<()> {
     let Messages {
         content,
         images,
@@ -410,7 +438,7 @@ fn rules(row: &Row) -> Result<String> {
         tool_result_images,
         reasoning_history,
         name,
-    } = &row.messages;
+    } = messages;
     for (field, value, meanings) in [
         ("content", content, &[("string", "ContentIsText")][..]),
         ("images", images, &[("unsupported", "NoImages")]),
@@ -434,7 +462,11 @@ fn rules(row: &Row) -> Result<String> {
         };
         write!(out, "Rule::Plain(Quirk::{quirk}),")?;
     }
-    for behaviour in &row.behaviours {
+    Ok(())
+}
+
+fn behaviour_rules(behaviours: &[Behaviour], out: &mut String) -> Result<()> {
+    for behaviour in behaviours {
         match behaviour {
             Behaviour::Named(name) => write!(out, "Rule::Plain(Quirk::Named(NamedQuirk::{name})),")?,
             Behaviour::WithData(WithData::PrefixesModel { prefix, unless }) => {
@@ -451,7 +483,7 @@ fn rules(row: &Row) -> Result<String> {
             }
         }
     }
-    Ok(out)
+    Ok(())
 }
 
 /// Parts of a URL that `UrlParams` can fill.

@@ -55,6 +55,9 @@ pub struct Provider {
     pub variants: &'static [Variant],
     /// Prices "above 200k tokens" begin at 200,000 tokens, not after them.
     pub context_step_inclusive: bool,
+    /// The endpoint that serves clients of Anthropic Messages where there is none of that dialect; otherwise the
+    /// chat endpoint does.
+    pub messages_via: Option<EndpointKind>,
     rules: &'static [Rule],
     quirks: OnceLock<Vec<Quirk>>,
 }
@@ -258,7 +261,7 @@ impl Rule {
 }
 
 impl Provider {
-    /// How its chat endpoint departs from its dialect.
+    /// How the row's own chat endpoint departs from its dialect; [`Route::quirks`] knows those of every endpoint.
     pub fn quirks(&self) -> &[Quirk] {
         self.quirks.get_or_init(|| self.rules.iter().filter_map(Rule::quirk).collect())
     }
@@ -334,7 +337,8 @@ mod tests {
     #[test]
     fn every_rule_is_a_quirk() {
         for row in all() {
-            for rule in row.rules {
+            let of_endpoints = row.endpoints.iter().flat_map(|endpoint| endpoint.rules);
+            for rule in row.rules.iter().chain(of_endpoints) {
                 assert!(rule.quirk().is_some(), "{}: {rule:?}", row.id);
             }
         }

@@ -47,8 +47,7 @@ fn every_row_can_be_used() {
             split_model(&format!("{id}/org/{MODEL}"), None, None).map(|(p, m)| (p.id, m.to_owned())).unwrap();
         assert_eq!((found, model.as_str()), (id, "org/some-model"));
 
-        for endpoint in row.endpoints.iter().chain(row.variants.iter().flat_map(|variant| variant.endpoints))
-        {
+        for endpoint in row.endpoints {
             for stream in [false, true] {
                 let url = endpoint_url(row, endpoint.kind, &all_params(row), stream)
                     .unwrap_or_else(|error| panic!("{id} {:?}: {error}", endpoint.kind));
@@ -249,6 +248,13 @@ fn endpoints_outside_the_base_follow_a_users_base() {
         rerank("dashscope", "m", Some("https://dashscope-intl.aliyuncs.com/compatible-mode/v1")),
         "https://dashscope-intl.aliyuncs.com/compatible-api/v1/reranks"
     );
+    for (base, expected) in [
+        (None, "https://api.deepinfra.com/v1/inference/org/m"),
+        (Some("http://x/v1/openai"), "http://x/v1/inference/org/m"),
+        (Some("http://x/v1"), "http://x/v1/inference/org/m"),
+    ] {
+        assert_eq!(rerank("deepinfra", "org/m", base), expected);
+    }
     assert_eq!(rerank("jina_ai", "m", Some("http://x/v1/rerank")), "http://x/v1/rerank");
 }
 
@@ -327,7 +333,12 @@ fn rows_say_how_they_depart_from_the_dialect() {
         to: "any".into()
     }));
     assert!(mistral.contains(&Quirk::ContentIsText));
-    assert!(find("xai").unwrap().quirks().contains(&Quirk::Named(NamedQuirk::NoStrictTools)));
+    let xai = find("xai").unwrap();
+    assert!(xai.quirks().contains(&Quirk::Named(NamedQuirk::NoStrictTools)));
+    let params = UrlParams { model: MODEL, ..UrlParams::default() };
+    let quirks = |kind| xai.route(kind, &params).unwrap().quirks();
+    assert_eq!(quirks(EndpointKind::Chat), xai.quirks());
+    assert_eq!(quirks(EndpointKind::Responses), []);
     assert!(
         find("groq").unwrap().quirks().contains(&Quirk::SearchesByTool(json!({"type": "browser_search"})))
     );

@@ -9,7 +9,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 /// model, with neither it serves the built-in model `demo`.
 #[derive(Debug, Parser)]
 #[command(name = "tollway", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
     pub command: Option<Command>,
     #[command(flatten)]
@@ -26,7 +26,7 @@ Examples:
   tollway chat --model demo 'Hello!'       ask a running gateway";
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Start the gateway (the default).
     Serve(ServeArgs),
     /// Report everything that is wrong with a configuration, with file, line and column.
@@ -42,7 +42,7 @@ pub enum Command {
 }
 
 #[derive(Debug, ClapArgs)]
-pub struct ServeArgs {
+pub(crate) struct ServeArgs {
     /// LiteLLM-format configuration file.
     #[arg(long, short, value_name = "FILE", env = "CONFIG_FILE_PATH")]
     pub config: Option<PathBuf>,
@@ -70,11 +70,11 @@ pub struct ServeArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-pub struct CheckArgs {
+pub(crate) struct CheckArgs {
     /// Configuration files.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Print the problems as JSON, one report per line.
+    /// Print the problems as JSON, one object per file.
     #[arg(long)]
     pub json: bool,
     /// Fail on warnings too.
@@ -84,7 +84,7 @@ pub struct CheckArgs {
 
 /// Where a running gateway is, and its key.
 #[derive(Debug, ClapArgs)]
-pub struct RemoteArgs {
+pub(crate) struct RemoteArgs {
     /// Address of the gateway.
     #[arg(long, env = "TOLLWAY_URL", default_value = "http://127.0.0.1:4000", value_name = "URL")]
     pub url: String,
@@ -94,7 +94,7 @@ pub struct RemoteArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-pub struct ModelsArgs {
+pub(crate) struct ModelsArgs {
     /// Read a configuration instead of asking a running gateway.
     #[arg(long, short, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -106,7 +106,7 @@ pub struct ModelsArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-pub struct ChatArgs {
+pub(crate) struct ChatArgs {
     /// Model to ask; by default the gateway's first.
     #[arg(long, short, value_name = "MODEL")]
     pub model: Option<String>,
@@ -121,7 +121,7 @@ pub struct ChatArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-pub struct ExplainArgs {
+pub(crate) struct ExplainArgs {
     /// The request's `x-litellm-call-id`, or the id of its answer; `last` for the latest request.
     #[arg(value_name = "ID")]
     pub id: String,
@@ -133,7 +133,7 @@ pub struct ExplainArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-pub struct InitArgs {
+pub(crate) struct InitArgs {
     /// Write to this file instead of standard output; an existing file is not touched.
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,

@@ -10,7 +10,7 @@ use crate::args::ChatArgs;
 use crate::output::{self, Failure};
 use crate::remote::{Remote, block_on};
 
-pub fn run(args: &ChatArgs) -> Result<(), Failure> {
+pub(crate) fn run(args: &ChatArgs) -> Result<(), Failure> {
     block_on(chat(args))?
 }
 

@@ -4,7 +4,7 @@ use crate::args::CheckArgs;
 use crate::local;
 use crate::output::{self, BAD_CONFIG, Failure};
 
-pub fn run(args: &CheckArgs) -> Result<(), Failure> {
+pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
     let (mut errors, mut warnings) = (0, 0);
     for file in &args.files {
         let loaded = local::load(file);

@@ -6,7 +6,7 @@ use crate::args::ExplainArgs;
 use crate::output::{self, Failure};
 use crate::remote::{Remote, block_on};
 
-pub fn run(args: &ExplainArgs) -> Result<(), Failure> {
+pub(crate) fn run(args: &ExplainArgs) -> Result<(), Failure> {
     let trace = block_on(fetch(args))??;
     if args.json {
         output::line(&serde_json::to_string_pretty(&trace)?);

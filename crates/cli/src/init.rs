@@ -6,7 +6,7 @@ use catalog::provider::{EndpointKind, Provider};
 use crate::args::InitArgs;
 use crate::output::{self, Failure};
 
-pub fn run(args: &InitArgs) -> Result<(), Failure> {
+pub(crate) fn run(args: &InitArgs) -> Result<(), Failure> {
     let set = |name: &str| std::env::var(name).is_ok_and(|value| !value.is_empty());
     let text = starter(&set);
     let Some(path) = &args.output else {
@@ -31,11 +31,7 @@ const WELL_KNOWN: &[(&str, &[&str])] = &[
 /// A configuration for the providers whose keys are set.
 fn starter(set: &dyn Fn(&str) -> bool) -> String {
     let mut out = String::from(HEAD);
-    let found: Vec<(&Provider, &str)> = catalog::provider::all()
-        .iter()
-        .filter(|provider| serves_conversations(provider))
-        .filter_map(|provider| Some((provider, *provider.api_key_env.iter().find(|name| set(name))?)))
-        .collect();
+    let found = providers_with_keys(set);
     // Writing to a String cannot fail.
     for (provider, variable) in &found {
         let _ = writeln!(out, "\n  # {} (found {variable})", provider.title);
@@ -52,6 +48,22 @@ fn starter(set: &dyn Fn(&str) -> bool) -> String {
     }
     out.push_str(TAIL);
     out
+}
+
+/// Providers whose key is set, one for each key: several rows may share a variable, and the one that is named like
+/// it is meant.
+fn providers_with_keys(set: &dyn Fn(&str) -> bool) -> Vec<(&'static Provider, &'static str)> {
+    let mut found: Vec<(&Provider, &str)> = Vec::new();
+    for provider in catalog::provider::all().iter().filter(|provider| serves_conversations(provider)) {
+        let Some(variable) = provider.api_key_env.iter().copied().find(|name| set(name)) else { continue };
+        let is_named_like_it = variable.to_lowercase().starts_with(provider.id);
+        match found.iter_mut().find(|(_, known)| *known == variable) {
+            Some(entry) if is_named_like_it => entry.0 = provider,
+            Some(_) => {}
+            None => found.push((provider, variable)),
+        }
+    }
+    found
 }
 
 fn serves_conversations(provider: &Provider) -> bool {
@@ -110,5 +122,12 @@ mod tests {
         let text = starter(&|name| name == "GROQ_API_KEY");
         assert!(text.contains("model: \"groq/*\"\n      api_key: os.environ/GROQ_API_KEY"), "{text}");
         assert!(!text.contains("OPENAI_API_KEY"));
+    }
+
+    #[test]
+    fn a_key_that_several_providers_could_use_is_its_namesakes() {
+        let text = starter(&|name| name == "OPENAI_API_KEY");
+        assert!(text.contains("model: openai/gpt-4o\n"), "{text}");
+        assert!(!text.contains("custom_openai") && !text.contains("aiohttp_openai"), "{text}");
     }
 }

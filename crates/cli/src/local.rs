@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::output::Failure;
 
 /// Reads a configuration with everything that is wrong with it.
-pub fn load(file: &Path) -> Loaded {
+pub(crate) fn load(file: &Path) -> Loaded {
     Config::load(file, &Sources::system(&known_provider))
 }
 
@@ -19,9 +19,9 @@ fn known_provider(model: &str, provider: Option<&str>) -> Result<(), String> {
 }
 
 /// A configuration, ready to serve, and its warnings.
-pub type Ready = (Config, Snapshot, String);
+pub(crate) type Ready = (Config, Snapshot, String);
 
-pub fn from_file(file: &Path) -> Result<Ready, Failure> {
+pub(crate) fn from_file(file: &Path) -> Result<Ready, Failure> {
     ready(load(file), &format!("`{}`", file.display()))
 }
 
@@ -35,16 +35,16 @@ fn ready(loaded: Loaded, what: &str) -> Result<Ready, Failure> {
 }
 
 /// One deployment per model named on the command line. Each is served under its full name and its bare one.
-pub fn from_models(models: &[String], api_base: Option<&str>) -> Result<Ready, Failure> {
+pub(crate) fn from_models(models: &[String], api_base: Option<&str>) -> Result<Ready, Failure> {
     let mut text = String::from("model_list:\n");
     for model in models {
         let bare = model.split_once('/').map_or(model.as_str(), |(_, name)| name);
         for name in [model.as_str(), bare].into_iter().take(if bare == model { 1 } else { 2 }) {
             // JSON is YAML, and its strings need no care about quoting. Writing to a String cannot fail.
-            let mut params = json!({"model": model});
-            if let Some(base) = api_base {
-                params["api_base"] = json!(base);
-            }
+            let params = match api_base {
+                Some(base) => json!({"model": model, "api_base": base}),
+                None => json!({"model": model}),
+            };
             let _ = writeln!(text, "- {}", json!({"model_name": name, "litellm_params": params}));
         }
     }
@@ -52,9 +52,11 @@ pub fn from_models(models: &[String], api_base: Option<&str>) -> Result<Ready, F
 }
 
 /// The built-in model.
-pub fn demo() -> Result<Ready, Failure> {
+pub(crate) fn demo() -> Result<Ready, Failure> {
     let loaded = Config::from_text(Path::new("demo"), "model_list: []\n", &Sources::system(&known_provider));
     let (config, _, report) = ready(loaded, "the built-in configuration")?;
+    drop(report);
     let snapshot = Snapshot::demo(&config);
-    Ok((config, snapshot, report))
+    // Its one warning, that there is no master key, is said by the address it listens on.
+    Ok((config, snapshot, String::new()))
 }

@@ -5,7 +5,7 @@ use crate::local;
 use crate::output::{self, Failure};
 use crate::remote::{Remote, block_on};
 
-pub fn run(args: &ModelsArgs) -> Result<(), Failure> {
+pub(crate) fn run(args: &ModelsArgs) -> Result<(), Failure> {
     let entries = match &args.config {
         Some(file) => {
             let (_, snapshot, _) = local::from_file(file)?;

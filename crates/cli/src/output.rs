@@ -4,20 +4,20 @@ use std::io::{IsTerminal, Write};
 
 /// Why a command did not do its work, and the process's exit code.
 #[derive(Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     pub message: String,
     pub code: u8,
 }
 
 /// The configuration is wrong.
-pub const BAD_CONFIG: u8 = 2;
+pub(crate) const BAD_CONFIG: u8 = 2;
 
 impl Failure {
-    pub fn new(message: impl Into<String>) -> Self {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), code: 1 }
     }
 
-    pub fn config(message: impl Into<String>) -> Self {
+    pub(crate) fn config(message: impl Into<String>) -> Self {
         Self { message: message.into(), code: BAD_CONFIG }
     }
 }
@@ -29,22 +29,22 @@ impl<E: std::error::Error> From<E> for Failure {
 }
 
 /// Writes a line to standard output. A reader that went away (`tollway models | head`) is no error.
-pub fn line(text: &str) {
+pub(crate) fn line(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
 /// Writes without a line end, at once: the next piece of a streamed answer.
-pub fn piece(text: &str) {
+pub(crate) fn piece(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = write!(out, "{text}").and_then(|()| out.flush());
 }
 
 /// Writes a line to standard error.
-pub fn note(text: &str) {
+pub(crate) fn note(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-pub fn error(text: &str) {
+pub(crate) fn error(text: &str) {
     let (red, plain) = if std::io::stderr().is_terminal() { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
     note(&format!("{red}error{plain}: {text}"));
 }

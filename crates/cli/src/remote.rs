@@ -13,7 +13,7 @@ use crate::args::RemoteArgs;
 use crate::output::Failure;
 
 /// A gateway at an address.
-pub struct Remote {
+pub(crate) struct Remote {
     transport: Transport,
     url: String,
     key: Option<Secret>,
@@ -23,7 +23,7 @@ pub struct Remote {
 const PATIENCE: Duration = Duration::from_secs(600);
 
 impl Remote {
-    pub fn new(args: &RemoteArgs) -> Self {
+    pub(crate) fn new(args: &RemoteArgs) -> Self {
         let key = args.key.clone().or_else(|| std::env::var("LITELLM_MASTER_KEY").ok());
         Self {
             transport: Transport::new(TransportOptions::default()),
@@ -33,7 +33,7 @@ impl Remote {
     }
 
     /// Sends a request; an error status is an error with the gateway's own words.
-    pub async fn send(
+    pub(crate) async fn send(
         &self,
         method: Method,
         path: &str,
@@ -75,7 +75,7 @@ impl Remote {
         Err(Failure::new(format!("{} said {status}: {}{hint}", self.url, message.unwrap_or("no message"))))
     }
 
-    pub async fn get(&self, path: &str) -> Result<Value, Failure> {
+    pub(crate) async fn get(&self, path: &str) -> Result<Value, Failure> {
         let response = self.send(Method::GET, path, None).await?;
         let body = response.into_body().collect().await?.to_bytes();
         Ok(serde_json::from_slice(&body)?)
@@ -83,7 +83,7 @@ impl Remote {
 }
 
 /// A runtime for commands: one thread is enough.
-pub fn block_on<F: Future>(future: F) -> Result<F::Output, Failure> {
+pub(crate) fn block_on<F: Future>(future: F) -> Result<F::Output, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok(runtime.block_on(future))
 }

@@ -15,7 +15,7 @@ use crate::output::{self, Failure};
 use crate::watch::Watch;
 
 /// Serves until it is told to stop.
-pub fn run(args: &ServeArgs) -> Result<(), Failure> {
+pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let plan = Plan::of(args)?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if let Some(workers) = args.workers {

@@ -10,19 +10,19 @@ const INTERVAL: Duration = Duration::from_secs(2);
 
 /// The files of a configuration, as they were when it was read.
 #[derive(Debug)]
-pub struct Watch {
+pub(crate) struct Watch {
     seen: Vec<(PathBuf, Option<Stamp>)>,
 }
 
 type Stamp = (SystemTime, u64);
 
 impl Watch {
-    pub fn new(files: &[PathBuf]) -> Self {
+    pub(crate) fn new(files: &[PathBuf]) -> Self {
         Self { seen: files.iter().map(|file| (file.clone(), stamp(file))).collect() }
     }
 
     /// Returns when one of the files is no longer what it was; never, if there are none.
-    pub async fn changed(&mut self) {
+    pub(crate) async fn changed(&mut self) {
         loop {
             tokio::time::sleep(INTERVAL).await;
             let mut changed = false;

@@ -5,10 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dialects::conversation::{Request, StreamOptions};
+use dialects::conversation::{Request, StreamOptions, Tool};
 use dialects::document::Document;
 use dialects::exchange::Target;
 use dialects::loss::{Losses, Note, ParameterPolicy};
+use dialects::quirk::{NamedQuirk, Quirk};
 use dialects::{CannotSay, Dialect, Invalid};
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Method};
@@ -34,12 +35,12 @@ impl<'a> Ask<'a> {
         Self { dialect, document, model, stream, request: OnceCell::new() }
     }
 
-    /// Whether the client wants usage in the stream; only OpenAI's Chat Completions leave it open.
+    /// Whether the client wants usage in the stream; only OpenAI's (Chat) Completions leave it open.
     ///
     /// # Errors
     /// When `stream_options` is not an object.
     pub fn include_usage(&self) -> Result<bool, Invalid> {
-        if self.dialect != Dialect::OpenaiChat {
+        if !matches!(self.dialect, Dialect::OpenaiChat | Dialect::OpenaiCompletions) {
             return Ok(true);
         }
         let Some(options) = self.document.get("stream_options").filter(|options| *options != "null") else {
@@ -49,6 +50,22 @@ impl<'a> Ask<'a> {
             .and_then(|options| options.flag("include_usage"))
             .map(Option::unwrap_or_default)
             .map_err(|error| Invalid::new("stream_options", error.to_string()))
+    }
+
+    /// Puts `request`, an improved copy of what [`Ask::request`] gave, in its place.
+    pub fn replace_request(&mut self, request: Arc<Request>) {
+        self.request = OnceCell::from(request);
+    }
+
+    /// Whether the provider is asked to search the web.
+    ///
+    /// # Errors
+    /// As [`Ask::request`].
+    fn searches_the_web(&self) -> Result<bool, Invalid> {
+        // Every dialect's name of such a tool has the word; without it the request need not be read.
+        let may = self.document.has("web_search_options")
+            || self.document.get("tools").is_some_and(|tools| tools.contains("earch"));
+        Ok(may && self.request()?.tools.iter().any(|tool| matches!(tool, Tool::WebSearch(_))))
     }
 
     /// The request in full; read at most once, however many deployments are tried.
@@ -90,6 +107,8 @@ pub enum PrepareError {
     CannotSay(CannotSay),
     /// The deployment lacks something its operator has to provide.
     Unusable(String),
+    /// The provider has no such endpoint for this model.
+    Unserved(String),
 }
 
 impl fmt::Display for PrepareError {
@@ -97,7 +116,7 @@ impl fmt::Display for PrepareError {
         match self {
             Self::Invalid(error) => error.fmt(f),
             Self::CannotSay(error) => error.fmt(f),
-            Self::Unusable(why) => f.write_str(why),
+            Self::Unusable(why) | Self::Unserved(why) => f.write_str(why),
         }
     }
 }
@@ -130,10 +149,10 @@ impl Deployment {
         if let Some(why) = &self.unusable {
             return Err(PrepareError::Unusable(why.clone()));
         }
-        let Some(road) = self.road(ask.dialect) else {
-            return Err(PrepareError::Unusable(format!("`{}` serves no conversations", self.model)));
+        let Some(road) = self.road_for(ask)? else {
+            return Err(PrepareError::Unserved(format!("`{}` serves no conversations", self.model)));
         };
-        let target = Target { policy: policy.unwrap_or(&self.policy), ..self.target() };
+        let target = Target { policy: policy.unwrap_or(&self.policy), ..self.target(road) };
         let mut losses = Losses::new(target.policy.drop_params);
         let codec = road.dialect.codec();
         let mut request = None;
@@ -144,6 +163,7 @@ impl Deployment {
             self.finish(codec, document, &target, &mut losses)?
         } else {
             let read = Arc::clone(ask.request()?);
+            ask.dialect.codec().report_untranslatable(&read, &mut losses)?;
             let written = if self.defaults.is_empty() {
                 codec.write_request(&read, &target, &mut losses)?
             } else {
@@ -161,6 +181,17 @@ impl Deployment {
             merge_header(&mut headers, name, &value);
         }
         Ok(Prepared { road, body, headers, notes: losses.into_notes(), stream: ask.stream, request })
+    }
+
+    /// The road for a request: [`Deployment::road`], unless it asks for what only another endpoint has.
+    fn road_for(&self, ask: &Ask<'_>) -> Result<Option<&Road>, Invalid> {
+        let road = self.road(ask.dialect);
+        let elsewhere = Quirk::Named(NamedQuirk::SearchesByResponses);
+        if road.is_some_and(|road| road.quirks.contains(&elsewhere)) && ask.searches_the_web()? {
+            let responses = self.roads.iter().find(|road| road.dialect == Dialect::OpenaiResponses);
+            return Ok(responses.or(road));
+        }
+        Ok(road)
     }
 
     fn finish(
@@ -203,5 +234,103 @@ impl Prepared<'_> {
         *request.uri_mut() = if self.stream { self.road.stream_uri.clone() } else { self.road.uri.clone() };
         *request.headers_mut() = std::mem::take(&mut self.headers);
         request
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::Duration;
+
+    use dialects::conversation::Extra;
+    use dialects::exchange::ModelFacts;
+    use http::Uri;
+
+    use super::*;
+    use crate::deployment::Timeouts;
+
+    fn road(dialect: Dialect, quirks: &[Quirk]) -> Road {
+        let uri = Uri::from_static("https://provider.example/v1");
+        Road {
+            dialect,
+            uri: uri.clone(),
+            stream_uri: uri,
+            headers: HeaderMap::new(),
+            quirks: quirks.to_vec(),
+        }
+    }
+
+    fn deployment(roads: Vec<Road>, anthropic_clients_by: Option<Dialect>) -> Deployment {
+        Deployment {
+            id: "id".into(),
+            group: "group".into(),
+            provider: "provider",
+            provider_title: "Provider",
+            model: "model".to_owned(),
+            shown_base: String::new(),
+            roads,
+            services: Vec::new(),
+            unusable: None,
+            timeouts: Timeouts { total: Duration::from_secs(1), stream: None },
+            defaults: Extra::new(),
+            extra_body: Extra::new(),
+            policy: ParameterPolicy::default(),
+            facts: ModelFacts::default(),
+            anthropic_clients_by,
+            verify_tls: true,
+        }
+    }
+
+    /// The dialect in which a client's request goes out.
+    fn goes_by(deployment: &Deployment, client: Dialect, body: &str) -> Result<Dialect, String> {
+        let document = Document::of(body).unwrap();
+        let prepared = deployment.prepare(&Ask::new(client, &document, "group", false), None);
+        prepared.map(|prepared| prepared.road.dialect).map_err(|error| error.to_string())
+    }
+
+    const CHAT: &str = r#"{"model":"m","messages":[{"role":"user","content":"Hi"}]}"#;
+    const MESSAGES: &str = r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}"#;
+
+    #[test]
+    fn a_provider_s_row_says_how_anthropics_clients_are_served() {
+        let roads = || vec![road(Dialect::OpenaiChat, &[]), road(Dialect::OpenaiResponses, &[])];
+        let anthropic = Dialect::AnthropicMessages;
+        let by_chat = deployment(roads(), None);
+        assert_eq!(goes_by(&by_chat, anthropic, MESSAGES), Ok(Dialect::OpenaiChat));
+        let by_responses = deployment(roads(), Some(Dialect::OpenaiResponses));
+        assert_eq!(goes_by(&by_responses, anthropic, MESSAGES), Ok(Dialect::OpenaiResponses));
+        assert_eq!(goes_by(&by_responses, Dialect::OpenaiChat, CHAT), Ok(Dialect::OpenaiChat));
+    }
+
+    #[test]
+    fn a_quirk_holds_on_its_own_road() {
+        let lacks = [Quirk::Lacks("store".to_owned())];
+        let roads = vec![road(Dialect::OpenaiChat, &lacks), road(Dialect::OpenaiResponses, &[])];
+        let deployment = deployment(roads, None);
+        let responses = r#"{"model":"m","input":"Hi","store":true}"#;
+        assert_eq!(goes_by(&deployment, Dialect::OpenaiResponses, responses), Ok(Dialect::OpenaiResponses));
+        let chat = CHAT.replace("\"m\",", "\"m\",\"store\":true,");
+        assert!(goes_by(&deployment, Dialect::OpenaiChat, &chat).unwrap_err().contains("`store`"));
+    }
+
+    #[test]
+    fn searches_go_where_the_provider_has_them() {
+        let quirks = [Quirk::Named(NamedQuirk::SearchesByResponses)];
+        let roads = vec![road(Dialect::OpenaiChat, &quirks), road(Dialect::OpenaiResponses, &[])];
+        let deployment = deployment(roads, None);
+        assert_eq!(goes_by(&deployment, Dialect::OpenaiChat, CHAT), Ok(Dialect::OpenaiChat));
+        let chat = CHAT.replace("\"m\",", "\"m\",\"web_search_options\":{},");
+        assert_eq!(goes_by(&deployment, Dialect::OpenaiChat, &chat), Ok(Dialect::OpenaiResponses));
+        let tool = "\"m\",\"tools\":[{\"type\":\"web_search_20250305\",\"name\":\"web_search\"}],";
+        let messages = MESSAGES.replace("\"m\",", tool);
+        assert_eq!(goes_by(&deployment, Dialect::AnthropicMessages, &messages), Ok(Dialect::OpenaiResponses));
+    }
+
+    #[test]
+    fn an_answer_kept_by_another_provider_cannot_be_meant() {
+        let deployment = deployment(vec![road(Dialect::OpenaiChat, &[])], None);
+        let body = r#"{"model":"m","input":"Hi","previous_response_id":"resp_1"}"#;
+        let refused = goes_by(&deployment, Dialect::OpenaiResponses, body).unwrap_err();
+        assert!(refused.contains("`previous_response_id`"), "{refused}");
     }
 }

@@ -61,6 +61,12 @@ fn in_dialect<'n>(dialect: Dialect, name: &'n str, value: &Value) -> Option<(&'n
         (Dialect::OpenaiResponses, "max_tokens" | "max_completion_tokens") => {
             ("max_output_tokens", value.clone())
         }
+        (Dialect::OpenaiCompletions, "max_completion_tokens") => ("max_tokens", value.clone()),
+        (
+            Dialect::OpenaiCompletions,
+            "max_tokens" | "temperature" | "top_p" | "top_k" | "n" | "stop" | "seed" | "user" | "suffix"
+            | "echo" | "best_of" | "presence_penalty" | "frequency_penalty" | "logit_bias",
+        ) => (name, value.clone()),
         (Dialect::OpenaiResponses, "reasoning_effort") => ("reasoning", json!({"effort": value})),
         (
             Dialect::OpenaiResponses,

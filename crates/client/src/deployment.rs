@@ -7,7 +7,8 @@ use dialects::Dialect;
 use dialects::conversation::Extra;
 use dialects::exchange::{ModelFacts, Target};
 use dialects::loss::ParameterPolicy;
-use dialects::quirk::Quirk;
+use dialects::quirk::{NamedQuirk, Quirk};
+use dialects::service::Service;
 use http::{HeaderMap, Uri};
 
 /// A deployment, worked out completely when the configuration is read: a request only picks from it.
@@ -25,8 +26,10 @@ pub struct Deployment {
     pub model: String,
     /// `api_base` as shown to clients: no query, no credentials.
     pub shown_base: String,
-    /// By which dialects it can be asked; never empty.
+    /// By which dialects it can be asked.
     pub roads: Vec<Road>,
+    /// What it can be asked beside conversations.
+    pub services: Vec<ServiceRoad>,
     /// Why it cannot be called, e.g. a key that is not set; said to every caller.
     pub unusable: Option<String>,
     pub timeouts: Timeouts,
@@ -35,10 +38,10 @@ pub struct Deployment {
     /// Put into every body (`extra_body`).
     pub extra_body: Extra,
     pub policy: ParameterPolicy,
-    pub quirks: Vec<Quirk>,
     pub facts: ModelFacts,
-    /// Put Anthropic's clients through to Chat Completions even where the provider has Responses.
-    pub chat_for_anthropic_clients: bool,
+    /// The dialect for clients of Anthropic Messages where the provider does not speak theirs; otherwise the first
+    /// road's. With Responses typed reasoning survives, which Chat Completions cannot say.
+    pub anthropic_clients_by: Option<Dialect>,
     /// Whether the server's certificate is checked.
     pub verify_tls: bool,
 }
@@ -51,6 +54,20 @@ pub struct Road {
     pub stream_uri: Uri,
     /// Sign-in, the provider's fixed headers and the operator's extra ones.
     pub headers: HeaderMap,
+    /// How this endpoint departs from its dialect.
+    pub quirks: Vec<Quirk>,
+}
+
+/// One way to ask a deployment for what is no conversation.
+#[derive(Clone, Debug)]
+pub struct ServiceRoad {
+    pub service: Service,
+    /// The provider's own name of the model at this endpoint.
+    pub model: String,
+    /// Where it is. Its dialect is the one of its errors.
+    pub road: Road,
+    /// How the provider departs from OpenAI's (for rerank: Cohere's) endpoint.
+    pub quirks: Vec<Quirk>,
 }
 
 /// How long a call may take.
@@ -63,19 +80,26 @@ pub struct Timeouts {
 }
 
 impl Deployment {
-    /// The road for a client of `dialect`: the same dialect if the provider speaks it, else the first. Anthropic's
-    /// clients prefer Responses, because typed reasoning survives there, but not in Chat Completions.
+    /// The road for a client of `dialect`: the same dialect if the provider speaks it, else the first, unless
+    /// [`Deployment::anthropic_clients_by`] names another.
     #[must_use]
     pub fn road(&self, dialect: Dialect) -> Option<&Road> {
         let by = |wanted: Dialect| self.roads.iter().find(move |road| road.dialect == wanted);
-        let for_reasoning = dialect == Dialect::AnthropicMessages && !self.chat_for_anthropic_clients;
-        by(dialect)
-            .or_else(|| by(Dialect::OpenaiResponses).filter(|_| for_reasoning))
-            .or_else(|| self.roads.first())
+        let named = self.anthropic_clients_by.filter(|_| dialect == Dialect::AnthropicMessages);
+        by(dialect).or_else(|| named.and_then(by)).or_else(|| self.roads.first())
     }
 
+    /// Whether a client of `dialect` that names media by address has to be helped: the provider only takes them
+    /// inside the request.
     #[must_use]
-    pub fn target(&self) -> Target<'_> {
-        Target { model: &self.model, quirks: &self.quirks, facts: &self.facts, policy: &self.policy }
+    pub fn inlines_media_for(&self, dialect: Dialect) -> bool {
+        let inline = Quirk::Named(NamedQuirk::MediaMustBeInline);
+        self.road(dialect).is_some_and(|road| road.dialect != dialect && road.quirks.contains(&inline))
+    }
+
+    /// What a request on one of its roads is written for.
+    #[must_use]
+    pub fn target<'a>(&'a self, road: &'a Road) -> Target<'a> {
+        Target { model: &self.model, quirks: &road.quirks, facts: &self.facts, policy: &self.policy }
     }
 }

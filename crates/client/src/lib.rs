@@ -5,7 +5,9 @@ pub mod answer;
 pub mod ask;
 mod defaults;
 pub mod deployment;
+pub mod remote_media;
 pub mod secret;
+mod service;
 pub mod transport;
 
 pub use deployment::Deployment;

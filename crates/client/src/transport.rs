@@ -28,6 +28,7 @@ pub use body::ProviderBody;
 use dial::Dialer;
 pub use error::{TransportError, TransportErrorKind};
 use pool::Pool;
+pub(crate) use tls::client_config;
 pub use tls::{TlsOptions, TlsSetupError};
 
 /// What a [`Transport`] is made of.
@@ -100,8 +101,8 @@ impl Transport {
             return Ok(pool);
         }
         let options = TlsOptions { accept_any_certificate: !verify, ..self.options.tls.clone() };
-        let config = tls::client_config(&options)
-            .map_err(|error| TransportError::new(TransportErrorKind::Tls, error.0))?;
+        let config =
+            client_config(&options).map_err(|error| TransportError::new(TransportErrorKind::Tls, error.0))?;
         let dialer = Dialer::tls(config, self.options.connect_timeout);
         Ok(slot.get_or_init(|| Pool::new(dialer, self.options.clone())))
     }

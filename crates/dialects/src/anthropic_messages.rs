@@ -54,7 +54,7 @@ impl Codec for AnthropicMessages {
         target: &Target<'_>,
         losses: &mut Losses,
     ) -> Result<Vec<Header>, CannotSay> {
-        adapt::adapt(document, target, losses)
+        adapt::adapt_request(document, target, losses)
     }
 
     fn read_response(&self, body: &[u8], seed: &str) -> Result<Response, BadReply> {

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use crate::codec::Codec;
-use crate::{anthropic_messages, gemini, openai_chat, openai_responses};
+use crate::{anthropic_messages, gemini, openai_chat, openai_completions, openai_responses};
 
 /// One wire protocol for conversations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -14,11 +14,18 @@ pub enum Dialect {
     AnthropicMessages,
     /// Google Gemini: `POST /v1beta/models/{model}:generateContent`, also on Vertex AI.
     Gemini,
+    /// OpenAI Completions, the legacy text protocol: `POST /v1/completions`.
+    OpenaiCompletions,
 }
 
 impl Dialect {
-    pub const ALL: [Self; 4] =
-        [Self::OpenaiChat, Self::OpenaiResponses, Self::AnthropicMessages, Self::Gemini];
+    pub const ALL: [Self; 5] = [
+        Self::OpenaiChat,
+        Self::OpenaiResponses,
+        Self::AnthropicMessages,
+        Self::Gemini,
+        Self::OpenaiCompletions,
+    ];
 
     /// The name in data files, traces and logs.
     #[must_use]
@@ -28,6 +35,7 @@ impl Dialect {
             Self::OpenaiResponses => "openai_responses",
             Self::AnthropicMessages => "anthropic_messages",
             Self::Gemini => "gemini",
+            Self::OpenaiCompletions => "openai_completions",
         }
     }
 
@@ -44,6 +52,7 @@ impl Dialect {
             Self::OpenaiResponses => &openai_responses::OpenaiResponses,
             Self::AnthropicMessages => &anthropic_messages::AnthropicMessages,
             Self::Gemini => &gemini::Gemini,
+            Self::OpenaiCompletions => &openai_completions::OpenaiCompletions,
         }
     }
 }

@@ -48,9 +48,17 @@ impl<'a> Document<'a> {
     /// When `body` is not UTF-8, not a JSON object, nested deeper than [`MAX_DEPTH`], or names a field twice
     /// (two readers of such a body could understand two different requests).
     pub fn parse(body: &'a [u8]) -> Result<Self, Invalid> {
+        Self::parse_within(body, MAX_DEPTH)
+    }
+
+    /// [`Document::parse`] with a smaller bound on the depth; a larger one counts as [`MAX_DEPTH`].
+    ///
+    /// # Errors
+    /// As [`Document::parse`].
+    pub fn parse_within(body: &'a [u8], max_depth: usize) -> Result<Self, Invalid> {
         let source = std::str::from_utf8(body)
             .map_err(|error| Invalid::body(format!("the body is not UTF-8: {error}")))?;
-        check_depth(source)?;
+        check_depth(source, max_depth.min(MAX_DEPTH))?;
         let Fields(pairs) = serde_json::from_str(source).map_err(|error| {
             if error.is_data() {
                 Invalid::body(format!("the body must be a JSON object: {error}"))
@@ -292,9 +300,9 @@ impl<'de> Deserialize<'de> for Fields<'de> {
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// serde does not bound the depth of values it only skips, and whoever builds them later may.
-fn check_depth(source: &str) -> Result<(), Invalid> {
+fn check_depth(source: &str, max_depth: usize) -> Result<(), Invalid> {
     let bytes = source.as_bytes();
-    if memchr2_iter(b'{', b'[', bytes).nth(MAX_DEPTH).is_none() {
+    if memchr2_iter(b'{', b'[', bytes).nth(max_depth).is_none() {
         return Ok(());
     }
     let mut depth = 0_usize;
@@ -304,8 +312,8 @@ fn check_depth(source: &str) -> Result<(), Invalid> {
         match byte {
             b'{' | b'[' => {
                 depth += 1;
-                if depth > MAX_DEPTH {
-                    return Err(Invalid::body(format!("the body is nested deeper than {MAX_DEPTH} levels")));
+                if depth > max_depth {
+                    return Err(Invalid::body(format!("the body is nested deeper than {max_depth} levels")));
                 }
             }
             b'}' | b']' => depth = depth.saturating_sub(1),

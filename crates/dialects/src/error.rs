@@ -1,6 +1,9 @@
 //! What can go wrong, in words that every dialect can say.
 
+mod words;
+
 use std::fmt;
+use std::time::Duration;
 
 /// The kinds of failure that callers, routing and metrics tell apart. LiteLLM's exception classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -86,12 +89,22 @@ pub struct ProviderError {
     pub code: Option<String>,
     /// The field that is wrong.
     pub param: Option<String>,
+    /// How long the provider asks to wait before the next try.
+    pub retry_after: Option<Duration>,
 }
 
 impl ProviderError {
     #[must_use]
     pub fn new(class: ErrorClass, status: u16, message: impl Into<String>) -> Self {
-        Self { class, status, message: message.into(), kind: None, code: None, param: None }
+        Self {
+            class,
+            status,
+            message: message.into(),
+            kind: None,
+            code: None,
+            param: None,
+            retry_after: None,
+        }
     }
 }
 

@@ -31,8 +31,6 @@ mod stream;
 mod usage;
 mod wire;
 
-pub use error::retry_delay_ms;
-
 /// The dialect's [`Codec`].
 #[derive(Debug)]
 pub struct Gemini;
@@ -61,7 +59,7 @@ impl Codec for Gemini {
         target: &Target<'_>,
         losses: &mut Losses,
     ) -> Result<Vec<Header>, CannotSay> {
-        adapt::adapt(document, target, losses)
+        adapt::adapt_request(document, target, losses)
     }
 
     fn read_response(&self, body: &[u8], seed: &str) -> Result<Response, BadReply> {

@@ -9,20 +9,27 @@
 //! This crate does no I/O: bytes in, values out. It knows no socket, clock, random number, environment
 //! variable or runtime; what needs one of those is an argument.
 
+mod adapt;
 pub mod codec;
 pub mod conversation;
+mod data_url;
 pub mod dialect;
 pub mod document;
 pub mod error;
 pub mod exchange;
+mod field_path;
 pub mod framing;
 pub mod json;
 pub mod loss;
+mod media_type;
+mod openai_error;
 pub mod quirk;
+pub mod service;
 
 pub mod anthropic_messages;
 pub mod gemini;
 pub mod openai_chat;
+pub mod openai_completions;
 pub mod openai_responses;
 
 pub use dialect::Dialect;

@@ -4,22 +4,23 @@
 
 use std::sync::Arc;
 
+use crate::Dialect;
 use crate::codec::{Codec, StreamReader, StreamRelay, StreamWriter};
 use crate::conversation::{Request, Response};
 use crate::document::Document;
 use crate::error::{BadReply, CannotSay, ErrorReply, Invalid, ProviderError};
 use crate::exchange::{AnswerContext, Header, Observed, Target};
 use crate::loss::Losses;
+use crate::openai_error;
 
-mod adapt;
-mod error;
+pub(crate) mod adapt;
 mod media;
 mod message;
-mod relay;
+pub(crate) mod relay;
 mod request;
-mod response;
+pub(crate) mod response;
 mod stream;
-mod usage;
+pub(crate) mod usage;
 mod wire;
 
 /// Reads and writes OpenAI Chat Completions.
@@ -50,7 +51,7 @@ impl Codec for OpenaiChat {
         target: &Target<'_>,
         losses: &mut Losses,
     ) -> Result<Vec<Header>, CannotSay> {
-        adapt::adapt(document, target, losses)?;
+        adapt::adapt_request(document, target, losses)?;
         Ok(Vec::new())
     }
 
@@ -63,7 +64,7 @@ impl Codec for OpenaiChat {
     }
 
     fn relay_response(&self, body: &[u8], answer: &AnswerContext) -> Result<(Vec<u8>, Observed), BadReply> {
-        relay::relay_response(body, answer)
+        relay::relay_response(body, answer, Dialect::OpenaiChat)
     }
 
     fn stream_reader(&self, seed: &str) -> Box<dyn StreamReader> {
@@ -75,15 +76,15 @@ impl Codec for OpenaiChat {
     }
 
     fn stream_relay(&self, answer: Arc<AnswerContext>) -> Box<dyn StreamRelay> {
-        Box::new(relay::Relay::new(&answer))
+        Box::new(relay::Relay::new(&answer, Dialect::OpenaiChat))
     }
 
     fn read_error(&self, status: u16, body: &[u8]) -> ProviderError {
-        error::read(status, body)
+        openai_error::read(status, body)
     }
 
     fn write_error(&self, error: &ErrorReply) -> Vec<u8> {
-        error::write(error)
+        openai_error::write(error)
     }
 }
 

@@ -31,6 +31,7 @@ use crate::document::Document;
 use crate::error::{BadReply, CannotSay, ErrorReply, Invalid, ProviderError};
 use crate::exchange::{AnswerContext, Header, Observed, Target};
 use crate::loss::Losses;
+use crate::openai_error;
 
 /// Reads and writes the Responses API.
 #[derive(Debug)]
@@ -64,7 +65,7 @@ impl Codec for OpenaiResponses {
         target: &Target<'_>,
         losses: &mut Losses,
     ) -> Result<Vec<Header>, CannotSay> {
-        adapt::adapt(document, target, losses)?;
+        adapt::adapt_request(document, target, losses)?;
         Ok(Vec::new())
     }
 
@@ -93,10 +94,10 @@ impl Codec for OpenaiResponses {
     }
 
     fn read_error(&self, status: u16, body: &[u8]) -> ProviderError {
-        error::read(status, body)
+        openai_error::read(status, body)
     }
 
     fn write_error(&self, error: &ErrorReply) -> Vec<u8> {
-        error::write(error)
+        openai_error::write(error)
     }
 }

@@ -54,6 +54,9 @@ pub enum Quirk {
 /// Deviations without data of their own. Each says what the provider does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 pub enum NamedQuirk {
+    /// Images and files that are named by a web address are not fetched; whoever sends the request has to put
+    /// their content into it.
+    MediaMustBeInline,
     /// `tools[].function.strict` is refused.
     NoStrictTools,
     /// `additionalProperties: false` in the schemas of tools is refused.
@@ -74,6 +77,15 @@ pub enum NamedQuirk {
     NoEmptyAssistantTurns,
     /// Reasoning models refuse an assistant turn with tool calls but no `reasoning_content`; a blank stands in.
     ToolCallsNeedReasoningContent,
+    /// Ids of tool calls keep the signature of another provider that Tollway and LiteLLM put behind them; otherwise it
+    /// is taken off.
+    KeepsSignedCallIds,
+    /// Web searches are offered on the Responses endpoint only; requests that ask for one go there.
+    SearchesByResponses,
     /// The speed of an answer is chosen by `metadata.completion_window` instead of `service_tier`.
     ServiceTierIsCompletionWindow,
+    /// `input` of embeddings is a list, also for one text.
+    EmbeddingInputIsList,
+    /// `input` of embeddings is text; tokens are refused.
+    NoTokensAsInput,
 }

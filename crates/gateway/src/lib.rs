@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
+use tollway::remote_media::MediaFetcher;
 use tollway::transport::Transport;
 
 use events::{Log, Metrics};
@@ -34,6 +35,7 @@ pub struct Gateway {
     pub log: Log,
     pub metrics: Metrics,
     transport: Transport,
+    media: MediaFetcher,
     traces: Traces,
     stopping: AtomicBool,
 }
@@ -45,6 +47,7 @@ impl Gateway {
             log,
             metrics: Metrics::default(),
             transport: Transport::new(snapshot.transport.clone()),
+            media: MediaFetcher::new(snapshot.transport.tls.clone()),
             traces: Traces::new(snapshot.trace_capacity),
             snapshot: ArcSwap::from_pointee(snapshot),
             stopping: AtomicBool::new(false),
@@ -75,6 +78,10 @@ impl Gateway {
     #[must_use]
     pub fn traces(&self) -> &Traces {
         &self.traces
+    }
+
+    pub(crate) fn media(&self) -> &MediaFetcher {
+        &self.media
     }
 
     pub(crate) fn transport(&self) -> &Transport {

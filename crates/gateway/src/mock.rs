@@ -96,7 +96,7 @@ impl Mock {
                         choice,
                         part,
                         delta: Delta::Text(piece),
-                    }))
+                    }));
                 }
                 other => events.push(other),
             }

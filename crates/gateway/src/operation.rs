@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use dialects::Dialect;
+use dialects::service::Service;
 use percent_encoding::percent_decode_str;
 
 /// What a client wants done. Each runs through the same pipeline.
@@ -12,16 +13,26 @@ pub enum Operation {
     Converse(Dialect),
     /// How many tokens a conversation has.
     CountTokens(Dialect),
+    /// What needs no conversation model: it is passed on to a provider that has the same endpoint.
+    Forward(Service),
 }
 
 impl Operation {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 14] = [
         Self::Converse(Dialect::OpenaiChat),
         Self::Converse(Dialect::OpenaiResponses),
         Self::Converse(Dialect::AnthropicMessages),
         Self::Converse(Dialect::Gemini),
+        Self::Converse(Dialect::OpenaiCompletions),
         Self::CountTokens(Dialect::AnthropicMessages),
         Self::CountTokens(Dialect::Gemini),
+        Self::Forward(Service::Embeddings),
+        Self::Forward(Service::Moderations),
+        Self::Forward(Service::Speech),
+        Self::Forward(Service::Transcriptions),
+        Self::Forward(Service::Translations),
+        Self::Forward(Service::Rerank),
+        Self::Forward(Service::Images),
     ];
 
     /// LiteLLM's `call_type`, in metrics and logs.
@@ -32,14 +43,23 @@ impl Operation {
             Self::Converse(Dialect::OpenaiResponses) => "aresponses",
             Self::Converse(Dialect::AnthropicMessages) => "anthropic_messages",
             Self::Converse(Dialect::Gemini) => "agenerate_content",
+            Self::Converse(Dialect::OpenaiCompletions) => "atext_completion",
             Self::CountTokens(_) => "acount_tokens",
+            Self::Forward(Service::Embeddings) => "aembedding",
+            Self::Forward(Service::Moderations) => "amoderation",
+            Self::Forward(Service::Speech) => "aspeech",
+            Self::Forward(Service::Transcriptions | Service::Translations) => "atranscription",
+            Self::Forward(Service::Rerank) => "arerank",
+            Self::Forward(Service::Images) => "aimage_generation",
         }
     }
 
+    /// Whose clients call it: the dialect of its errors.
     #[must_use]
     pub fn dialect(self) -> Dialect {
         match self {
             Self::Converse(dialect) | Self::CountTokens(dialect) => dialect,
+            Self::Forward(_) => Dialect::OpenaiChat,
         }
     }
 }
@@ -71,7 +91,13 @@ impl<'a> Endpoint<'a> {
             "/messages/count_tokens" => {
                 return Some(Self::new(Operation::CountTokens(Dialect::AnthropicMessages)));
             }
+            "/completions" => return Some(Self::new(Operation::Converse(Dialect::OpenaiCompletions))),
+            // Jina's and Cohere's clients.
+            "/v2/rerank" => return Some(Self::new(Operation::Forward(Service::Rerank))),
             _ => {}
+        }
+        if let Some(service) = Service::of_path(bare) {
+            return Some(Self::new(Operation::Forward(service)));
         }
         Self::of_deployment_path(path).or_else(|| Self::of_google_path(path))
     }
@@ -79,8 +105,16 @@ impl<'a> Endpoint<'a> {
     /// Azure's and the oldest OpenAI paths name the model.
     fn of_deployment_path(path: &'a str) -> Option<Self> {
         let rest = path.strip_prefix("/openai/deployments/").or_else(|| path.strip_prefix("/engines/"))?;
-        let model = rest.strip_suffix("/chat/completions")?;
-        Some(Self { model: Some(decoded(model)?), ..Self::new(Operation::Converse(Dialect::OpenaiChat)) })
+        let (model, operation) = match rest.strip_suffix("/completions") {
+            Some(model) => match model.strip_suffix("/chat") {
+                Some(model) => (model, Operation::Converse(Dialect::OpenaiChat)),
+                None => (model, Operation::Converse(Dialect::OpenaiCompletions)),
+            },
+            None => Service::ALL.into_iter().find_map(|service| {
+                Some((rest.strip_suffix(service.path())?, Operation::Forward(service)))
+            })?,
+        };
+        Some(Self { model: Some(decoded(model)?), ..Self::new(operation) })
     }
 
     fn of_google_path(path: &'a str) -> Option<Self> {
@@ -115,6 +149,26 @@ mod tests {
             ("/chat/completions", chat, None, None),
             ("/engines/gpt-4o/chat/completions", chat, Some("gpt-4o"), None),
             ("/openai/deployments/a/b/chat/completions", chat, Some("a/b"), None),
+            ("/v1/completions", Operation::Converse(Dialect::OpenaiCompletions), None, None),
+            ("/completions", Operation::Converse(Dialect::OpenaiCompletions), None, None),
+            (
+                "/engines/davinci-002/completions",
+                Operation::Converse(Dialect::OpenaiCompletions),
+                Some("davinci-002"),
+                None,
+            ),
+            ("/v1/embeddings", Operation::Forward(Service::Embeddings), None, None),
+            ("/engines/a/embeddings", Operation::Forward(Service::Embeddings), Some("a"), None),
+            (
+                "/openai/deployments/a/audio/transcriptions",
+                Operation::Forward(Service::Transcriptions),
+                Some("a"),
+                None,
+            ),
+            ("/rerank", Operation::Forward(Service::Rerank), None, None),
+            ("/v1/rerank", Operation::Forward(Service::Rerank), None, None),
+            ("/v2/rerank", Operation::Forward(Service::Rerank), None, None),
+            ("/v1/images/generations", Operation::Forward(Service::Images), None, None),
             ("/openai/v1/responses", Operation::Converse(Dialect::OpenaiResponses), None, None),
             ("/v1/messages", Operation::Converse(Dialect::AnthropicMessages), None, None),
             ("/v1/messages/count_tokens", Operation::CountTokens(Dialect::AnthropicMessages), None, None),

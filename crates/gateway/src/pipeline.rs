@@ -7,6 +7,7 @@ pub mod answer;
 mod authenticate;
 mod call;
 mod count;
+mod forward;
 mod receive;
 mod route;
 mod settle;
@@ -111,21 +112,27 @@ async fn steps(
     if snapshot.trace_bodies {
         running.exchange.bodies = Some(Bodies { client_request: Some(body.clone()), ..Bodies::default() });
     }
-    let mut document = Document::parse(&body)?;
+    if let Operation::Forward(service) = endpoint.operation {
+        let received = forward::Received { service, endpoint: &endpoint, query: &query, body: &body };
+        return forward::forward(running, &snapshot, received, request.headers()).await;
+    }
+    let mut document = Document::parse_within(&body, snapshot.bounds.max_json_depth)?;
     let wishes = receive::wishes(&mut document, request.headers())?;
     let model = receive::model(&document, &endpoint, &query)?;
     let stream = receive::stream(&document, &endpoint)?;
     running.exchange.requested_model.clone_from(&model);
     running.exchange.stream = stream;
     let served = route::route(&snapshot, &model, &mut running.exchange)?;
-    let ask = Ask::new(dialect, &document, &model, stream);
     match endpoint.operation {
         Operation::Converse(_) => {
+            let ask = Ask::new(dialect, &document, &model, stream);
             let events = dialect != Dialect::Gemini || query.split('&').any(|pair| pair == "alt=sse");
             let format = if events { Format::Events } else { Format::Array };
             let call = call::Call { snapshot: &snapshot, served, wishes, headers: request.headers(), format };
             call::converse(running, call, ask).await
         }
-        Operation::CountTokens(_) => count::tokens(running, &served, &ask),
+        Operation::CountTokens(_) => count::tokens(running, &served, document),
+        // Handed over above.
+        Operation::Forward(_) => Err(Refusal::bad_request("this path serves no conversations")),
     }
 }

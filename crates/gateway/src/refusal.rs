@@ -27,6 +27,7 @@ pub struct Refusal {
     pub param: Option<String>,
     /// For the caller.
     pub tell: String,
+    /// When a next try makes sense. A provider's own wish is for routing; clients get it as the provider's header.
     pub retry_after: Option<Duration>,
     /// For the operator: never part of an answer.
     log: String,
@@ -93,10 +94,14 @@ impl Refusal {
     pub fn from_provider(provider: &str, error: &ProviderError) -> Self {
         let status = client_status(error);
         let class = error.class.exception_name();
+        // LiteLLM's own classes for what a text says carry no field, and its clients compare.
+        let found_in_text =
+            matches!(error.class, ErrorClass::ContextWindowExceeded | ErrorClass::ContentPolicy);
         let text = if error.message.is_empty() { "no message" } else { error.message.as_str() };
         Self {
             class: Some(error.class),
-            param: error.param.clone(),
+            param: error.param.clone().filter(|_| !found_in_text),
+            retry_after: error.retry_after,
             ..Self::new(
                 status,
                 kind_of(error.class, status),
@@ -104,6 +109,17 @@ impl Refusal {
                 format!("litellm.{class}: {class}: {provider}Exception - {text}"),
             )
         }
+    }
+
+    /// The provider broke off a stream that had begun, with an error of its own. Its head said 200, so what is left of
+    /// the status is a word to the client: LiteLLM says 500 for whatever is the provider's fault, short of overload.
+    #[must_use]
+    pub fn from_provider_in_stream(provider: &str, error: &ProviderError) -> Self {
+        let mut refusal = Self::from_provider(provider, error);
+        if refusal.status >= 500 && error.class != ErrorClass::Overloaded {
+            refusal.status = 500;
+        }
+        refusal
     }
 
     /// There was no answer, or only part of one.
@@ -187,11 +203,8 @@ impl From<CannotSay> for Refusal {
         let tell = format!(
             "litellm.UnsupportedParamsError: {cannot}; leave it out, or set `drop_params: true` to have it left out"
         );
-        Self {
-            class: Some(ErrorClass::UnsupportedParameter),
-            param: Some(cannot.param),
-            ..Self::bad_request(tell)
-        }
+        // The message names the parameter; LiteLLM leaves `param` empty here, and its clients compare.
+        Self { class: Some(ErrorClass::UnsupportedParameter), ..Self::bad_request(tell) }
     }
 }
 
@@ -203,8 +216,8 @@ fn client_status(error: &ProviderError) -> u16 {
         ErrorClass::BadRequest
         | ErrorClass::UnsupportedParameter
         | ErrorClass::ContextWindowExceeded
-        | ErrorClass::ContentPolicy
-        | ErrorClass::PayloadTooLarge => 400,
+        | ErrorClass::ContentPolicy => 400,
+        ErrorClass::PayloadTooLarge => 413,
         ErrorClass::Authentication => 401,
         ErrorClass::PaymentRequired => 402,
         ErrorClass::PermissionDenied => 403,
@@ -216,7 +229,8 @@ fn client_status(error: &ProviderError) -> u16 {
         ErrorClass::RateLimited => 429,
         ErrorClass::BadGateway => 502,
         ErrorClass::Unavailable => 503,
-        ErrorClass::Internal | ErrorClass::Overloaded | ErrorClass::Connection => 500,
+        ErrorClass::Overloaded => 529,
+        ErrorClass::Internal | ErrorClass::Connection => 500,
     }
 }
 

@@ -1,5 +1,7 @@
 //! The routes beside the pipeline: health, models, traces, metrics, documentation.
 
+#![allow(clippy::indexing_slicing, reason = "a field of a JSON object is set, which cannot panic")]
+
 mod access;
 mod docs;
 mod health;
@@ -46,7 +48,7 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/utils/transform_request", post(utils::transform_request))
         .route("/trace", get(traces::latest))
         .route("/trace/{id}", get(traces::one))
-        .method_not_allowed_fallback(method_not_allowed)
+        .method_not_allowed_fallback(async || method_not_allowed())
         .fallback(not_found)
         .with_state(gateway)
 }
@@ -64,8 +66,10 @@ fn nearest_path(path: &str) -> Option<&'static str> {
     ROUTES.iter().find(close).map(|route| route.path)
 }
 
-async fn method_not_allowed() -> Response {
-    (StatusCode::METHOD_NOT_ALLOWED, Json(json!({"detail": "Method Not Allowed"}))).into_response()
+/// The path is right, the method is not.
+pub(crate) fn method_not_allowed() -> Response {
+    let body = Json(json!({"detail": "Method Not Allowed"}));
+    (StatusCode::METHOD_NOT_ALLOWED, body).into_response()
 }
 
 impl IntoResponse for Refusal {

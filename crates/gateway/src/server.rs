@@ -13,6 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
 
 use crate::body::AnswerBody;
@@ -32,14 +33,22 @@ pub async fn serve(
 ) -> io::Result<()> {
     let router = routes::router(Arc::clone(&gateway));
     let connections = GracefulShutdown::new();
+    // A reload does not change how many connections there may be.
+    let places = Arc::new(Semaphore::new(gateway.snapshot().bounds.max_connections));
     let mut stop = std::pin::pin!(stop);
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let accepting = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (listener.accept().await, place)
+        };
+        let (accepted, place) = tokio::select! {
+            accepted = accepting => accepted,
             () = &mut stop => break,
         };
         match accepted {
-            Ok((stream, peer)) => spawn_connection(&gateway, &router, &connections, stream, peer),
+            Ok((stream, peer)) => {
+                spawn_connection(&gateway, &router, &connections, (stream, peer), place.ok());
+            }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 // Out of file descriptors, most likely: the ones in use come free when their requests are done.
@@ -68,8 +77,8 @@ fn spawn_connection(
     gateway: &Arc<Gateway>,
     router: &axum::Router,
     connections: &GracefulShutdown,
-    stream: TcpStream,
-    peer: SocketAddr,
+    (stream, peer): (TcpStream, SocketAddr),
+    place: Option<OwnedSemaphorePermit>,
 ) {
     // Answers are written whole; waiting for more would only delay the end of each.
     let _ = stream.set_nodelay(true);
@@ -91,6 +100,7 @@ fn spawn_connection(
     tokio::spawn(async move {
         // A connection that breaks is the client's business; requests on it settle when they are dropped.
         let _ = watched.await;
+        drop(place);
     });
 }
 
@@ -105,7 +115,8 @@ async fn respond(
         Some(endpoint) if request.method() == Method::POST => {
             pipeline::run(&gateway, endpoint, request, peer).await
         }
-        _ => by_router(router, request).await,
+        Some(_) => only_post(),
+        None => by_router(router, request).await,
     };
     for (name, value) in COMMON_HEADERS {
         response.headers_mut().insert(name, value);
@@ -120,6 +131,13 @@ const COMMON_HEADERS: [(HeaderName, HeaderValue); 4] = [
     (http::header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("frame-ancestors 'none'")),
     (http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
 ];
+
+/// The path names an operation, and all of those are POST.
+fn only_post() -> Response<AnswerBody> {
+    let mut response = routes::method_not_allowed().map(AnswerBody::Route);
+    response.headers_mut().insert(http::header::ALLOW, HeaderValue::from_static("POST"));
+    response
+}
 
 async fn by_router(mut router: axum::Router, request: Request<Incoming>) -> Response<AnswerBody> {
     match router.call(request.map(axum::body::Body::new)).await {

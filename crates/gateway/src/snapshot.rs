@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use catalog::cost::{CallKind, Counts};
 use catalog::{Cost, CostContext};
 use dialects::conversation::{Extra, Usage};
 use http::HeaderValue;
@@ -71,6 +72,9 @@ pub struct Bounds {
     pub max_request_bytes: u64,
     pub max_header_bytes: usize,
     pub max_response_bytes: u64,
+    pub max_json_depth: usize,
+    /// Client connections at a time; more wait to be accepted.
+    pub max_connections: usize,
     /// Between two pieces of a request.
     pub client_read_timeout: Duration,
     /// Without the client taking a byte of its answer.
@@ -126,6 +130,9 @@ struct Wildcard {
 /// Names that one wildcard remembers. Clients choose them, so there is a bound; beyond it a name is worked out
 /// again at every request.
 const MAX_MADE: usize = 1000;
+
+/// Comparing names takes time that grows with the product of their lengths, and clients choose one of them.
+const MAX_COMPARED: usize = 128;
 
 impl Snapshot {
     /// The group that a client's model name leads to. In LiteLLM's order: a deployment's id, an alias, a group, the
@@ -192,6 +199,9 @@ impl Snapshot {
     /// The known name that is spelled most like `model`.
     #[must_use]
     pub fn nearest(&self, model: &str) -> Option<&str> {
+        if model.len() > MAX_COMPARED {
+            return None;
+        }
         let names = self.order.iter().map(|name| &**name).chain(self.aliases.keys().map(String::as_str));
         let alike = |name: &&str| strsim::normalized_damerau_levenshtein(name, model);
         let best = names.max_by(|a, b| alike(a).total_cmp(&alike(b)))?;
@@ -222,7 +232,14 @@ impl Served {
     /// What `usage` costs here; `None` if no price is known.
     #[must_use]
     pub fn cost(&self, usage: &Usage) -> Option<Cost> {
-        let context = CostContext { service_tier: usage.service_tier.as_deref(), ..CostContext::default() };
+        self.cost_of(usage, CallKind::Chat, Counts::default())
+    }
+
+    /// What a call of another kind than chat costs here; `None` if no price is known.
+    #[must_use]
+    pub fn cost_of(&self, usage: &Usage, call: CallKind, counts: Counts<'_>) -> Option<Cost> {
+        let service_tier = usage.service_tier.as_deref();
+        let context = CostContext { call, service_tier, counts, ..CostContext::default() };
         let cost = catalog::cost(usage, self.prices.as_ref(), &context);
         (!cost.unpriced).then_some(cost)
     }

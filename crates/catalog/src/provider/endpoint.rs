@@ -1,4 +1,7 @@
 use dialects::Dialect;
+use dialects::quirk::Quirk;
+
+use super::Rule;
 
 /// What a provider can be asked for, one route each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -96,9 +99,17 @@ pub struct Endpoint {
     pub method: &'static str,
     pub websocket: bool,
     pub framing: Framing,
+    /// Of endpoints other than the row's chat endpoint, whose rules are the row's.
+    pub(super) rules: &'static [Rule],
 }
 
 impl Endpoint {
+    /// How it departs from its dialect, where it is not the chat endpoint: see [`super::Provider::quirks`] for that.
+    #[must_use]
+    pub fn quirks(&self) -> Vec<Quirk> {
+        self.rules.iter().filter_map(Rule::quirk).collect()
+    }
+
     /// The dialect, where it is one of conversations that the `dialects` crate speaks.
     #[must_use]
     pub fn conversation(&self) -> Option<Dialect> {

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::{Auth, Endpoint, EndpointKind, Header, Provider, Variant, When};
+use dialects::quirk::Quirk;
+
+use super::{Auth, Endpoint, EndpointKind, Header, Provider, Rule, Variant, When};
 use crate::pattern;
 
 /// What the URL of a call may depend on. Environment variables (`base_url_env`, `url_env`) are the caller's to
@@ -126,6 +128,20 @@ impl<'a> Route<'a> {
         self.variant.and_then(|variant| variant.auth).unwrap_or(self.provider.auth)
     }
 
+    /// How the endpoint departs from its dialect: what the endpoint itself says, and for chat endpoints of the same
+    /// dialect as the row's what the row says.
+    #[must_use]
+    pub fn quirks(&self) -> Vec<Quirk> {
+        let own = self.endpoint.rules.iter().filter_map(Rule::quirk);
+        let is_chat = self.endpoint.kind == EndpointKind::Chat
+            && self
+                .provider
+                .endpoint(EndpointKind::Chat)
+                .is_none_or(|chat| chat.dialect == self.endpoint.dialect);
+        let of_row = if is_chat { self.provider.quirks() } else { &[] };
+        of_row.iter().cloned().chain(own).collect()
+    }
+
     /// The headers that every request carries.
     pub fn headers(&self) -> impl Iterator<Item = &'static Header> {
         self.provider.headers.iter().chain(self.variant.map_or(&[][..], |variant| variant.headers))
@@ -134,8 +150,9 @@ impl<'a> Route<'a> {
     /// The address of a call.
     ///
     /// A base given by the user replaces the row's: the path is appended to it, unless it already ends in the
-    /// path. Where an endpoint lives outside the row's base (its path is a whole URL) the user's base replaces
-    /// scheme and host, less the path that the row's own base has.
+    /// path. Where an endpoint lives outside the row's base (its path is a whole URL) the user's base replaces what
+    /// both have in common: for `https://host/v1/inference/m` of a row with `https://host/v1/openai`, a user's
+    /// `https://proxy/v1/openai` gives `https://proxy/v1/inference/m`.
     ///
     /// # Errors
     /// Names the setting that is missing.
@@ -144,14 +161,15 @@ impl<'a> Route<'a> {
             if stream { self.endpoint.stream.unwrap_or(self.endpoint.path) } else { self.endpoint.path };
         let given = self.params.api_base.map(|base| base.trim_end_matches('/'));
         let (origin, path) = split_origin(template);
-        let base: Cow<'_, str> = match (given, origin) {
-            (Some(base), "") => self.fill(base)?.into(),
+        let (base, path): (Cow<'_, str>, &str) = match (given, origin) {
+            (Some(base), "") => (self.fill(base)?.into(), path),
             (Some(base), _) => {
-                let own = self.provider.base_url.map_or("", |own| split_origin(own).1);
-                self.fill(base.strip_suffix(own).unwrap_or(base))?.into()
+                let (own, path) =
+                    self.provider.base_url.map_or(("", path), |own| without_shared(own, template));
+                (self.fill(base.strip_suffix(own).unwrap_or(base))?.into(), path)
             }
-            (None, "") => self.fill(self.own_base()?)?.into(),
-            (None, origin) => self.fill(origin)?.into(),
+            (None, "") => (self.fill(self.own_base()?)?.into(), path),
+            (None, origin) => (self.fill(origin)?.into(), path),
         };
         let path = self.fill(path)?;
         let (path, query) = path.split_once('?').map_or((path.as_str(), None), |(p, q)| (p, Some(q)));
@@ -254,6 +272,21 @@ fn split_origin(url: &str) -> (&str, &str) {
     let Some(start) = url.find("://").map(|at| at + 3) else { return ("", url) };
     let end = url.get(start..).and_then(|rest| rest.find('/')).map_or(url.len(), |at| start + at);
     url.split_at_checked(end).unwrap_or((url, ""))
+}
+
+/// What two URLs have behind the segments that they share, or behind their hosts if those differ.
+fn without_shared<'u>(own: &'u str, other: &'u str) -> (&'u str, &'u str) {
+    let ((own_origin, own_path), (other_origin, other_path)) = (split_origin(own), split_origin(other));
+    if own_origin != other_origin {
+        return (own_path, other_path);
+    }
+    let ends = other_path.match_indices('/').map(|(at, _)| at);
+    let is_shared = |end: &usize| {
+        let head = other_path.get(..*end).unwrap_or_default();
+        own_path.strip_prefix(head).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let shared = ends.filter(is_shared).max().unwrap_or(0);
+    (own_path.get(shared..).unwrap_or_default(), other_path.get(shared..).unwrap_or_default())
 }
 
 /// `path` without the segments at its beginning that `base` already ends with.

@@ -3,31 +3,24 @@
 
 use memchr::memmem;
 use serde::Deserialize;
-use serde_json::{Number, Value};
 
 use super::model::Model;
+use crate::adapt;
 use crate::document::Document;
 use crate::error::CannotSay;
 use crate::exchange::{Header, Target};
+use crate::field_path;
 use crate::loss::{Change, Losses};
-use crate::quirk::Quirk;
 
-pub(super) fn adapt(
+pub(super) fn adapt_request(
     document: &mut Document<'_>,
     target: &Target<'_>,
     losses: &mut Losses,
 ) -> Result<Vec<Header>, CannotSay> {
-    if document.text("model").ok().flatten().as_deref() != Some(target.model) {
-        document.set_text("model", target.model);
-    }
-    for path in &target.policy.additional_drop_params {
-        if drop_path(document, path) {
-            losses.note(path.as_str(), Change::Dropped, "`additional_drop_params` names it");
-        }
-    }
-    for quirk in target.quirks {
-        apply(quirk, document, target, losses)?;
-    }
+    adapt::write_model(document, target.model);
+    adapt::drop_listed(document, target, losses, field_path::remove_exact);
+    adapt::refuse_lacking(document, target, losses)?;
+    adapt::edit_fields(document, target, losses);
     if target.policy.drop_params && Model::of(target.model, target.facts).refuses_sampling() {
         for param in ["temperature", "top_p", "top_k"] {
             if document.remove(param) {
@@ -38,106 +31,6 @@ pub(super) fn adapt(
     }
     let betas = betas(document, target);
     Ok(if betas.is_empty() { Vec::new() } else { vec![("anthropic-beta", betas.join(","))] })
-}
-
-fn apply(
-    quirk: &Quirk,
-    document: &mut Document<'_>,
-    target: &Target<'_>,
-    losses: &mut Losses,
-) -> Result<(), CannotSay> {
-    match quirk {
-        Quirk::Lacks(name) => return lack(document, name, target, losses),
-        Quirk::Renames { from, to } => rename(document, from, to, losses),
-        Quirk::Injects { name, value } => document.set_value(name, value),
-        Quirk::Clamps { name, min, max } => clamp(document, name, min.as_ref(), max.as_ref(), losses),
-        Quirk::MapsValue { name, from, to } => map_value(document, name, from, to, losses),
-        // The others are about OpenAI's parameters and messages.
-        _ => {}
-    }
-    Ok(())
-}
-
-fn lack(
-    document: &mut Document<'_>,
-    name: &str,
-    target: &Target<'_>,
-    losses: &mut Losses,
-) -> Result<(), CannotSay> {
-    let allowed = target.policy.allowed_params.iter().any(|allowed| allowed == name);
-    if !allowed && document.has(name) {
-        losses.cannot_carry(name, "the provider has no such parameter")?;
-        document.remove(name);
-    }
-    Ok(())
-}
-
-fn rename(document: &mut Document<'_>, from: &str, to: &str, losses: &mut Losses) {
-    if document.rename(from, to) {
-        losses.note(from, Change::Renamed, to);
-    }
-}
-
-fn map_value(document: &mut Document<'_>, name: &str, from: &Value, to: &Value, losses: &mut Losses) {
-    if document.value(name).as_ref() == Some(from) {
-        document.set_value(name, to);
-        losses.note(name, Change::Changed, to.to_string());
-    }
-}
-
-fn clamp(
-    document: &mut Document<'_>,
-    name: &str,
-    min: Option<&Number>,
-    max: Option<&Number>,
-    losses: &mut Losses,
-) {
-    let Some(value) = document.value(name).as_ref().and_then(Value::as_f64) else { return };
-    let beyond = |bound: Option<&Number>, is_beyond: fn(f64, f64) -> bool| {
-        bound.filter(|bound| bound.as_f64().is_some_and(|bound| is_beyond(value, bound))).cloned()
-    };
-    if let Some(bound) =
-        beyond(min, |value, min| value < min).or_else(|| beyond(max, |value, max| value > max))
-    {
-        losses.note(name, Change::Changed, format!("brought to {bound}"));
-        document.set(name, bound.to_string());
-    }
-}
-
-/// Takes out a field, or what a path like `tools[*].strict` or `metadata.user_id` leads to.
-fn drop_path(document: &mut Document<'_>, path: &str) -> bool {
-    let (name, rest) = path.split_at(path.find(['.', '[']).unwrap_or(path.len()));
-    if rest.is_empty() {
-        return document.remove(name);
-    }
-    let Some(mut value) = document.value(name) else { return false };
-    let dropped = drop_inside(&mut value, rest);
-    if dropped {
-        document.set_value(name, &value);
-    }
-    dropped
-}
-
-fn drop_inside(value: &mut Value, path: &str) -> bool {
-    if let Some(rest) = path.strip_prefix('[') {
-        let Some((index, rest)) = rest.split_once(']') else { return false };
-        let Value::Array(values) = value else { return false };
-        return match index {
-            "*" => values.iter_mut().fold(false, |dropped, value| drop_inside(value, rest) | dropped),
-            index => index
-                .parse::<usize>()
-                .ok()
-                .and_then(|index| values.get_mut(index))
-                .is_some_and(|value| drop_inside(value, rest)),
-        };
-    }
-    let path = path.strip_prefix('.').unwrap_or(path);
-    let (name, rest) = path.split_at(path.find(['.', '[']).unwrap_or(path.len()));
-    let Value::Object(object) = value else { return false };
-    if rest.is_empty() {
-        return object.shift_remove(name).is_some();
-    }
-    object.get_mut(name).is_some_and(|value| drop_inside(value, rest))
 }
 
 /// The betas that a body needs to be understood:
@@ -229,11 +122,12 @@ fn tool_types(tools: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::exchange::ModelFacts;
     use crate::loss::ParameterPolicy;
+    use crate::quirk::Quirk;
 
     struct Adapted {
         body: String,
@@ -249,7 +143,7 @@ mod tests {
         let mut document = Document::of(body).unwrap();
         let facts = ModelFacts::default();
         let target = Target { model, quirks, facts: &facts, policy };
-        let headers = adapt(&mut document, &target, &mut Losses::new(policy.drop_params))?;
+        let headers = adapt_request(&mut document, &target, &mut Losses::new(policy.drop_params))?;
         Ok(Adapted {
             body: String::from_utf8(document.to_bytes()).unwrap(),
             betas: headers.into_iter().map(|(_, value)| value).collect(),

@@ -12,18 +12,6 @@ use super::wire::ErrorBody;
 /// How much of an answer that is not JSON (a proxy's HTML page) is kept as the message, in characters.
 const MAX_MESSAGE: usize = 2000;
 
-/// Texts of a 400 or 413 that mean that prompt and answer do not fit the model's context.
-const TOO_LONG: [&str; 5] = [
-    "prompt is too long",
-    "exceed context limit",
-    "exceeds the maximum number of tokens",
-    "context window",
-    "input is too long",
-];
-
-/// Texts of a 400 that mean that a filter stepped in.
-const FILTERED: [&str; 2] = ["content filtering policy", "usage policy"];
-
 /// Bodies of Anthropic, and of the hosts in front of it: OpenAI's shape, AWS's and Google's.
 #[derive(Deserialize)]
 struct Envelope {
@@ -67,14 +55,13 @@ fn raw_message(status: u16, body: &[u8]) -> String {
 }
 
 fn classify(status: u16, kind: Option<String>, message: String) -> ProviderError {
-    let lower = message.to_lowercase();
-    let says = |texts: &[&str]| texts.iter().any(|text| lower.contains(text));
-    let class = match status {
-        400 | 413 if says(&TOO_LONG) => ErrorClass::ContextWindowExceeded,
-        400 if says(&FILTERED) => ErrorClass::ContentPolicy,
-        400 if kind.as_deref() == Some("billing_error") => ErrorClass::PaymentRequired,
-        0 => ErrorClass::Internal,
-        status => ErrorClass::from_status(status),
+    let by_words = ErrorClass::from_words(&message);
+    let class = match (status, by_words) {
+        (413, Some(ErrorClass::ContextWindowExceeded)) => ErrorClass::ContextWindowExceeded,
+        (400, Some(class)) => class,
+        (400, None) if kind.as_deref() == Some("billing_error") => ErrorClass::PaymentRequired,
+        (0, _) => ErrorClass::Internal,
+        (status, _) => ErrorClass::from_status(status),
     };
     ProviderError { kind, ..ProviderError::new(class, status, message) }
 }

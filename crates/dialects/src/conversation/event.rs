@@ -78,7 +78,8 @@ pub enum Delta {
         index: u32,
         text: String,
     },
-    /// Seals a text, reasoning or tool call part; comes whole.
+    /// Seals a text, reasoning or tool call part; comes whole, and before the arguments of a tool call where the
+    /// provider lets us choose.
     Seal(super::Seal),
     /// Of [`PartStart::ToolCall`]: the next piece of the arguments' JSON text, or of a custom tool's input.
     Arguments(String),

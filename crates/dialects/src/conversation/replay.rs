@@ -1,18 +1,25 @@
-use super::{Delta, Event, Part, PartStart, Response};
+use super::{Delta, Event, Part, PartStart, Response, TokenLogprob};
 
 /// Tells a complete answer as a stream: for clients that asked for one where the provider (or a cache, or a mock)
 /// gave the whole at once. Each text comes in one piece.
 #[must_use]
-pub fn replay(response: Response) -> Vec<Event> {
+pub fn replay(mut response: Response) -> Vec<Event> {
+    if let Some(usage) = &mut response.usage
+        && usage.service_tier.is_none()
+    {
+        usage.service_tier = response.service_tier;
+    }
     let mut events = vec![Event::Start {
         id: response.id,
         model: response.model,
         created: response.created,
         extra: response.extra,
     }];
-    for choice in response.choices {
+    for mut choice in response.choices {
         for (part, content) in (0..).zip(choice.parts) {
-            replay_part(choice.index, part, content, &mut events);
+            // They come with the text that they are about.
+            let logprobs = if matches!(content, Part::Text(_)) { choice.logprobs.take() } else { None };
+            replay_part(choice.index, part, content, logprobs, &mut events);
         }
         if let Some(tokens) = choice.logprobs {
             events.push(Event::Logprobs { choice: choice.index, tokens });
@@ -24,7 +31,13 @@ pub fn replay(response: Response) -> Vec<Event> {
     events
 }
 
-fn replay_part(choice: u32, part: u32, content: Part, events: &mut Vec<Event>) {
+fn replay_part(
+    choice: u32,
+    part: u32,
+    content: Part,
+    logprobs: Option<Vec<TokenLogprob>>,
+    events: &mut Vec<Event>,
+) {
     let (start, deltas) = match content {
         Part::Text(text) => {
             let mut deltas = vec![Delta::Text(text.text)];
@@ -45,8 +58,9 @@ fn replay_part(choice: u32, part: u32, content: Part, events: &mut Vec<Event>) {
             (PartStart::Reasoning { id: reasoning.id }, deltas)
         }
         Part::ToolCall(call) => {
-            let mut deltas = vec![Delta::Arguments(call.arguments)];
-            deltas.extend(call.seal.map(Delta::Seal));
+            // The seal first: some writers have no place for it behind the call's beginning.
+            let mut deltas: Vec<Delta> = call.seal.map(Delta::Seal).into_iter().collect();
+            deltas.push(Delta::Arguments(call.arguments));
             (PartStart::ToolCall { id: call.id, name: call.name, kind: call.kind, extra: call.extra }, deltas)
         }
         whole @ (Part::Media(_) | Part::ToolResult(_) | Part::Opaque(_)) => {
@@ -55,5 +69,6 @@ fn replay_part(choice: u32, part: u32, content: Part, events: &mut Vec<Event>) {
     };
     events.push(Event::PartStart { choice, part, start });
     events.extend(deltas.into_iter().map(|delta| Event::Delta { choice, part, delta }));
+    events.extend(logprobs.map(|tokens| Event::Logprobs { choice, tokens }));
     events.push(Event::PartStop { choice, part });
 }

@@ -26,6 +26,10 @@ pub struct Seal {
 
 const WRAPPED: &str = "tollway-seal-1:";
 
+/// LiteLLM's wrapping of OpenAI's encrypted reasoning. Used for that one, so that conversations that were begun
+/// through LiteLLM go on here, and the other way round.
+const LITELLM_WRAPPED: &str = "litellm_encrypted_reasoning:";
+
 impl Seal {
     #[must_use]
     pub fn new(dialect: Dialect, kind: SealKind, value: impl Into<String>) -> Self {
@@ -37,6 +41,9 @@ impl Seal {
     pub fn to_slot(&self, dialect: Dialect, kind: SealKind) -> String {
         if self.dialect == dialect && self.kind == kind {
             return self.value.clone();
+        }
+        if self.dialect == Dialect::OpenaiResponses && self.kind == SealKind::Encrypted {
+            return format!("{LITELLM_WRAPPED}{}", self.value);
         }
         let own = match self.kind {
             SealKind::Signature => 's',
@@ -61,10 +68,15 @@ impl Seal {
     /// Whether a wrapped seal may stand somewhere in `text`. A quick look before a long one.
     #[must_use]
     pub fn is_wrapped_in(text: &str) -> bool {
-        memchr::memmem::find(text.as_bytes(), WRAPPED.as_bytes()).is_some()
+        [WRAPPED, LITELLM_WRAPPED]
+            .iter()
+            .any(|mark| memchr::memmem::find(text.as_bytes(), mark.as_bytes()).is_some())
     }
 
     fn unwrap(text: &str) -> Option<Self> {
+        if let Some(value) = text.strip_prefix(LITELLM_WRAPPED) {
+            return Some(Self::new(Dialect::OpenaiResponses, SealKind::Encrypted, value));
+        }
         let mut fields = text.strip_prefix(WRAPPED)?.splitn(3, ':');
         let dialect = Dialect::from_name(fields.next()?)?;
         let kind = match fields.next()? {

@@ -1,5 +1,7 @@
 //! Google's error object (<https://cloud.google.com/apis/design/errors>, read 2026-11-21).
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -52,21 +54,12 @@ pub(super) fn read_object(error: &Value) -> ProviderError {
     classify(found.code.unwrap_or(0), found)
 }
 
-/// How long Google asks to wait before the next try (`RetryInfo`), in milliseconds.
-///
-/// ```
-/// let body = br#"{"error":{"code":429,"message":"Quota exceeded.","status":"RESOURCE_EXHAUSTED","details":[
-///     {"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"7.5s"}]}}"#;
-/// assert_eq!(dialects::gemini::retry_delay_ms(body), Some(7500));
-/// ```
-#[must_use]
-pub fn retry_delay_ms(body: &[u8]) -> Option<u64> {
-    let details = parse(body)?.details?;
-    let delay = details.iter().find_map(|detail| detail.retry_delay.as_deref())?;
-    let (seconds, fraction) =
-        delay.strip_suffix('s')?.split_once('.').unwrap_or((delay.strip_suffix('s')?, ""));
-    let milliseconds: u64 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
-    seconds.parse::<u64>().ok()?.checked_mul(1000)?.checked_add(milliseconds)
+/// `RetryInfo.retryDelay`: a duration in protobuf's JSON, `7.5s`.
+fn delay(text: &str) -> Option<Duration> {
+    let seconds = text.strip_suffix('s')?;
+    let (seconds, fraction) = seconds.split_once('.').unwrap_or((seconds, ""));
+    let nanoseconds = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
+    Some(Duration::new(seconds.parse().ok()?, nanoseconds))
 }
 
 /// The object, or an array of one, as streams without `alt=sse` have it.
@@ -91,6 +84,7 @@ fn classify(status: u16, found: Status) -> ProviderError {
         param: field.filter_map(|violation| violation.field.clone()).find(|field| !field.is_empty()),
         kind: found.status,
         code: reason,
+        retry_after: details.iter().find_map(|detail| delay(detail.retry_delay.as_deref()?)),
         ..ProviderError::new(class, status, message)
     }
 }
@@ -110,12 +104,8 @@ fn class_of(status: u16, word: Option<&str>, reason: Option<&str>, message: &str
         || says(&["API key not valid", "API key expired"])
     {
         ErrorClass::Authentication
-    } else if says(&["exceeds the maximum number of tokens", "exceeds the maximum allowed input token"]) {
-        ErrorClass::ContextWindowExceeded
-    } else if says(&["blocked by safety", "PROHIBITED_CONTENT", "content policy", "safety filters"]) {
-        ErrorClass::ContentPolicy
     } else {
-        class
+        ErrorClass::from_words(message).unwrap_or(class)
     }
 }
 
@@ -200,6 +190,20 @@ mod tests {
         );
         assert_eq!(error.param.as_deref(), Some("contents[0].role"));
         assert_eq!(error.kind.as_deref(), Some("INVALID_ARGUMENT"));
+    }
+
+    #[test]
+    fn the_wait_that_google_asks_for_is_kept() {
+        let wait = |delay: &str| {
+            let info = json!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay});
+            let error = json!({"code": 429, "status": "RESOURCE_EXHAUSTED", "details": [info]});
+            read(429, json!({"error": error}).to_string().as_bytes()).retry_after
+        };
+        assert_eq!(wait("7.5s"), Some(Duration::from_millis(7500)));
+        assert_eq!(wait("30s"), Some(Duration::from_secs(30)));
+        for nonsense in ["", "s", "-1s", "soon", "1.é23456789s"] {
+            assert_eq!(wait(nonsense), None, "{nonsense}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::Dialect;
 use crate::conversation::{
     Extra, Media, MediaKind, Opaque, Part, Reasoning, Seal, Source, Text, ToolCall, ToolCallKind, ToolResult,
 };
+use crate::media_type;
 
 /// Who reads what is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,12 +59,12 @@ pub(super) fn read(part: wire::Part, new_id: impl FnOnce() -> String) -> Part {
             seal,
             extra,
             ..Media::new(
-                kind_of(&blob.mime_type),
+                media_type::kind(&blob.mime_type),
                 Source::Base64 { media_type: blob.mime_type, data: seal::standard_alphabet(blob.data) },
             )
         }),
         wire::Part { file_data: Some(file), extra, .. } if !thought => {
-            let kind = file.mime_type.as_deref().map_or(MediaKind::File, kind_of);
+            let kind = file.mime_type.as_deref().map_or(MediaKind::File, media_type::kind);
             Part::Media(Media {
                 name: file.display_name,
                 seal,
@@ -137,7 +138,7 @@ pub(super) fn write(part: &Part, read_from: Dialect, reader: Reader) -> Option<w
                 },
                 Source::Url { url, media_type } => wire::Part {
                     file_data: Some(wire::FileData {
-                        mime_type: media_type.clone().or_else(|| media_type_of(url).map(str::to_owned)),
+                        mime_type: media_type.clone().or_else(|| media_type::of_name(url).map(str::to_owned)),
                         file_uri: url.clone(),
                         display_name,
                     }),
@@ -245,41 +246,6 @@ fn split_inner(mut extra: Extra, name: &str) -> (Extra, Extra) {
         Some(Value::Object(inner)) => (extra, inner),
         _ => (extra, Extra::new()),
     }
-}
-
-fn kind_of(mime_type: &str) -> MediaKind {
-    match mime_type.split('/').next() {
-        Some("image") => MediaKind::Image,
-        Some("audio") => MediaKind::Audio,
-        Some("video") => MediaKind::Video,
-        _ => MediaKind::File,
-    }
-}
-
-/// Vertex AI wants the type of a file that it fetches; an address tells it by its ending.
-fn media_type_of(url: &str) -> Option<&'static str> {
-    let path = url.split(['?', '#']).next()?;
-    let (_, ending) = path.rsplit_once('.')?;
-    Some(match ending.to_ascii_lowercase().as_str() {
-        "png" => "image/png",
-        "jpg" | "jpeg" => "image/jpeg",
-        "webp" => "image/webp",
-        "gif" => "image/gif",
-        "heic" => "image/heic",
-        "heif" => "image/heif",
-        "mp3" => "audio/mpeg",
-        "wav" => "audio/wav",
-        "flac" => "audio/flac",
-        "ogg" => "audio/ogg",
-        "m4a" => "audio/mp4",
-        "mp4" => "video/mp4",
-        "mov" => "video/quicktime",
-        "mpg" | "mpeg" => "video/mpeg",
-        "webm" => "video/webm",
-        "pdf" => "application/pdf",
-        "txt" => "text/plain",
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ use crate::conversation::{Seal, SealKind};
 /// model made them (<https://ai.google.dev/gemini-api/docs/thought-signatures>, read 2026-11-21).
 pub(super) const DUMMY: &str = "skip_thought_signature_validator";
 
-/// Base64 of `tollway-seal-1:`, with which every wrapped seal begins.
-const WRAPPED: &str = "dG9sbHdheS1zZWFsLTE6";
+/// Base64 of `tollway-seal-1:` and of `litellm_encrypted_reasoning`, with one of which every wrapped seal begins.
+const WRAPPED: [&str; 2] = ["dG9sbHdheS1zZWFsLTE6", "bGl0ZWxsbV9lbmNyeXB0ZWRfcmVhc29uaW5n"];
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
@@ -24,7 +24,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// Reads a signature; one that we wrapped is unwrapped.
 pub(super) fn read(signature: &str) -> Seal {
-    if signature.starts_with(WRAPPED) {
+    if WRAPPED.iter().any(|mark| signature.starts_with(mark)) {
         let standard = standard_alphabet(signature.to_owned());
         if let Some(text) = BASE64.decode(standard).ok().and_then(|bytes| String::from_utf8(bytes).ok()) {
             return Seal::from_slot(Dialect::Gemini, SealKind::Signature, &text);
@@ -61,13 +61,16 @@ mod tests {
 
     #[test]
     fn a_foreign_seal_is_valid_base64_and_comes_back() {
-        let seal = Seal::new(Dialect::AnthropicMessages, SealKind::Redacted, "Eq\u{e9}QBCk>?~:x==");
-        let slot = write(&seal);
-        assert!(slot.starts_with(WRAPPED));
-        assert!(BASE64.decode(&slot).is_ok());
-        assert_eq!(read(&slot), seal);
-        // Google's Python SDK sends bytes back in the URL-safe alphabet.
-        assert_eq!(read(&slot.replace('+', "-").replace('/', "_")), seal);
+        for seal in [
+            Seal::new(Dialect::AnthropicMessages, SealKind::Redacted, "Eq\u{e9}QBCk>?~:x=="),
+            Seal::new(Dialect::OpenaiResponses, SealKind::Encrypted, "gAAAAAx>?~"),
+        ] {
+            let slot = write(&seal);
+            assert!(BASE64.decode(&slot).is_ok());
+            assert_eq!(read(&slot), seal);
+            // Google's Python SDK sends bytes back in the URL-safe alphabet.
+            assert_eq!(read(&slot.replace('+', "-").replace('/', "_")), seal);
+        }
     }
 
     #[test]

@@ -3,35 +3,32 @@
 //! The document is edited in place, and a field is only taken apart when a cheap look at its text says that something
 //! in it has to change: an ordinary request goes through byte for byte.
 
-mod field_path;
 mod messages;
-mod parameters;
+pub(crate) mod parameters;
 mod tools;
 
+use crate::adapt;
 use crate::document::Document;
 use crate::error::CannotSay;
 use crate::exchange::Target;
-use crate::loss::{Change, Losses};
+use crate::field_path;
+use crate::loss::Losses;
 use crate::quirk::{NamedQuirk, Quirk};
 
 /// See [`Codec::adapt_request`](crate::codec::Codec::adapt_request).
-pub(super) fn adapt(
+pub(super) fn adapt_request(
     document: &mut Document<'_>,
     target: &Target<'_>,
     losses: &mut Losses,
 ) -> Result<(), CannotSay> {
     write_model(document, target);
-    for path in &target.policy.additional_drop_params {
-        if field_path::remove(document, path) {
-            losses.note(path, Change::Dropped, "the configuration says so");
-        }
-    }
+    adapt::drop_listed(document, target, losses, field_path::remove_exact);
     parameters::adapt(document, target, losses)?;
     tools::adapt(document, target, losses)?;
     messages::adapt(document, target, losses)
 }
 
-fn write_model(document: &mut Document<'_>, target: &Target<'_>) {
+pub(crate) fn write_model(document: &mut Document<'_>, target: &Target<'_>) {
     let prefix = target.quirks.iter().find_map(|quirk| match quirk {
         Quirk::PrefixesModel { prefix, unless }
             if !target.model.starts_with(prefix.as_str()) && !target.model.contains(unless.as_str()) =>
@@ -41,8 +38,8 @@ fn write_model(document: &mut Document<'_>, target: &Target<'_>) {
         _ => None,
     });
     match prefix {
-        Some(prefix) => document.set_text("model", &format!("{prefix}{}", target.model)),
-        None => document.set_text("model", target.model),
+        Some(prefix) => adapt::write_model(document, &format!("{prefix}{}", target.model)),
+        None => adapt::write_model(document, target.model),
     }
 }
 

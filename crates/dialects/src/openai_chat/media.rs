@@ -8,6 +8,7 @@ use crate::conversation::{
     CacheMarker, CacheTtl, Extra, Media, MediaKind, Opaque, Part, Reasoning, Source, Text,
 };
 use crate::error::Invalid;
+use crate::{data_url, media_type};
 
 /// Reads a part; the error's path is relative to the part.
 pub(super) fn read_part(part: wire::ContentPart) -> Result<Part, Invalid> {
@@ -37,7 +38,7 @@ pub(super) fn read_part(part: wire::ContentPart) -> Result<Part, Invalid> {
         }
         "input_audio" => {
             let Some(audio) = part.input_audio else { return Err(missing("input_audio")) };
-            let media_type = audio_type(audio.format.as_deref().unwrap_or("wav"));
+            let media_type = media_type::of_audio_format(audio.format.as_deref().unwrap_or("wav"));
             Media::new(MediaKind::Audio, Source::Base64 { media_type, data: audio.data })
         }
         "file" => {
@@ -63,32 +64,13 @@ fn read_plain_text(content: &wire::Content) -> String {
 }
 
 fn read_media_url(kind: MediaKind, media: wire::MediaUrl) -> Media {
-    let source = read_url(media.url, media.format);
+    let source = data_url::read(media.url, media.format);
     Media { detail: media.detail, ..Media::new(kind, source) }
-}
-
-/// Reads an address; a data URL becomes what it holds.
-fn read_url(url: String, media_type: Option<String>) -> Source {
-    let data = url
-        .strip_prefix("data:")
-        .and_then(|rest| rest.split_once(','))
-        .and_then(|(head, data)| Some((head.strip_suffix(";base64")?, data)));
-    match data {
-        Some((own_type, data)) => Source::Base64 {
-            media_type: if own_type.is_empty() {
-                media_type.unwrap_or_default()
-            } else {
-                own_type.to_owned()
-            },
-            data: data.to_owned(),
-        },
-        None => Source::Url { url, media_type },
-    }
 }
 
 fn read_file(file: wire::File) -> Result<Media, Invalid> {
     let source = match (file.file_data, file.file_id) {
-        (Some(data), _) => match read_url(data, file.format.clone()) {
+        (Some(data), _) => match data_url::read(data, file.format.clone()) {
             // Base64 without a data URL around it.
             Source::Url { url, media_type } if !url.contains("://") => Source::Base64 {
                 media_type: media_type.unwrap_or_else(|| "application/octet-stream".to_owned()),
@@ -96,7 +78,7 @@ fn read_file(file: wire::File) -> Result<Media, Invalid> {
             },
             source => source,
         },
-        (None, Some(id)) if id.contains("://") || id.starts_with("data:") => read_url(id, file.format),
+        (None, Some(id)) if id.contains("://") || id.starts_with("data:") => data_url::read(id, file.format),
         (None, Some(id)) => Source::FileId(id),
         (None, None) => {
             return Err(Invalid::new("file", "a file needs `file_data` or `file_id`"));
@@ -104,33 +86,11 @@ fn read_file(file: wire::File) -> Result<Media, Invalid> {
     };
     let kind = match &source {
         Source::Base64 { media_type, .. } | Source::Url { media_type: Some(media_type), .. } => {
-            kind_of(media_type)
+            media_type::kind(media_type)
         }
         _ => MediaKind::File,
     };
     Ok(Media { name: file.filename, ..Media::new(kind, source) })
-}
-
-/// LiteLLM's clients send sound and film as files too.
-fn kind_of(media_type: &str) -> MediaKind {
-    match media_type.split_once('/') {
-        Some(("image", _)) => MediaKind::Image,
-        Some(("audio", _)) => MediaKind::Audio,
-        Some(("video", _)) => MediaKind::Video,
-        _ => MediaKind::File,
-    }
-}
-
-fn audio_type(format: &str) -> String {
-    if format == "mp3" { "audio/mpeg".to_owned() } else { format!("audio/{format}") }
-}
-
-fn audio_format(media_type: &str) -> &str {
-    match media_type {
-        "audio/mpeg" | "audio/mp3" => "mp3",
-        "audio/x-wav" | "audio/wave" => "wav",
-        other => other.split_once('/').map_or(other, |(_, format)| format),
-    }
 }
 
 pub(super) fn read_cache(mark: &wire::CacheControl) -> Option<CacheMarker> {
@@ -193,7 +153,7 @@ fn write_media(media: &Media) -> wire::ContentPart {
             kind: "input_audio".to_owned(),
             input_audio: Some(wire::InputAudio {
                 data: data.clone(),
-                format: Some(audio_format(media_type).to_owned()),
+                format: Some(media_type::audio_format(media_type).to_owned()),
             }),
             ..base
         },
@@ -205,7 +165,10 @@ fn write_media(media: &Media) -> wire::ContentPart {
                     file.format.clone_from(media_type);
                 }
                 Source::Base64 { media_type, data } => {
-                    file.file_data = Some(data_url(media_type, data));
+                    // The API refuses a file without a name.
+                    let name = if media_type == "application/pdf" { "file.pdf" } else { "file" };
+                    file.filename.get_or_insert_with(|| name.to_owned());
+                    file.file_data = Some(data_url::write(media_type, data));
                 }
                 Source::FileId(id) | Source::Text(id) => file.file_id = Some(id.clone()),
             }
@@ -217,14 +180,10 @@ fn write_media(media: &Media) -> wire::ContentPart {
 fn write_media_url(media: &Media) -> wire::MediaUrl {
     let (url, format) = match &media.source {
         Source::Url { url, media_type } => (url.clone(), media_type.clone()),
-        Source::Base64 { media_type, data } => (data_url(media_type, data), None),
+        Source::Base64 { media_type, data } => (data_url::write(media_type, data), None),
         Source::FileId(id) | Source::Text(id) => (id.clone(), None),
     };
     wire::MediaUrl { url, detail: media.detail.clone(), format }
-}
-
-fn data_url(media_type: &str, data: &str) -> String {
-    format!("data:{media_type};base64,{data}")
 }
 
 /// A generated image as answers have it (`images` of LiteLLM and OpenRouter).

@@ -9,8 +9,9 @@ use crate::conversation::{
 };
 use crate::error::Invalid;
 
-/// LiteLLM hides Gemini's thought signature behind the id of a tool call.
-const SIGNATURE_IN_ID: &str = "__thought__";
+/// LiteLLM hides Gemini's thought signature behind the id of a tool call, since that is all that every client of this
+/// dialect sends back.
+pub(super) const SIGNATURE_IN_ID: &str = "__thought__";
 
 /// Reads what the assistant said; ids of tool calls that have none are made from `seed`.
 ///
@@ -222,6 +223,27 @@ fn read_tool_call(call: wire::ToolCall, make_id: impl FnOnce() -> String) -> Res
         cache: call.cache_control.as_ref().and_then(media::read_cache),
         extra,
     })
+}
+
+/// The id under which a client gets a call, with the proof of another dialect behind it.
+pub(super) fn sign_id(id: &str, seal: Option<&Seal>) -> String {
+    match seal.filter(|seal| seal.dialect != Dialect::OpenaiChat) {
+        Some(seal) => {
+            format!("{id}{SIGNATURE_IN_ID}{}", seal.to_slot(Dialect::Gemini, SealKind::Signature))
+        }
+        None => id.to_owned(),
+    }
+}
+
+/// Signs the ids of calls in an answer; providers get them as they were, see [`split_id`].
+pub(super) fn sign_ids(parts: &[Part], message: &mut wire::Message) {
+    let calls = parts.iter().filter_map(|part| match part {
+        Part::ToolCall(call) => Some(call),
+        _ => None,
+    });
+    for (call, written) in calls.zip(message.tool_calls.iter_mut().flatten()) {
+        written.id = Some(sign_id(&call.id, call.seal.as_ref()));
+    }
 }
 
 /// Takes the signature off an id that carries one.

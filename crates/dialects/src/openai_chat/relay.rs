@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use super::response::read_stop;
 use super::usage::{self, Shares};
-use super::{error, wire};
+use super::wire;
 use crate::Dialect;
 use crate::codec::StreamRelay;
 use crate::conversation::{StopReason, Usage};
@@ -23,21 +23,27 @@ use crate::error::{BadReply, ErrorReply};
 use crate::exchange::{AnswerContext, Observed};
 use crate::framing::sse::{SseEvent, SseReader, write_event};
 use crate::json;
+use crate::openai_error;
 
 /// What ends a stream.
-pub(super) const DONE: &str = "[DONE]";
+pub(crate) const DONE: &str = "[DONE]";
 
-/// See [`Codec::relay_response`](crate::codec::Codec::relay_response).
-pub(super) fn relay_response(body: &[u8], answer: &AnswerContext) -> Result<(Vec<u8>, Observed), BadReply> {
+/// See [`Codec::relay_response`](crate::codec::Codec::relay_response). Text completions (`dialect`) differ only in that
+/// a choice has a `text` in place of a message.
+pub(crate) fn relay_response(
+    body: &[u8],
+    answer: &AnswerContext,
+    dialect: Dialect,
+) -> Result<(Vec<u8>, Observed), BadReply> {
     let text = std::str::from_utf8(body).map_err(|_| BadReply::new("the answer is not UTF-8"))?;
     let look = Look::at(text)?;
     if let Some(error) = look.error {
-        return Err(BadReply::new(error::read_event(&parse(error)).message));
+        return Err(BadReply::new(openai_error::read_event(&parse(error)).message));
     }
     if !look.choices.there {
-        return Err(BadReply::new("not a chat completion: there are no `choices`"));
+        return Err(BadReply::new("not a completion: there are no `choices`"));
     }
-    let mut observed = Observed { dialect: Some(Dialect::OpenaiChat), complete: true, ..Observed::default() };
+    let mut observed = Observed { dialect: Some(dialect), complete: true, ..Observed::default() };
     look.observe(&mut observed);
     observed.stop.get_or_insert(StopReason::EndTurn);
     observed.usage = look.usage();
@@ -74,7 +80,7 @@ struct Look<'a> {
 
 impl<'a> Look<'a> {
     fn at(text: &'a str) -> Result<Self, BadReply> {
-        serde_json::from_str(text).map_err(|error| BadReply::new(format!("not a chat completion: {error}")))
+        serde_json::from_str(text).map_err(|error| BadReply::new(format!("not a completion: {error}")))
     }
 
     fn usage(&self) -> Option<Usage> {
@@ -169,7 +175,8 @@ impl<'a> Choices<'a> {
         // Perplexity repeats the message so far beside each delta.
         let said = choice.delta.or(choice.message).unwrap_or_default();
         let calls = said.calls();
-        let shares = said.shares();
+        let mut shares = said.shares();
+        shares.rest = shares.rest.saturating_add(choice.text.map_or(0, |raw| text_len(raw) as u64));
         self.has_content |= shares != Shares::default() || calls || said.has_media();
         self.shares.add(shares);
         self.says_something |= self.has_content || said.role.is_some();
@@ -194,6 +201,9 @@ struct Choice<'a> {
     message: Option<Said<'a>>,
     #[serde(borrow, default)]
     delta: Option<Said<'a>>,
+    /// Of a text completion.
+    #[serde(borrow, default)]
+    text: Option<&'a RawValue>,
     #[serde(borrow, default)]
     finish_reason: Option<Cow<'a, str>>,
 }
@@ -357,7 +367,7 @@ fn split(list: &RawValue) -> (String, String) {
 
 /// See [`Codec::stream_relay`](crate::codec::Codec::stream_relay).
 #[derive(Debug)]
-pub(super) struct Relay {
+pub(crate) struct Relay {
     reader: SseReader,
     passage: Passage,
 }
@@ -378,13 +388,13 @@ struct Passage {
 }
 
 impl Relay {
-    pub(super) fn new(answer: &AnswerContext) -> Self {
+    pub(crate) fn new(answer: &AnswerContext, dialect: Dialect) -> Self {
         Self {
             reader: SseReader::default(),
             passage: Passage {
                 model: json::write_text(&answer.model),
                 include_usage: answer.include_usage,
-                observed: Observed { dialect: Some(Dialect::OpenaiChat), ..Observed::default() },
+                observed: Observed { dialect: Some(dialect), ..Observed::default() },
                 shares: Shares::default(),
                 finished: false,
                 over: false,
@@ -425,7 +435,7 @@ impl StreamRelay for Relay {
     }
 
     fn write_error(&mut self, error: &ErrorReply, out: &mut Vec<u8>) {
-        write_event(None, &error::write(error), out);
+        write_event(None, &openai_error::write(error), out);
     }
 }
 
@@ -444,7 +454,7 @@ impl Passage {
         let look = Look::at(data)?;
         if let Some(error) = look.error {
             self.over = true;
-            self.observed.error = Some(error::read_event(&parse(error)));
+            self.observed.error = Some(openai_error::read_event(&parse(error)));
             return Ok(());
         }
         look.observe(&mut self.observed);
@@ -458,7 +468,7 @@ impl Passage {
                 Some(_) if !self.include_usage && !look.choices.says_something => return Ok(()),
                 Some(raw) if !self.include_usage => edits.replace(raw, "null"),
                 Some(raw) if reasoning > 0 => {
-                    edits.replace(raw, usage::with_reasoning(parse(raw), reasoning).to_string());
+                    edits.replace(raw, usage::with_reasoning(raw.get(), reasoning));
                 }
                 _ => {}
             }

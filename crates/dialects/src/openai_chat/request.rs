@@ -102,6 +102,9 @@ const EXTRA_FIELDS: &[(&str, Kind)] = &[
     ("verbosity", Kind::Text),
 ];
 
+/// Fields beyond the conversation model that OpenAI has in both of its APIs.
+const SHARED_WITH_RESPONSES: [&str; 3] = ["prompt_cache_retention", "safety_identifier", "store"];
+
 fn kind_of(name: &str) -> Option<Kind> {
     let find =
         |fields: &[(&str, Kind)]| fields.iter().find(|(field, _)| *field == name).map(|(_, kind)| *kind);
@@ -531,14 +534,31 @@ pub(super) fn write(
         body.top_k = None;
     }
     if !own {
-        for name in request.extra.keys() {
-            losses.note(name, Change::Dropped, "OpenAI Chat Completions has no such field");
-        }
+        body.extra = carry_extra(request, target, losses);
     }
     write_tools(request, own, &mut body, losses)?;
     write_reasoning(request, own, target, &mut body, losses);
     // Maps with text keys and JSON values only: this cannot fail.
     Ok(serde_json::to_vec(&body).unwrap_or_default())
+}
+
+/// What OpenAI's models are asked by OpenAI Responses in other places, or under the same name. Other providers of
+/// this dialect may refuse fields that they do not know.
+fn carry_extra(request: &Request, target: &Target<'_>, losses: &mut Losses) -> Extra {
+    let shared = request.dialect == Dialect::OpenaiResponses && is_openai_model(target.model);
+    let mut carried = Extra::new();
+    for (name, value) in &request.extra {
+        match value.get("verbosity") {
+            Some(verbosity) if shared && name == "text" => {
+                carried.insert("verbosity".to_owned(), verbosity.clone());
+            }
+            _ if shared && SHARED_WITH_RESPONSES.contains(&name.as_str()) => {
+                carried.insert(name.clone(), value.clone());
+            }
+            _ => losses.note(name, Change::Dropped, "OpenAI Chat Completions has no such field"),
+        }
+    }
+    carried
 }
 
 fn write_service_tier(tier: &str) -> String {
@@ -568,7 +588,11 @@ fn write_messages(
         match message.role {
             Role::Assistant => {
                 let keep = own || target.has(&Quirk::WantsReasoningHistory);
-                messages.push(write_history(&message.parts, own, keep, &path, losses)?);
+                let turn = write_history(&message.parts, own, keep, &path, losses)?;
+                // Of what could be carried nothing is left, and OpenAI refuses a turn that says nothing.
+                if own || message.parts.is_empty() || says_something(&turn) {
+                    messages.push(turn);
+                }
             }
             Role::System => write_turn("system", &message.parts, own, &path, &mut messages, losses)?,
             Role::Developer => write_turn("developer", &message.parts, own, &path, &mut messages, losses)?,
@@ -584,6 +608,14 @@ fn write_messages(
         }
     }
     Ok(messages)
+}
+
+fn says_something(turn: &wire::Message) -> bool {
+    turn.content.is_some()
+        || turn.refusal.is_some()
+        || turn.tool_calls.is_some()
+        || turn.audio.is_some()
+        || turn.reasoning_content.is_some()
 }
 
 /// An assistant turn of the history. Reasoning of another dialect is of no use to a provider that does not ask for

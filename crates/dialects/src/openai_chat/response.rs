@@ -3,19 +3,20 @@
 use serde_json::{Map, Value};
 
 use super::usage::{self, Shares};
-use super::{error, message, wire};
+use super::{message, wire};
 use crate::Dialect;
 use crate::conversation::{Choice, Part, Response, StopReason, TokenLogprob};
 use crate::error::BadReply;
 use crate::exchange::AnswerContext;
 use crate::json;
+use crate::openai_error;
 
 /// See [`Codec::read_response`](crate::codec::Codec::read_response).
 pub(super) fn read(body: &[u8], seed: &str) -> Result<Response, BadReply> {
     let wire: wire::Response = serde_json::from_slice(body)
         .map_err(|error| BadReply::new(format!("not a chat completion: {error}")))?;
     if let Some(error) = wire.error.filter(|error| !error.is_null()) {
-        return Err(BadReply::new(error::read_event(&error).message));
+        return Err(BadReply::new(openai_error::read_event(&error).message));
     }
     let Some(choices) = wire.choices else {
         return Err(BadReply::new("not a chat completion: there are no `choices`"));
@@ -37,7 +38,7 @@ pub(super) fn read(body: &[u8], seed: &str) -> Result<Response, BadReply> {
 }
 
 /// Seconds; some servers write fractions.
-pub(super) fn read_created(value: &Value) -> Option<u64> {
+pub(crate) fn read_created(value: &Value) -> Option<u64> {
     match value {
         Value::Number(number) => {
             number.as_u64().or_else(|| number.to_string().split('.').next()?.parse().ok())
@@ -74,7 +75,7 @@ fn calls_tools(parts: &[Part]) -> bool {
 
 /// Why the answer ended, in the words of all providers of this dialect. A missing reason, and `stop` after a tool
 /// call (xAI, some servers of open models), are put right.
-pub(super) fn read_stop(reason: Option<&str>, sequence: Option<&Value>, calls_tools: bool) -> StopReason {
+pub(crate) fn read_stop(reason: Option<&str>, sequence: Option<&Value>, calls_tools: bool) -> StopReason {
     match reason {
         None | Some("" | "stop" | "eos" | "end_turn" | "stop_sequence" | "null") if calls_tools => {
             StopReason::ToolCalls
@@ -95,7 +96,7 @@ pub(super) fn read_stop(reason: Option<&str>, sequence: Option<&Value>, calls_to
 }
 
 /// The word that OpenAI has for it, and the provider's own where OpenAI has none.
-pub(super) fn write_stop(stop: &StopReason) -> (&'static str, Option<&str>) {
+pub(crate) fn write_stop(stop: &StopReason) -> (&'static str, Option<&str>) {
     match stop {
         StopReason::EndTurn | StopReason::StopSequence(_) => ("stop", None),
         StopReason::Pause => ("stop", Some("pause_turn")),
@@ -165,6 +166,7 @@ pub(super) fn write(response: &Response, answer: &AnswerContext) -> Vec<u8> {
 fn write_choice(choice: &Choice, own: bool) -> Value {
     // What answers of this dialect cannot hold (hosted tools' runs of another) the client did not ask of it.
     let (mut message, _) = message::write_assistant(&choice.parts, own);
+    message::sign_ids(&choice.parts, &mut message);
     let mut extra = if own { choice.extra.clone() } else { Map::new() };
     if let Some(Value::Object(fields)) = extra.shift_remove("message") {
         message.extra = fields;

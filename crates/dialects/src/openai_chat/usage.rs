@@ -10,9 +10,10 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use crate::conversation::{Part, Usage};
+use crate::document::Document;
 
 /// Reads a usage object, and keeps it.
-pub(super) fn read(value: &Value) -> Usage {
+pub(crate) fn read(value: &Value) -> Usage {
     let wire = Wire::deserialize(value).unwrap_or_default();
     Usage { original: Some(value.clone()), ..wire.read() }
 }
@@ -261,13 +262,13 @@ impl<'de, T: Deserialize<'de> + Default> Visitor<'de> for ObjectVisitor<T> {
 
 /// How much of an answer was thinking and how much was said, in bytes of text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Shares {
-    pub(super) thinking: u64,
-    pub(super) rest: u64,
+pub(crate) struct Shares {
+    pub(crate) thinking: u64,
+    pub(crate) rest: u64,
 }
 
 impl Shares {
-    pub(super) fn of(parts: &[Part]) -> Self {
+    pub(crate) fn of(parts: &[Part]) -> Self {
         let mut shares = Self::default();
         for part in parts {
             match part {
@@ -281,7 +282,7 @@ impl Shares {
         shares
     }
 
-    pub(super) fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.thinking = self.thinking.saturating_add(other.thinking);
         self.rest = self.rest.saturating_add(other.rest);
     }
@@ -312,7 +313,7 @@ fn first<const N: usize>(counts: [&Scalar; N]) -> u64 {
 }
 
 /// Writes a usage object. `own`: it was read from this dialect, so the original goes back.
-pub(super) fn write(usage: &Usage, shares: Shares, own: bool) -> Value {
+pub(crate) fn write(usage: &Usage, shares: Shares, own: bool) -> Value {
     if own && let Some(original) = &usage.original {
         return original.clone();
     }
@@ -363,18 +364,19 @@ pub(super) fn write(usage: &Usage, shares: Shares, own: bool) -> Value {
     Value::Object(object)
 }
 
-/// A provider's usage object with the estimated count of thinking put in.
-pub(super) fn with_reasoning(mut usage: Value, reasoning: u64) -> Value {
-    if let Value::Object(fields) = &mut usage {
-        let details = fields.entry("completion_tokens_details").or_insert(Value::Null);
-        if !details.is_object() {
-            *details = Value::Object(Map::new());
-        }
-        if let Value::Object(details) = details {
-            details.insert("reasoning_tokens".to_owned(), Value::from(reasoning));
-        }
-    }
-    usage
+/// A provider's usage object with the estimated count of thinking put in; every other byte of it stays.
+pub(super) fn with_reasoning(usage: &str, reasoning: u64) -> String {
+    let with = |object: &str, name: &str, value: String| {
+        let mut document = Document::of(object).ok()?;
+        document.set(name, value);
+        String::from_utf8(document.to_bytes()).ok()
+    };
+    let document = Document::of(usage);
+    let details = document.as_ref().ok().and_then(|usage| usage.get("completion_tokens_details"));
+    let details = details
+        .and_then(|details| with(details, "reasoning_tokens", reasoning.to_string()))
+        .unwrap_or_else(|| format!(r#"{{"reasoning_tokens":{reasoning}}}"#));
+    with(usage, "completion_tokens_details", details).unwrap_or_else(|| usage.to_owned())
 }
 
 #[cfg(test)]

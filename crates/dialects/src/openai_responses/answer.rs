@@ -342,7 +342,7 @@ fn settings(context: &AnswerContext) -> Extra {
         ("background", false.into()),
         ("error", Value::Null),
         ("incomplete_details", Value::Null),
-        ("instructions", sent("instructions").unwrap_or_default()),
+        ("instructions", request.and_then(|request| request::split_instructions(request).0).into()),
         ("max_output_tokens", number(|r| r.max_output_tokens.map(Value::from)).unwrap_or_default()),
         ("max_tool_calls", sent("max_tool_calls").unwrap_or_default()),
         ("model", context.model.as_str().into()),

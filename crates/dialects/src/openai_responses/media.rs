@@ -6,12 +6,12 @@ use super::fields::{Fields, Place};
 use crate::conversation::{CacheMarker, Media, MediaKind, Source};
 use crate::error::Invalid;
 use crate::loss::Losses;
-use crate::{CannotSay, Dialect};
+use crate::{CannotSay, Dialect, data_url, media_type};
 
 /// `input_image`: `image_url` (an address or a data URL) or `file_id`.
 pub(super) fn read_image(mut part: Fields<'_>) -> Result<Media, Invalid> {
     let source = match (part.text("image_url")?, part.text("file_id")?) {
-        (Some(url), _) => from_url(url),
+        (Some(url), _) => data_url::read(url, None),
         (None, Some(id)) => Source::FileId(id),
         (None, None) => return Err(part.place().wrong("an `input_image` needs `image_url` or `file_id`")),
     };
@@ -25,13 +25,15 @@ pub(super) fn read_image(mut part: Fields<'_>) -> Result<Media, Invalid> {
 pub(super) fn read_file(mut part: Fields<'_>) -> Result<Media, Invalid> {
     let name = part.text("filename")?;
     let source = match (part.text("file_data")?, part.text("file_url")?, part.text("file_id")?) {
-        (Some(data), _, _) => match split_data_url(&data) {
-            Some((media_type, data)) => {
-                Source::Base64 { media_type: media_type.to_owned(), data: data.to_owned() }
+        (Some(data), _, _) => match data_url::read(data, None) {
+            // Base64 without a data URL around it.
+            Source::Url { url: data, .. } => {
+                let media_type = name.as_deref().and_then(media_type::of_name).unwrap_or("application/pdf");
+                Source::Base64 { media_type: media_type.to_owned(), data }
             }
-            None => Source::Base64 { media_type: type_of_file(name.as_deref()).to_owned(), data },
+            source => source,
         },
-        (None, Some(url), _) => from_url(url),
+        (None, Some(url), _) => data_url::read(url, None),
         (None, None, Some(id)) => Source::FileId(id),
         (None, None, None) => {
             return Err(part.place().wrong("an `input_file` needs `file_data`, `file_url` or `file_id`"));
@@ -53,10 +55,7 @@ pub(super) fn read_audio(mut part: Fields<'_>) -> Result<Media, Invalid> {
     };
     let mut audio = Fields::of(value, &place)?;
     let data = audio.need_text("data")?;
-    let media_type = match audio.need_text("format")?.as_str() {
-        "mp3" => "audio/mpeg".to_owned(),
-        format => format!("audio/{format}"),
-    };
+    let media_type = media_type::of_audio_format(&audio.need_text("format")?);
     part.take("type");
     Ok(finish(Media::new(MediaKind::Audio, Source::Base64 { media_type, data }), part))
 }
@@ -80,21 +79,16 @@ pub(super) fn write(media: &Media, from: Dialect, losses: &mut Losses) -> Result
         (MediaKind::Image, Source::FileId(id)) => json!({"type": "input_image", "file_id": id}),
         (MediaKind::Image, Source::Url { url, .. }) => json!({"type": "input_image", "image_url": url}),
         (MediaKind::Image, Source::Base64 { media_type, data }) => {
-            json!({"type": "input_image", "image_url": data_url(media_type, data)})
+            json!({"type": "input_image", "image_url": data_url::write(media_type, data)})
         }
         (MediaKind::File, Source::FileId(id)) => json!({"type": "input_file", "file_id": id}),
         (MediaKind::File, Source::Url { url, .. }) => json!({"type": "input_file", "file_url": url}),
         (MediaKind::File, Source::Base64 { media_type, data }) => {
             let name = media.name.clone().unwrap_or_else(|| name_of_file(media_type));
-            json!({"type": "input_file", "filename": name, "file_data": data_url(media_type, data)})
+            json!({"type": "input_file", "filename": name, "file_data": data_url::write(media_type, data)})
         }
         (MediaKind::Audio, Source::Base64 { media_type, data }) => {
-            let format = media_type.strip_prefix("audio/").unwrap_or(media_type);
-            let format = match format {
-                "mpeg" => "mp3",
-                "x-wav" | "wave" => "wav",
-                other => other,
-            };
+            let format = media_type::audio_format(media_type);
             json!({"type": "input_audio", "input_audio": {"data": data, "format": format}})
         }
         (MediaKind::Audio, _) => {
@@ -121,48 +115,8 @@ pub(super) fn write(media: &Media, from: Dialect, losses: &mut Losses) -> Result
     Ok(Some(part))
 }
 
-fn from_url(url: String) -> Source {
-    match split_data_url(&url) {
-        Some((media_type, data)) => {
-            Source::Base64 { media_type: media_type.to_owned(), data: data.to_owned() }
-        }
-        None => Source::Url { url, media_type: None },
-    }
-}
-
-/// `data:<type>;base64,<data>`; parameters of the type are left out.
-fn split_data_url(url: &str) -> Option<(&str, &str)> {
-    let (head, data) = url.strip_prefix("data:")?.split_once(',')?;
-    let media_type = head.strip_suffix(";base64")?;
-    Some((media_type.split(';').next().unwrap_or(media_type), data))
-}
-
-fn data_url(media_type: &str, data: &str) -> String {
-    format!("data:{media_type};base64,{data}")
-}
-
-fn type_of_file(name: Option<&str>) -> &'static str {
-    match name.and_then(|name| name.rsplit_once('.')).map(|(_, ending)| ending) {
-        Some("txt") => "text/plain",
-        Some("md") => "text/markdown",
-        Some("csv") => "text/csv",
-        Some("html") => "text/html",
-        Some("json") => "application/json",
-        Some("docx") => "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-        _ => "application/pdf",
-    }
-}
-
 /// The API demands a name with `file_data`.
 fn name_of_file(media_type: &str) -> String {
-    let ending = match media_type {
-        "text/plain" => "txt",
-        "text/markdown" => "md",
-        "text/csv" => "csv",
-        "text/html" => "html",
-        "application/json" => "json",
-        "application/vnd.openxmlformats-officedocument.wordprocessingml.document" => "docx",
-        _ => "pdf",
-    };
+    let ending = media_type::ending(media_type).unwrap_or("pdf");
     format!("document.{ending}")
 }

@@ -149,9 +149,15 @@ impl Relay {
                 // Not an event of this API, unless it is how a server in front of it reports an error.
                 "" => {
                     let data = lines.joined();
-                    if serde_json::from_slice::<ErrorIn<'_>>(&data).is_ok_and(|event| event.error.is_some()) {
-                        self.observed.error = Some(error::read_event(&String::from_utf8_lossy(&data)));
-                        return Ok(());
+                    match serde_json::from_slice::<ErrorIn<'_>>(&data) {
+                        Ok(event) if event.error.is_some() => {
+                            self.observed.error = Some(error::read_event(&String::from_utf8_lossy(&data)));
+                            return Ok(());
+                        }
+                        Err(error) if !error.is_data() => {
+                            return Err(BadReply::new(format!("an event cannot be read: {error}")));
+                        }
+                        _ => {}
                     }
                 }
                 wire::ITEM_DONE => self.observed.has_content = true,

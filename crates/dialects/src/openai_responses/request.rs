@@ -12,4 +12,4 @@ pub(super) use check::check;
 pub(super) use read::read;
 pub(super) use settings::{text_config, write_reasoning};
 pub(super) use tools::{write_choice, write_tools};
-pub(super) use write::{report_server_state, write};
+pub(super) use write::{report_server_state, split_instructions, write};

@@ -133,8 +133,8 @@ fn general_settings(
     };
     let problem = match settings.master_key {
         MasterKey::Set(_) => return settings,
-        MasterKey::Weak(_) => "the master key is one that everyone knows",
-        MasterKey::Unset => "there is no master key",
+        MasterKey::Weak(_) => "the master key is one that everyone knows; the server will not start with it",
+        MasterKey::Unset => "there is no master key; the server will listen to this machine only",
     };
     let unset_variable = general
         .written("master_key")
@@ -145,12 +145,9 @@ fn general_settings(
         let span = general.written("master_key").map_or(start, |node| &node.span);
         diagnosis.report(
             span,
-            Finding::warning(
-                ProblemKind::WeakMasterKey,
-                format!("{problem}; the server will not start with it"),
-            )
-            .expected("`general_settings.master_key: os.environ/LITELLM_MASTER_KEY`, or that variable")
-            .help("make one with `openssl rand -hex 32`, starting with `sk-`"),
+            Finding::warning(ProblemKind::WeakMasterKey, problem)
+                .expected("`general_settings.master_key: os.environ/LITELLM_MASTER_KEY`, or that variable")
+                .help("make one with `openssl rand -hex 32`, starting with `sk-`"),
         );
     }
     settings

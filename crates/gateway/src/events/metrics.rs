@@ -188,7 +188,7 @@ impl Metrics {
         handles.deployment_requests.inc();
         match &exchange.outcome {
             Outcome::Failed { status, class, .. } => {
-                self.count_failed(exchange, &served.labels, *status, *class)
+                self.count_failed(exchange, &served.labels, *status, *class);
             }
             Outcome::Answered | Outcome::ClientGone | Outcome::Running => handles.count_answer(exchange),
         }

@@ -11,7 +11,8 @@ use super::{Running, settle};
 use crate::body::AnswerBody;
 use crate::decimal;
 use crate::exchange::Bodies;
-use crate::refusal::Refusal;
+use crate::operation::Operation;
+use crate::refusal::{Fault, Refusal};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -22,7 +23,7 @@ pub(super) fn whole(mut running: Running, body: Vec<u8>) -> Response<AnswerBody>
     }
     settle::measure(&mut running);
     let mut headers = common_headers(&running);
-    headers.insert(CONTENT_TYPE, JSON);
+    headers.insert(CONTENT_TYPE, own_type(&running).unwrap_or(JSON));
     if let Some(cost) = &running.exchange.answer.cost {
         put(&mut headers, "x-litellm-response-cost", &cost.total().to_string());
     }
@@ -40,11 +41,17 @@ pub(super) fn stream(running: Running, mut stream: StreamAnswer) -> Response<Ans
         Format::Events => "text/event-stream; charset=utf-8",
         Format::Array => "application/json",
     };
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CONTENT_TYPE, own_type(&running).unwrap_or(HeaderValue::from_static(kind)));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     stream.start(running);
     respond(StatusCode::OK, headers, AnswerBody::Stream(Box::pin(stream)))
+}
+
+/// What is passed on is of the type that its provider says.
+fn own_type(running: &Running) -> Option<HeaderValue> {
+    let forwarded = matches!(running.exchange.operation, Operation::Forward(_));
+    forwarded.then(|| running.provider_headers.get(CONTENT_TYPE).cloned()).flatten()
 }
 
 /// An error, in the client's dialect.
@@ -57,8 +64,10 @@ pub(super) fn refuse(mut running: Running, refusal: &Refusal) -> Response<Answer
     let mut headers = common_headers(&running);
     headers.insert(CONTENT_TYPE, JSON);
     put(&mut headers, "x-litellm-response-cost", "0");
-    if let Some(after) = refusal.retry_after {
-        headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+    if let Some(after) = refusal.retry_after.filter(|_| refusal.fault != Fault::Provider) {
+        // In whole seconds, rounded up: a client that comes back too early is refused again.
+        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
     }
     settle::finished(&mut running);
     let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

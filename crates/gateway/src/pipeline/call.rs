@@ -34,7 +34,11 @@ pub(super) struct Call<'r> {
 const MAX_ERROR_BYTES: u64 = 1024 * 1024;
 
 /// Asks the deployment and reads the answer, or its beginning if it is streamed.
-pub(super) async fn converse(running: &mut Running, call: Call<'_>, ask: Ask<'_>) -> Result<Reply, Refusal> {
+pub(super) async fn converse(
+    running: &mut Running,
+    call: Call<'_>,
+    mut ask: Ask<'_>,
+) -> Result<Reply, Refusal> {
     let served = Arc::clone(&call.served);
     let include_usage = ask.include_usage()? || call.snapshot.always_include_stream_usage;
     if let Upstream::Mock(mock) = &served.upstream {
@@ -42,6 +46,11 @@ pub(super) async fn converse(running: &mut Running, call: Call<'_>, ask: Ask<'_>
         drop(ask);
         let answer = answer_context(running, include_usage, Some(Arc::clone(&request)));
         return mock_reply(running, &served, mock, &request, answer, call.format).await;
+    }
+    if served.deployment.inlines_media_for(ask.dialect) {
+        let request = Arc::clone(ask.request()?);
+        let inlined = running.gateway.media().inline(&request).await;
+        ask.replace_request(inlined.map_err(|error| Refusal::bad_request(error.to_string()))?);
     }
     let policy = call.wishes.policy(&served.deployment.policy);
     let mut prepared = served.deployment.prepare(&ask, policy.as_ref()).map_err(unprepared)?;
@@ -71,23 +80,24 @@ pub(super) async fn converse(running: &mut Running, call: Call<'_>, ask: Ask<'_>
     whole_reply(running, &served, dialect, prepared.stream, &body, answer, call.format)
 }
 
-fn unprepared(error: PrepareError) -> Refusal {
+pub(super) fn unprepared(error: PrepareError) -> Refusal {
     match error {
         PrepareError::Invalid(invalid) => invalid.into(),
         PrepareError::CannotSay(cannot) => cannot.into(),
         PrepareError::Unusable(why) => Refusal::misconfigured(401, why),
+        PrepareError::Unserved(why) => Refusal::bad_request(why).about("model"),
     }
 }
 
 /// How long this call may take: the caller's wish, else the deployment's setting.
-fn patience(call: &Call<'_>, stream: bool) -> Duration {
+pub(super) fn patience(call: &Call<'_>, stream: bool) -> Duration {
     let timeouts = &call.served.deployment.timeouts;
     let total = call.wishes.timeout.unwrap_or(timeouts.total);
     if stream { call.wishes.stream_timeout.or(timeouts.stream).unwrap_or(total) } else { total }
 }
 
 /// Headers of the client that are meant for the provider.
-fn forward_headers(client: &HeaderMap, prepared: &mut Prepared<'_>, snapshot: &Snapshot) {
+pub(super) fn forward_headers(client: &HeaderMap, prepared: &mut Prepared<'_>, snapshot: &Snapshot) {
     if prepared.road.dialect == Dialect::AnthropicMessages
         && let Some(beta) = receive::header(client, "anthropic-beta")
     {
@@ -109,7 +119,7 @@ fn forward_headers(client: &HeaderMap, prepared: &mut Prepared<'_>, snapshot: &S
 }
 
 /// Sends the request; an error status is an error.
-async fn send(
+pub(super) async fn send(
     running: &mut Running,
     served: &Arc<Served>,
     prepared: &mut Prepared<'_>,
@@ -153,6 +163,11 @@ async fn send(
         }
         return Ok(response);
     }
+    if !(400..600).contains(&status) {
+        running.exchange.upstream_time += elapsed;
+        let cause = format!("it has the status {status}, and redirects are not followed: check `api_base`");
+        return Err(Refusal::from_bad_reply(served.deployment.provider_title, &cause));
+    }
     let left = patience.saturating_sub(elapsed);
     let body = read_body(response.into_body(), MAX_ERROR_BYTES, left).await;
     running.exchange.upstream_time += began.elapsed();
@@ -161,14 +176,24 @@ async fn send(
     if let Some(bodies) = &mut running.exchange.bodies {
         Bodies::keep(&mut bodies.provider_response, &body);
     }
-    let error = prepared.road.dialect.codec().read_error(status, &body);
+    let mut error = prepared.road.dialect.codec().read_error(status, &body);
+    error.retry_after = retry_after(&running.provider_headers).or(error.retry_after);
     if let Some(attempt) = running.exchange.attempts.last_mut() {
         attempt.error = Some(error.message.clone());
     }
     Err(Refusal::from_provider(served.deployment.provider_title, &error))
 }
 
-fn failed(running: &mut Running, served: &Served, error: &TransportError) -> Refusal {
+/// How long the provider asks to wait: OpenAI's and Azure's `retry-after-ms`, else `retry-after` in seconds. Its other
+/// form, a date, is not read: no provider's page names it.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let milliseconds = receive::header(headers, "retry-after-ms").and_then(|text| text.trim().parse().ok());
+    milliseconds
+        .map(Duration::from_millis)
+        .or_else(|| receive::as_seconds(receive::header(headers, "retry-after")?))
+}
+
+pub(super) fn failed(running: &mut Running, served: &Served, error: &TransportError) -> Refusal {
     if let Some(attempt) = running.exchange.attempts.last_mut() {
         attempt.error = Some(error.to_string());
     }
@@ -196,7 +221,11 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// Reads a body up to `limit` bytes.
-async fn read_body(mut body: ProviderBody, limit: u64, patience: Duration) -> Result<Bytes, TransportError> {
+pub(super) async fn read_body(
+    mut body: ProviderBody,
+    limit: u64,
+    patience: Duration,
+) -> Result<Bytes, TransportError> {
     let reading = async {
         let mut first: Option<Bytes> = None;
         let mut joined = BytesMut::new();
@@ -320,6 +349,24 @@ async fn mock_reply(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_finer_wait_counts() {
+        let wait = |headers: &[(&'static str, &'static str)]| {
+            let headers = headers.iter().map(|(name, value)| {
+                (http::HeaderName::from_static(name), http::HeaderValue::from_static(value))
+            });
+            retry_after(&headers.collect())
+        };
+        assert_eq!(wait(&[("retry-after", "2")]), Some(Duration::from_secs(2)));
+        assert_eq!(
+            wait(&[("retry-after", "2"), ("retry-after-ms", "1500")]),
+            Some(Duration::from_millis(1500))
+        );
+        assert_eq!(wait(&[("retry-after", "1"), ("retry-after-ms", "soon")]), Some(Duration::from_secs(1)));
+        assert_eq!(wait(&[("retry-after", "Fri, 31 Dec 1999 23:59:59 GMT")]), None);
+        assert_eq!(wait(&[]), None);
+    }
 
     #[test]
     fn addresses_are_shown_without_their_query() {

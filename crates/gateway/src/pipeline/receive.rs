@@ -251,7 +251,7 @@ fn seconds_header(headers: &HeaderMap, name: &str) -> Result<Option<Duration>, R
     })
 }
 
-fn as_seconds(text: &str) -> Option<Duration> {
+pub(super) fn as_seconds(text: &str) -> Option<Duration> {
     let seconds = text.trim().parse::<f64>().ok().filter(|seconds| *seconds > 0.0)?;
     Duration::try_from_secs_f64(seconds).ok()
 }

@@ -1,11 +1,13 @@
 //! The end of a request: what it used and cost, and that it is written down.
 
+use catalog::cost::Counts;
 use dialects::conversation::Usage;
 use dialects::exchange::Observed;
 
-use super::Running;
+use super::{Running, forward};
 use crate::events;
 use crate::exchange::Outcome;
+use crate::operation::Operation;
 use crate::refusal::Refusal;
 
 /// Bytes per token that an estimate assumes: English text has about four.
@@ -26,7 +28,12 @@ pub(super) fn observe(running: &mut Running, observed: &Observed) {
     }
     if let (Some(usage), Some(served)) = (&exchange.answer.usage, exchange.attempts.last().map(|a| &a.served))
     {
-        exchange.answer.cost = served.cost(usage);
+        exchange.answer.cost = match exchange.operation {
+            Operation::Forward(service) => {
+                served.cost_of(usage, forward::call_kind(service), Counts::default())
+            }
+            Operation::Converse(_) | Operation::CountTokens(_) => served.cost(usage),
+        };
     }
 }
 

@@ -53,6 +53,7 @@ pub struct StreamAnswer {
 
 /// Where the answer comes from.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one per stream, and the large one is the usual one")]
 pub enum Source {
     Provider { body: ProviderBody, answer: AnswerStream },
     Local(Local),
@@ -319,7 +320,13 @@ fn read_frame(
         None => answer.finish(out).map(|()| Step::End),
     };
     if let Some(error) = &answer.observed().error {
-        return Step::Failed(Refusal::from_provider(title, error));
+        let begun = answer.observed().has_content;
+        let refusal = if begun {
+            Refusal::from_provider_in_stream(title, error)
+        } else {
+            Refusal::from_provider(title, error)
+        };
+        return Step::Failed(refusal);
     }
     result.unwrap_or_else(|error| Step::Failed(Refusal::from_bad_reply(title, &error)))
 }

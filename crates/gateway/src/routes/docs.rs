@@ -1,5 +1,7 @@
 //! The API's own description.
 
+#![allow(clippy::indexing_slicing, reason = "a field of a JSON object is set, which cannot panic")]
+
 use axum::response::{Html, Json};
 use serde_json::{Map, Value, json};
 
@@ -29,7 +31,7 @@ pub(super) async fn openapi() -> Json<Value> {
     Json(description())
 }
 
-/// OpenAPI 3.1.
+/// `OpenAPI` 3.1.
 pub(crate) fn description() -> Value {
     let mut paths = Map::new();
     for route in ROUTES {

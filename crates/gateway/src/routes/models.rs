@@ -1,3 +1,5 @@
+#![allow(clippy::indexing_slicing, reason = "a field of a JSON object is set, which cannot panic")]
+
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};

@@ -107,6 +107,69 @@ pub const ROUTES: &[Route] = &[
             "Gemini CountTokensRequest: contents, generateContentRequest",
         )
     },
+    Route {
+        aliases: &["/embeddings", "/engines/{model}/embeddings", "/openai/deployments/{model}/embeddings"],
+        ..post(
+            "/v1/embeddings",
+            "models",
+            "Embed texts (OpenAI Embeddings)",
+            "OpenAI CreateEmbeddingRequest: model*, input*, encoding_format, dimensions, …",
+        )
+    },
+    Route {
+        aliases: &["/moderations"],
+        ..post(
+            "/v1/moderations",
+            "models",
+            "Look for harmful content (OpenAI Moderations)",
+            "OpenAI CreateModerationRequest: model*, input*",
+        )
+    },
+    Route {
+        aliases: &["/audio/speech", "/openai/deployments/{model}/audio/speech"],
+        ..post(
+            "/v1/audio/speech",
+            "models",
+            "Speak a text; the answer is sound as it is made (OpenAI Audio)",
+            "OpenAI CreateSpeechRequest: model*, input*, voice*, response_format, speed, …",
+        )
+    },
+    Route {
+        aliases: &["/audio/transcriptions", "/openai/deployments/{model}/audio/transcriptions"],
+        ..post(
+            "/v1/audio/transcriptions",
+            "models",
+            "Write down what is said; the body is a form (OpenAI Audio)",
+            "OpenAI CreateTranscriptionRequest, as multipart/form-data: model*, file*, response_format, …",
+        )
+    },
+    Route {
+        aliases: &["/audio/translations", "/openai/deployments/{model}/audio/translations"],
+        ..post(
+            "/v1/audio/translations",
+            "models",
+            "Write down in English what is said; the body is a form (OpenAI Audio)",
+            "OpenAI CreateTranslationRequest, as multipart/form-data: model*, file*, response_format, …",
+        )
+    },
+    Route {
+        aliases: &["/rerank", "/v2/rerank"],
+        ..post(
+            "/v1/rerank",
+            "models",
+            "Order documents by their relevance to a query (Cohere Rerank)",
+            "Cohere RerankRequest: model*, query*, documents*, top_n, return_documents, …",
+        )
+    },
+    Route {
+        aliases: &["/images/generations", "/openai/deployments/{model}/images/generations"],
+        ..post(
+            "/v1/images/generations",
+            "models",
+            "Make images (OpenAI Images)",
+            "OpenAI CreateImageRequest: model*, prompt*, n, size, quality, …",
+        )
+    },
     Route { aliases: &["/models"], ..get("/v1/models", Access::Key, "model management", "List the models") },
     Route {
         aliases: &["/models/{id}"],
@@ -133,7 +196,7 @@ pub const ROUTES: &[Route] = &[
         "/utils/transform_request",
         "utilities",
         "Show what a provider would be sent, without sending it",
-        "call_type*: completion | responses | anthropic_messages | generate_content; request_body*",
+        "call_type*: completion | text_completion | responses | anthropic_messages | generate_content; request_body*",
     ),
     get("/trace", Access::Key, "traces", "The latest requests, newest first; `?limit=`"),
     get("/trace/{id}", Access::Key, "traces", "Everything that happened to one request"),

@@ -72,12 +72,14 @@ pub(super) async fn transform_request(
     let call_type = document.text("call_type")?.ok_or_else(|| missing("call_type"))?;
     let dialect = match &*call_type {
         "completion" | "acompletion" => Dialect::OpenaiChat,
+        "text_completion" | "atext_completion" => Dialect::OpenaiCompletions,
         "responses" | "aresponses" => Dialect::OpenaiResponses,
         "anthropic_messages" => Dialect::AnthropicMessages,
         "generate_content" | "agenerate_content" => Dialect::Gemini,
         other => {
             return Err(Refusal::bad_request(format!(
-                "`call_type`: `{other}` is not one of completion, responses, anthropic_messages, generate_content"
+                "`call_type`: `{other}` is not one of completion, text_completion, responses, anthropic_messages, \
+                 generate_content"
             )));
         }
     };

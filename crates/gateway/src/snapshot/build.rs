@@ -12,11 +12,13 @@ use dialects::Dialect;
 use dialects::conversation::Extra;
 use dialects::exchange::ModelFacts;
 use dialects::loss::ParameterPolicy;
+use dialects::service::Service;
 use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderMap, HeaderValue, Uri};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tollway::deployment::{Road, Timeouts};
+use tokio::sync::Semaphore;
+use tollway::deployment::{Road, ServiceRoad, Timeouts};
 use tollway::transport::{TlsOptions, TransportOptions};
 use tollway::{Deployment, Secret};
 
@@ -123,13 +125,13 @@ impl Snapshot {
             model: "demo".to_owned(),
             shown_base: String::new(),
             roads: Vec::new(),
+            services: Vec::new(),
             unusable: None,
-            chat_for_anthropic_clients: false,
+            anthropic_clients_by: None,
             timeouts: Timeouts { total: Duration::from_secs(60), stream: None },
             defaults: Extra::new(),
             extra_body: Extra::new(),
             policy: ParameterPolicy::default(),
-            quirks: Vec::new(),
             facts: ModelFacts::default(),
             verify_tls: true,
         };
@@ -166,8 +168,10 @@ impl Snapshot {
             key_header: general.key_header_name.as_deref().and_then(|name| HeaderName::try_from(name).ok()),
             bounds: Bounds {
                 max_request_bytes: tollway.max_request_bytes,
-                max_header_bytes: usize::try_from(tollway.max_header_bytes).unwrap_or(usize::MAX).max(8192),
+                max_header_bytes: count(tollway.max_header_bytes).max(8192),
                 max_response_bytes: tollway.max_response_bytes,
+                max_json_depth: count(tollway.max_json_depth),
+                max_connections: count(tollway.max_connections).clamp(1, Semaphore::MAX_PERMITS),
                 client_read_timeout: tollway.client_read_timeout,
                 client_write_timeout: tollway.client_write_timeout,
             },
@@ -177,7 +181,7 @@ impl Snapshot {
                 tls: TlsOptions { ca_file, accept_any_certificate: false },
                 ..TransportOptions::default()
             },
-            trace_capacity: usize::try_from(tollway.trace_capacity).unwrap_or(usize::MAX),
+            trace_capacity: count(tollway.trace_capacity),
             trace_bodies: tollway.trace_bodies && !config.litellm.turn_off_message_logging,
             forward_client_headers: general.forward_client_headers,
             always_include_stream_usage: false,
@@ -193,6 +197,10 @@ impl Snapshot {
         self.order.push(Arc::clone(&group.name));
         self.groups.insert(Arc::clone(&group.name), Arc::new(group));
     }
+}
+
+fn count(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// LiteLLM's weights of simple-shuffle: the first of `weight`, `rpm` and `tpm` that some deployment of the group has.
@@ -241,11 +249,15 @@ fn served(config: &DeploymentConfig, group: &str, model: &str, common: &Common, 
         (None, Err(unknown)) => Err(unknown.to_string()),
         (None, Ok(_)) => Err(String::new()),
     };
-    let (roads, wire_model, unusable) = match reach {
-        Ok((roads, wire_model)) => (roads, wire_model, None),
-        Err(why) => (Vec::new(), name.to_owned(), Some(format!("{why} (deployment at {})", config.place))),
+    let (Reach { roads, services, model: wire_model }, unusable) = match reach {
+        Ok(reach) => (reach, None),
+        Err(why) => {
+            let nowhere = Reach { roads: Vec::new(), services: Vec::new(), model: name.to_owned() };
+            (nowhere, Some(format!("{why} (deployment at {})", config.place)))
+        }
     };
-    let shown_base = roads.first().map(|road| shown_base(&road.uri)).unwrap_or_default();
+    let first = roads.first().or(services.first().map(|service| &service.road));
+    let shown_base = first.map(|road| shown_base(&road.uri)).unwrap_or_default();
     let deployment = Deployment {
         id: config.id.as_str().into(),
         group: group.into(),
@@ -255,7 +267,10 @@ fn served(config: &DeploymentConfig, group: &str, model: &str, common: &Common, 
         shown_base,
         unusable: unusable.filter(|_| mock.is_none()),
         roads,
-        chat_for_anthropic_clients: common.chat_for_anthropic_clients,
+        services,
+        anthropic_clients_by: provider
+            .filter(|_| !common.chat_for_anthropic_clients)
+            .and_then(|provider| provider.endpoint(provider.messages_via?)?.conversation()),
         timeouts: Timeouts {
             total: config.timeout.unwrap_or(common.timeout),
             stream: config.stream_timeout.or(common.stream_timeout),
@@ -268,7 +283,6 @@ fn served(config: &DeploymentConfig, group: &str, model: &str, common: &Common, 
             allowed_params: config.parameters.allowed_openai_params.clone(),
             modify_params: common.modify_params,
         },
-        quirks: provider.map(|provider| provider.quirks().to_vec()).unwrap_or_default(),
         facts,
         verify_tls: config.connection.tls.as_ref().map_or(common.verify_tls, |tls| *tls != TlsVerify::Off),
     };
@@ -356,14 +370,22 @@ fn shown_base(uri: &Uri) -> String {
     format!("{}://{host}{}", uri.scheme_str().unwrap_or("https"), uri.path())
 }
 
-/// By which roads a model can be reached, and its name there; or what is missing, in words for the operator.
+/// By which roads a model can be reached.
+struct Reach {
+    roads: Vec<Road>,
+    services: Vec<ServiceRoad>,
+    /// Its name there.
+    model: String,
+}
+
+/// How a model can be reached; or what is missing, in words for the operator.
 fn reach(
     provider: &'static Provider,
     model: &str,
     config: &DeploymentConfig,
     common: &Common,
     entry: Option<&ModelEntry>,
-) -> Result<(Vec<Road>, String), String> {
+) -> Result<Reach, String> {
     if let Some(missing) = config.missing.first() {
         return Err(format!(
             "`{}` refers to the environment variable `{}`, which is not set",
@@ -398,7 +420,9 @@ fn reach(
     let mut roads = Vec::new();
     let mut wire_model = model.to_owned();
     let mut problem = None;
-    for kind in [EndpointKind::Chat, EndpointKind::Responses, EndpointKind::Messages] {
+    for kind in
+        [EndpointKind::Chat, EndpointKind::Responses, EndpointKind::Messages, EndpointKind::Completions]
+    {
         let Ok(route) = provider.route(kind, &params) else { continue };
         let Some(dialect) = route.endpoint.conversation() else { continue };
         if roads.iter().any(|road: &Road| road.dialect == dialect) {
@@ -414,18 +438,60 @@ fn reach(
             Err(why) => problem = problem.or(Some(why)),
         }
     }
-    // Models that only the Responses API serves.
-    if entry.is_some_and(|entry| entry.mode() == Some("responses")) {
-        roads.sort_by_key(|road| road.dialect != Dialect::OpenaiResponses);
-        roads.truncate(1);
+    // Models that only one API serves.
+    let only = match entry.and_then(ModelEntry::mode) {
+        Some("responses") => Some(Dialect::OpenaiResponses),
+        Some("completion") => Some(Dialect::OpenaiCompletions),
+        _ => None,
+    };
+    if let Some(only) = only.filter(|only| roads.iter().any(|road| road.dialect == *only)) {
+        roads.retain(|road| road.dialect == only);
     }
-    match (roads.is_empty(), problem) {
-        (false, _) => Ok((roads, wire_model)),
-        (true, Some(why)) => Err(why),
-        (true, None) => {
-            Err(format!("provider `{}` serves no conversations that this version speaks", provider.id))
+    let mut services = Vec::new();
+    for service in Service::ALL {
+        match service_road(service, provider, &params, config, common) {
+            Ok(road) => services.extend(road),
+            Err(why) => problem = problem.or(Some(why)),
         }
     }
+    match (roads.is_empty() && services.is_empty(), problem) {
+        (false, _) => Ok(Reach { roads, services, model: wire_model }),
+        (true, Some(why)) => Err(why),
+        (true, None) => Err(format!("provider `{}` serves nothing that this version speaks", provider.id)),
+    }
+}
+
+/// How a model can be asked for a service; `None` where its provider has it not, or not in the common shape.
+fn service_road(
+    service: Service,
+    provider: &'static Provider,
+    params: &UrlParams<'_>,
+    config: &DeploymentConfig,
+    common: &Common,
+) -> Result<Option<ServiceRoad>, String> {
+    let (kind, dialect) = match service {
+        Service::Embeddings => (EndpointKind::Embeddings, "openai_embeddings"),
+        Service::Moderations => (EndpointKind::Moderation, "openai_moderation"),
+        Service::Speech => (EndpointKind::Speech, "openai_speech"),
+        // Rows do not tell them apart: who transcribes in OpenAI's shape also translates, beside it.
+        Service::Transcriptions | Service::Translations => {
+            (EndpointKind::Transcription, "openai_transcription")
+        }
+        Service::Rerank => (EndpointKind::Rerank, "cohere_rerank"),
+        Service::Images => (EndpointKind::Images, "openai_images"),
+    };
+    let Ok(route) = provider.route(kind, params) else { return Ok(None) };
+    if route.endpoint.dialect != dialect {
+        return Ok(None);
+    }
+    let mut road = road(&route, Dialect::OpenaiChat, config, common)?;
+    if service == Service::Translations {
+        let uri = road.uri.to_string().replacen("/transcriptions", "/translations", 1);
+        road.uri = uri.parse().map_err(|error| format!("`{uri}` is not an address: {error}"))?;
+        road.stream_uri = road.uri.clone();
+    }
+    let quirks = route.endpoint.quirks();
+    Ok(Some(ServiceRoad { service, model: route.model.to_owned(), road, quirks }))
 }
 
 fn road(
@@ -460,7 +526,8 @@ fn road(
     for (name, value) in &config.connection.headers {
         put(name, value.expose(), true)?;
     }
-    Ok(Road { dialect, uri: address(false)?, stream_uri: address(true)?, headers })
+    let (uri, stream_uri) = (address(false)?, address(true)?);
+    Ok(Road { dialect, uri, stream_uri, headers, quirks: route.quirks() })
 }
 
 /// The header that signs a deployment in; `None` where none is needed.

@@ -819,7 +819,7 @@ impl Writer<'_> {
                     }
                 }
             }
-            Dialect::OpenaiResponses | Dialect::Gemini => {
+            Dialect::OpenaiResponses | Dialect::Gemini | Dialect::OpenaiCompletions => {
                 for name in request.extra.keys() {
                     self.losses.note(name, Change::Dropped, format!("only {} knows it", request.dialect));
                 }

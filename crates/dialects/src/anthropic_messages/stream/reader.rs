@@ -33,6 +33,8 @@ struct State {
     answered: bool,
     /// The model called a tool of the client.
     called: bool,
+    /// The answer's reason to end is told.
+    finished: bool,
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -99,7 +101,7 @@ struct Start {
     usage: Option<wire::Usage>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct End {
     #[serde(default)]
     stop_reason: Option<String>,
@@ -172,7 +174,9 @@ impl State {
         let message: Message<'_> = serde_json::from_str(data)
             .map_err(|error| BadReply::new(format!("an event of the stream is not understood: {error}")))?;
         match &*message.kind {
-            "message_start" => self.start(piece(message.message, "message")?, events),
+            "message_start" if self.stage == Stage::Waiting => {
+                self.start(piece(message.message, "message")?, events);
+            }
             "error" => {
                 self.stage = Stage::Over;
                 events.push(Event::Error(error::of_event(piece(message.error, "error")?)));
@@ -194,10 +198,11 @@ impl State {
             "message_delta" => {
                 let later: Option<wire::Usage> =
                     message.usage.map(|raw| piece(Some(raw), "usage")).transpose()?;
-                self.end(piece(message.delta, "delta")?, later, events);
+                self.end(&piece(message.delta, "delta")?, later, events);
             }
             "message_stop" => {
                 self.stage = Stage::Over;
+                self.finish(&End::default(), events);
                 events.push(Event::End);
             }
             // `ping`, and what came after this was written.
@@ -215,24 +220,42 @@ impl State {
         }
     }
 
-    fn end(&mut self, end: End, later: Option<wire::Usage>, events: &mut Vec<Event>) {
+    fn end(&mut self, end: &End, later: Option<wire::Usage>, events: &mut Vec<Event>) {
         if let Some(later) = later {
             usage::merge(&mut self.usage, &later);
         }
         if end.stop_reason.is_some() {
-            while let Some(open) = self.open.first() {
-                self.stop(open.index, events);
-            }
-            let answered = self.answered && !self.called;
-            let reason = read_stop(end.stop_reason.as_deref(), end.stop_sequence, answered);
-            events.push(Event::Finish { choice: 0, reason });
+            self.finish(end, events);
         }
         let mut usage = usage::read(&self.usage);
         usage::estimate_reasoning(&mut usage, self.thinking_bytes);
         events.push(Event::Usage(usage));
     }
 
+    /// Tells why the answer ended, once.
+    fn finish(&mut self, end: &End, events: &mut Vec<Event>) {
+        if self.finished {
+            return;
+        }
+        self.finished = true;
+        self.stop_all(events);
+        let answered = self.answered && !self.called;
+        let reason = read_stop(end.stop_reason.as_deref(), end.stop_sequence.clone(), answered);
+        events.push(Event::Finish { choice: 0, reason });
+    }
+
     fn begin(&mut self, index: u64, block: wire::Block, seed: &str, events: &mut Vec<Event>) {
+        if self.finished {
+            return;
+        }
+        // Anthropic's blocks never overlap; others that speak its dialect forget to stop one. Only calls may be
+        // open together.
+        let is_call = matches!(&block, wire::Block::ToolUse(call) if call.name != ANSWER_TOOL);
+        if is_call && self.open.iter().all(|open| matches!(open.kind, Kind::Call { .. })) {
+            self.stop(index, events);
+        } else {
+            self.stop_all(events);
+        }
         let part = self.parts;
         let mut first = Vec::new();
         let (start, kind) = match block {
@@ -335,6 +358,12 @@ impl State {
         };
         events.push(Event::Delta { choice: 0, part: open.part, delta });
         Ok(())
+    }
+
+    fn stop_all(&mut self, events: &mut Vec<Event>) {
+        while let Some(open) = self.open.first() {
+            self.stop(open.index, events);
+        }
     }
 
     fn stop(&mut self, index: u64, events: &mut Vec<Event>) {

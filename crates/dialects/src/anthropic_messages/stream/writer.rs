@@ -1,5 +1,5 @@
+use std::borrow::Cow;
 use std::collections::VecDeque;
-
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -38,6 +38,8 @@ struct Current {
     /// Its `content_block_start` is out. Text and thinking wait for something to say: the API does not take
     /// empty text back.
     open: bool,
+    /// The paragraph of the reasoning's summary that is being written.
+    paragraph: u32,
     /// Of a text or tool call, which have no slot for it.
     seal: Option<Seal>,
 }
@@ -108,7 +110,7 @@ impl Writer {
     }
 
     fn begin(&mut self, part: u32, start: PartStart, out: &mut Vec<u8>) {
-        let mut current = Current { part, start, open: false, seal: None };
+        let mut current = Current { part, start, open: false, paragraph: 0, seal: None };
         match &current.start {
             PartStart::ToolCall { id, name, kind, extra: _ } => {
                 let call = wire::Block::ToolUse(wire::ToolUseBlock {
@@ -211,11 +213,17 @@ impl Writer {
                 self.open_block(out);
                 self.delta(BlockDelta::Citations { citation: &citation }, out);
             }
-            (PartStart::Reasoning { .. }, Delta::Thinking(text) | Delta::Summary { text, .. })
-                if !text.is_empty() =>
-            {
+            (PartStart::Reasoning { .. }, Delta::Thinking(text)) if !text.is_empty() => {
                 self.open_block(out);
                 self.delta(BlockDelta::Thinking { thinking: text }, out);
+            }
+            (PartStart::Reasoning { .. }, Delta::Summary { index, text }) if !text.is_empty() => {
+                let apart = current.open && current.paragraph != *index;
+                current.paragraph = *index;
+                let text =
+                    if apart { Cow::Owned(format!("\n\n{text}")) } else { Cow::Borrowed(text.as_str()) };
+                self.open_block(out);
+                self.delta(BlockDelta::Thinking { thinking: &text }, out);
             }
             (PartStart::Reasoning { .. }, Delta::Seal(seal)) => {
                 let signature = seal.to_slot(Dialect::AnthropicMessages, SealKind::Signature);

@@ -178,8 +178,9 @@ impl ChoiceState {
                     events,
                 );
                 let delta = |delta| Event::Delta { choice: self.index, part: number, delta };
-                events.push(delta(Delta::Arguments(call.arguments)));
+                // The seal first: some writers have no place for it behind the call's beginning.
                 events.extend(call.seal.map(|seal| delta(Delta::Seal(seal))));
+                events.push(delta(Delta::Arguments(call.arguments)));
                 events.push(Event::PartStop { choice: self.index, part: number });
             }
             whole => {

@@ -125,8 +125,8 @@ fn thinking_then_a_call() {
                     extra: Extra::new(),
                 }
             ),
-            delta(2, Delta::Arguments(r#"{"city":"Oslo","unit":"c"}"#.to_owned())),
             delta(2, Delta::Seal(signature)),
+            delta(2, Delta::Arguments(r#"{"city":"Oslo","unit":"c"}"#.to_owned())),
             stop(2),
             Event::Finish { choice: 0, reason: StopReason::ToolCalls },
             Event::End,
@@ -319,12 +319,14 @@ fn part(number: u32) -> impl Strategy<Value = Vec<Event>> {
             ),
         };
         let mut events = vec![begin(number, start)];
+        let mut seal = seal.map(|seal| delta(number, Delta::Seal(seal)));
         if number % 3 == 2 {
+            events.extend(seal.take());
             events.push(delta(number, Delta::Arguments(json!({"q": pieces.concat()}).to_string())));
         } else {
             events.extend(pieces.into_iter().map(|piece| delta(number, wrap(piece))));
         }
-        events.extend(seal.map(|seal| delta(number, Delta::Seal(seal))));
+        events.extend(seal);
         events.push(stop(number));
         events
     })

@@ -3,6 +3,7 @@
 use memchr::memmem;
 use serde_json::{Map, Value};
 
+use super::super::message::SIGNATURE_IN_ID;
 use super::{Family, has};
 use crate::document::Document;
 use crate::error::CannotSay;
@@ -28,6 +29,7 @@ struct Work {
     reasoning: History,
     blank_reasoning: bool,
     empty_turns: bool,
+    signed_ids: bool,
     schema: bool,
 }
 
@@ -124,6 +126,7 @@ fn look(text: &str, target: &Target<'_>, schema: bool) -> Work {
             && target.facts.supports_reasoning == Some(true)
             && mentions(r#""tool_calls""#),
         empty_turns: has(target, NamedQuirk::NoEmptyAssistantTurns) && mentions(r#""assistant""#),
+        signed_ids: !has(target, NamedQuirk::KeepsSignedCallIds) && mentions(SIGNATURE_IN_ID),
         schema,
     }
 }
@@ -161,6 +164,9 @@ fn edit(
             }
             if role == "assistant" {
                 edit_reasoning(fields, work);
+            }
+            if work.signed_ids {
+                bare_ids(fields);
             }
             if let Some(Value::Array(parts)) = fields.get_mut("content") {
                 edit_parts(parts, &role, work, &path, target, losses, &mut waiting)?;
@@ -226,6 +232,19 @@ fn edit_reasoning(message: &mut Map<String, Value>, work: Work) {
     {
         message.insert("reasoning_content".to_owned(), Value::from(" "));
     }
+}
+
+/// Takes the signatures of another provider off the ids of calls: this one has no use for them, and ids may not be
+/// long (OpenAI: 40 characters).
+fn bare_ids(message: &mut Map<String, Value>) {
+    let calls = message.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten();
+    let mut bare = |id: &mut Value| {
+        if let Some((own, _)) = id.as_str().and_then(|id| id.split_once(SIGNATURE_IN_ID)) {
+            *id = Value::from(own);
+        }
+    };
+    calls.filter_map(|call| call.get_mut("id")).for_each(&mut bare);
+    message.get_mut("tool_call_id").into_iter().for_each(bare);
 }
 
 fn kind_of(part: &Value) -> &str {

@@ -1,8 +1,9 @@
 //! The parameters at the top of the body.
 
-use serde_json::{Number, Value};
+use serde_json::Value;
 
 use super::{Family, has, is_openai_model};
+use crate::adapt;
 use crate::conversation::Effort;
 use crate::document::Document;
 use crate::error::CannotSay;
@@ -136,30 +137,18 @@ fn refuse_lacking(
 ) -> Result<(), CannotSay> {
     for quirk in target.quirks {
         let Quirk::Lacks(name) = quirk else { continue };
-        let (field, only) = name.split_once('.').map_or((name.as_str(), None), |(f, v)| (f, Some(v)));
-        if target.policy.allowed_params.iter().any(|allowed| allowed == field) {
+        let by_quirk = match name.as_str() {
+            "web_search_options" => {
+                target.quirks.iter().any(|quirk| matches!(quirk, Quirk::SearchesByTool(_)))
+            }
+            "service_tier" => has(target, NamedQuirk::ServiceTierIsCompletionWindow),
+            _ => false,
+        };
+        if by_quirk {
             continue;
         }
-        if name == "tools" && !document.has(field) {
-            drop_tool_settings(document);
-        }
-        let Some(text) = document.get(field) else { continue };
-        if only.is_some_and(|only| !is_of_kind(document, field, only)) {
-            continue;
-        }
-        if field == "web_search_options"
-            && target.quirks.iter().any(|quirk| matches!(quirk, Quirk::SearchesByTool(_)))
-            || field == "service_tier" && has(target, NamedQuirk::ServiceTierIsCompletionWindow)
-        {
-            continue;
-        }
-        if says_nothing(field, text) {
-            losses.note(field, Change::Dropped, "it says what happens anyway");
-        } else {
-            losses.cannot_carry(name, "this provider does not know it")?;
-        }
-        document.remove(field);
-        if name == "tools" {
+        let removed = adapt::lack(document, name, target, losses)?;
+        if name == "tools" && (removed || !document.has(name)) {
             drop_tool_settings(document);
         }
     }
@@ -170,31 +159,6 @@ fn refuse_lacking(
 fn drop_tool_settings(document: &mut Document<'_>) {
     document.remove("tool_choice");
     document.remove("parallel_tool_calls");
-}
-
-/// Whether the field's value, or its `type`, is `kind`: `tool_choice.required`, `response_format.json_schema`.
-fn is_of_kind(document: &Document<'_>, field: &str, kind: &str) -> bool {
-    match document.value(field) {
-        Some(Value::String(text)) => text == kind,
-        Some(Value::Object(fields)) => fields.get("type").and_then(Value::as_str) == Some(kind),
-        _ => false,
-    }
-}
-
-/// Whether a parameter asks for what the provider does without it. Usage in streams is the gateway's own business.
-fn says_nothing(name: &str, text: &str) -> bool {
-    matches!(
-        (name, text),
-        (_, "null")
-            | ("n", "1")
-            | ("tool_choice", r#""auto""#)
-            | ("parallel_tool_calls", "true")
-            | ("logprobs" | "store", "false")
-            | ("presence_penalty" | "frequency_penalty" | "top_logprobs", "0" | "0.0")
-            | ("stop" | "tools" | "functions", "[]")
-            | ("modalities", r#"["text"]"#)
-            | ("stream_options", _)
-    )
 }
 
 /// OpenAI's reasoning models.
@@ -228,8 +192,8 @@ fn adapt_to_family(
         if target.policy.allowed_params.iter().any(|allowed| allowed == name) {
             continue;
         }
-        let default =
-            matches!((*name, text), ("temperature" | "top_p", "1" | "1.0")) || says_nothing(name, text);
+        let default = matches!((*name, text), ("temperature" | "top_p", "1" | "1.0"))
+            || adapt::says_nothing(name, text);
         if default {
             continue;
         }
@@ -240,24 +204,13 @@ fn adapt_to_family(
 }
 
 fn apply_quirks(document: &mut Document<'_>, target: &Target<'_>, losses: &mut Losses) {
+    adapt::edit_fields(document, target, losses);
     for quirk in target.quirks {
         match quirk {
-            Quirk::Renames { from, to } if document.rename(from, to) => {
-                losses.note(from, Change::Renamed, format!("`{to}`"));
-            }
-            Quirk::Injects { name, value } if !document.has(name) => {
-                document.set_value(name, value);
-                losses.note(name, Change::Added, "this provider wants it");
-            }
-            Quirk::MapsValue { name, from, to } if document.value(name).as_ref() == Some(from) => {
-                document.set_value(name, to);
-                losses.note(name, Change::Changed, to.to_string());
-            }
-            Quirk::Clamps { name, min, max } => clamp(document, name, min.as_ref(), max.as_ref(), losses),
             Quirk::SeveralAnswersNeedTemperature(least) => {
                 let several = document.value("n").and_then(|n| n.as_u64()).is_some_and(|n| n > 1);
                 if several {
-                    clamp(document, "temperature", Some(least), None, losses);
+                    adapt::clamp(document, "temperature", Some(least), None, losses);
                 }
             }
             Quirk::Named(NamedQuirk::ServiceTierIsCompletionWindow) => {
@@ -279,24 +232,8 @@ fn apply_quirks(document: &mut Document<'_>, target: &Target<'_>, losses: &mut L
     }
 }
 
-fn clamp(
-    document: &mut Document<'_>,
-    name: &str,
-    min: Option<&Number>,
-    max: Option<&Number>,
-    losses: &mut Losses,
-) {
-    let Some(number) = document.value(name).and_then(|value| value.as_f64()) else { return };
-    let below = min.filter(|min| min.as_f64().is_some_and(|min| number < min));
-    let above = max.filter(|max| max.as_f64().is_some_and(|max| number > max));
-    if let Some(bound) = below.or(above) {
-        document.set(name, bound.to_string());
-        losses.note(name, Change::Changed, format!("this provider's bound is {bound}"));
-    }
-}
-
 /// Usage is always asked for, so that the cost is exact; the client sees it only if it asked itself.
-fn write_stream_options(document: &mut Document<'_>, target: &Target<'_>, losses: &mut Losses) {
+pub(crate) fn write_stream_options(document: &mut Document<'_>, target: &Target<'_>, losses: &mut Losses) {
     let lacks =
         target.quirks.iter().any(|quirk| matches!(quirk, Quirk::Lacks(name) if name == "stream_options"));
     if document.get("stream") != Some("true") || lacks {

@@ -41,7 +41,7 @@ impl Case {
         let mut document = Document::of(body).unwrap();
         let target =
             Target { model: self.model, quirks: &self.quirks, facts: &self.facts, policy: &self.policy };
-        adapt(&mut document, &target, &mut Losses::new(self.policy.drop_params))?;
+        adapt_request(&mut document, &target, &mut Losses::new(self.policy.drop_params))?;
         Ok(String::from_utf8(document.to_bytes()).unwrap())
     }
 
@@ -179,6 +179,20 @@ fn openai_s_reasoning_models_have_their_own_names_and_limits() {
     assert!(on("gpt-5").fields(json!({"temperature": 1})).is_ok(), "the only value it takes");
     assert!(on("gpt-5.2").fields(temperature.clone()).is_ok(), "it does not reason unless asked");
     assert!(on("gpt-5.2").fields(json!({"temperature": 0.2, "reasoning_effort": "low"})).is_err());
+}
+
+#[test]
+fn signatures_leave_the_ids_of_calls() {
+    let history = |id: &str| {
+        json!([
+            {"role": "user", "content": "Weather?"},
+            {"role": "assistant", "tool_calls": [{"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+            {"role": "tool", "tool_call_id": id, "content": "4C"},
+        ])
+    };
+    let signed = history("call_1__thought__CiQB0e2Kb1tv");
+    assert_eq!(on("gpt-4o").messages(signed.clone()), Ok(history("call_1")));
+    assert_eq!(on("gemini").named(NamedQuirk::KeepsSignedCallIds).messages(signed.clone()), Ok(signed));
 }
 
 #[test]

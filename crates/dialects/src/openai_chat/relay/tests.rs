@@ -14,7 +14,7 @@ fn answer(include_usage: bool) -> AnswerContext {
 }
 
 fn relay(chunks: &[&[u8]], include_usage: bool) -> (String, Observed, Result<(), BadReply>) {
-    let mut relay = Relay::new(&answer(include_usage));
+    let mut relay = Relay::new(&answer(include_usage), Dialect::OpenaiChat);
     let mut out = Vec::new();
     let mut result = Ok(());
     for chunk in chunks {
@@ -44,7 +44,8 @@ fn an_answer_keeps_every_byte_but_the_model() {
             r#"{{ "id":"c1", "model" : "{model}" ,"x":[1.50,"model"],"choices":[{{"index":0,"message":{{"role":"assistant","content":"Grüße \"model\"","model":"inner"}},"finish_reason":"stop"}}],"usage":{{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}}}"#
         )
     };
-    let (out, observed) = relay_response(body("gpt-4o-2024").as_bytes(), &answer(false)).unwrap();
+    let (out, observed) =
+        relay_response(body("gpt-4o-2024").as_bytes(), &answer(false), Dialect::OpenaiChat).unwrap();
     assert_eq!(String::from_utf8(out).unwrap(), body("alias"));
     assert_eq!(observed.id.as_deref(), Some("c1"));
     assert_eq!(observed.model.as_deref(), Some("gpt-4o-2024"));
@@ -56,13 +57,13 @@ fn an_answer_keeps_every_byte_but_the_model() {
 #[test]
 fn thinking_is_put_where_clients_look() {
     let body = r#"{"model":"m","choices":[{"message":{"content":"a","reasoning":"b\n"}}]}"#;
-    let (out, _) = relay_response(body.as_bytes(), &answer(false)).unwrap();
+    let (out, _) = relay_response(body.as_bytes(), &answer(false), Dialect::OpenaiChat).unwrap();
     assert_eq!(
         String::from_utf8(out).unwrap(),
         r#"{"model":"alias","choices":[{"message":{"content":"a","reasoning":"b\n","reasoning_content":"b\n"}}]}"#
     );
     let body = r#"{"choices":[{"message":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"b"}]},{"type":"text","text":"a"}]}}]}"#;
-    let (out, _) = relay_response(body.as_bytes(), &answer(false)).unwrap();
+    let (out, _) = relay_response(body.as_bytes(), &answer(false), Dialect::OpenaiChat).unwrap();
     assert_eq!(
         String::from_utf8(out).unwrap(),
         r#"{"choices":[{"message":{"content":"a","reasoning_content":"b"}}]}"#
@@ -72,7 +73,7 @@ fn thinking_is_put_where_clients_look() {
 #[test]
 fn what_is_no_answer_is_refused() {
     for body in ["", "{}", "[]", r#"{"id":"x","choices":[{"#, r#"{"error":{"message":"no"},"choices":[]}"#] {
-        assert!(relay_response(body.as_bytes(), &answer(false)).is_err(), "{body}");
+        assert!(relay_response(body.as_bytes(), &answer(false), Dialect::OpenaiChat).is_err(), "{body}");
     }
 }
 
@@ -192,15 +193,15 @@ proptest! {
         let body = |model: &str| format!(
             r#"{{"x_{name}":{space}{number},"model":{space}"{model}"{space},"choices":[{{"y_{name}":[{number}],"message":{{"content":"{text}","z_{name}":"{text}"}}}}]}}{space}"#
         );
-        let (out, _) = relay_response(body("theirs").as_bytes(), &answer(true)).unwrap();
+        let (out, _) = relay_response(body("theirs").as_bytes(), &answer(true), Dialect::OpenaiChat).unwrap();
         prop_assert_eq!(String::from_utf8(out).unwrap(), body("alias"));
     }
 
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..120), tail in "[\\[\\]{}\":,a-z0-9]{0,60}") {
-        let _ = relay_response(&bytes, &answer(true));
-        let _ = relay_response(tail.as_bytes(), &answer(true));
-        let mut relay = Relay::new(&answer(true));
+        let _ = relay_response(&bytes, &answer(true), Dialect::OpenaiChat);
+        let _ = relay_response(tail.as_bytes(), &answer(true), Dialect::OpenaiChat);
+        let mut relay = Relay::new(&answer(true), Dialect::OpenaiChat);
         let mut out = Vec::new();
         let _ = relay.push(&bytes, &mut out);
         let _ = relay.push(format!("data: {tail}\n\n").as_bytes(), &mut out);

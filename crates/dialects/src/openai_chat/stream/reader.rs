@@ -4,11 +4,12 @@ use serde_json::Value;
 
 use super::super::relay::DONE;
 use super::super::response::{read_created, read_logprobs, read_stop};
-use super::super::{error, media, message, usage, wire};
+use super::super::{media, message, usage, wire};
 use crate::codec::StreamReader;
 use crate::conversation::{Delta, Event, Extra, Part, PartStart, Reasoning, Seal, ToolCallKind};
 use crate::error::BadReply;
 use crate::framing::sse::{SseEvent, SseReader};
+use crate::openai_error;
 
 /// See [`Codec::stream_reader`](crate::codec::Codec::stream_reader).
 #[derive(Debug)]
@@ -80,7 +81,7 @@ impl Answer {
             .map_err(|error| BadReply::new(format!("not a chunk of a chat completion: {error}")))?;
         if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
             self.over = true;
-            events.push(Event::Error(error::read_event(&error)));
+            events.push(Event::Error(openai_error::read_event(&error)));
             return Ok(());
         }
         let choices = chunk.choices.unwrap_or_default();

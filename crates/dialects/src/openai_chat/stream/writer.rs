@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::super::relay::DONE;
 use super::super::response::{write_logprobs, write_stop};
 use super::super::usage::{self, Shares};
-use super::super::{error, media, message, wire};
+use super::super::{media, message, wire};
 use crate::Dialect;
 use crate::codec::StreamWriter;
 use crate::conversation::{
@@ -18,6 +18,7 @@ use crate::error::ErrorReply;
 use crate::exchange::AnswerContext;
 use crate::framing::sse::write_event;
 use crate::json;
+use crate::openai_error;
 
 /// See [`Codec::stream_writer`](crate::codec::Codec::stream_writer).
 #[derive(Debug)]
@@ -58,6 +59,8 @@ enum OpenKind {
         index: u64,
         kind: ToolCallKind,
         silent: bool,
+        /// Its id and name, which wait for the next event: a signature goes out with the id.
+        opening: Option<Box<wire::ToolCall>>,
     },
     Audio {
         id: Option<String>,
@@ -135,6 +138,7 @@ impl Writer {
     }
 
     fn start_part(&mut self, index: u32, part: u32, start: &PartStart, out: &mut Vec<u8>) {
+        self.open_calls(index, out);
         let Some(state) = self.state(index) else { return };
         let kind = match start {
             PartStart::Text => OpenKind::Text,
@@ -146,10 +150,6 @@ impl Writer {
             PartStart::ToolCall { id, name, kind, .. } => {
                 let call = state.tool_calls;
                 state.tool_calls += 1;
-                state.parts.push(OpenPart {
-                    part,
-                    kind: OpenKind::ToolCall { index: call, kind: *kind, silent: true },
-                });
                 let mut piece = call_piece(call, *kind, String::new());
                 piece.id = Some(id.clone());
                 match (&mut piece.function, &mut piece.custom) {
@@ -157,14 +157,26 @@ impl Writer {
                     (None, Some(custom)) => custom.name = Some(name.clone()),
                     (None, None) => {}
                 }
-                let kind = if *kind == ToolCallKind::Function { "function" } else { "custom" };
-                piece.kind = Some(kind.to_owned());
-                self.delta(index, wire::Message { tool_calls: Some(vec![piece]), ..blank() }, out);
-                return;
+                let word = if *kind == ToolCallKind::Function { "function" } else { "custom" };
+                piece.kind = Some(word.to_owned());
+                OpenKind::ToolCall { index: call, kind: *kind, silent: true, opening: Some(Box::new(piece)) }
             }
             PartStart::Whole(whole) => return self.write_whole(index, whole, out),
         };
         state.parts.push(OpenPart { part, kind });
+    }
+
+    /// Tells the client of the calls that wait.
+    fn open_calls(&mut self, index: u32, out: &mut Vec<u8>) {
+        let Some(state) = self.state(index) else { return };
+        let openings = state.parts.iter_mut().filter_map(|open| match &mut open.kind {
+            OpenKind::ToolCall { opening, .. } => opening.take().map(|opening| *opening),
+            _ => None,
+        });
+        let openings: Vec<wire::ToolCall> = openings.collect();
+        if !openings.is_empty() {
+            self.delta(index, wire::Message { tool_calls: Some(openings), ..blank() }, out);
+        }
     }
 
     fn write_whole(&mut self, index: u32, part: &Part, out: &mut Vec<u8>) {
@@ -172,6 +184,7 @@ impl Writer {
         let shares = Shares::of(std::slice::from_ref(part));
         // What only another dialect knows has no place here.
         let (mut delta, _) = message::write_assistant(std::slice::from_ref(part), false);
+        message::sign_ids(std::slice::from_ref(part), &mut delta);
         delta.role = None;
         if let Part::Media(image) = part
             && image.kind == MediaKind::Image
@@ -215,8 +228,12 @@ impl Writer {
                 so_far.seal = Some(seal.clone());
                 write_sealed(so_far, &mut message);
             }
-            (Delta::Seal(seal), OpenKind::ToolCall { index, kind, .. }) => {
-                let mut piece = call_piece(*index, *kind, String::new());
+            (Delta::Seal(seal), OpenKind::ToolCall { index, kind, opening, .. }) => {
+                let mut piece = match opening.take() {
+                    Some(opening) => *opening,
+                    None => call_piece(*index, *kind, String::new()),
+                };
+                piece.id = piece.id.map(|id| message::sign_id(&id, Some(seal)));
                 message::write_tool_call_seal(seal, &mut piece);
                 message.tool_calls = Some(vec![piece]);
                 if seal.dialect == Dialect::Gemini {
@@ -226,9 +243,13 @@ impl Writer {
             (Delta::Seal(seal), OpenKind::Text) => {
                 message.provider_specific_fields = Some(loose_seal(seal));
             }
-            (Delta::Arguments(text), OpenKind::ToolCall { index, kind, silent }) => {
+            (Delta::Arguments(text), OpenKind::ToolCall { index, kind, silent, opening }) => {
                 *silent = false;
-                message.tool_calls = Some(vec![call_piece(*index, *kind, text.clone())]);
+                let piece = call_piece(*index, *kind, text.clone());
+                message.tool_calls = Some(vec![match opening.take() {
+                    Some(opening) => with_arguments(*opening, piece),
+                    None => piece,
+                }]);
             }
             (Delta::Citation(citation), _) => match message::write_citation(citation, false) {
                 Ok(annotation) => message.annotations = Some(vec![annotation]),
@@ -260,9 +281,16 @@ impl Writer {
         let open = state.parts.remove(place);
         match open.kind {
             // Clients parse the arguments, and no text is no JSON.
-            OpenKind::ToolCall { index: call, kind: ToolCallKind::Function, silent: true } => {
+            OpenKind::ToolCall { index: call, kind: ToolCallKind::Function, silent: true, opening } => {
                 let piece = call_piece(call, ToolCallKind::Function, "{}".to_owned());
+                let piece = match opening {
+                    Some(opening) => with_arguments(*opening, piece),
+                    None => piece,
+                };
                 self.delta(index, wire::Message { tool_calls: Some(vec![piece]), ..blank() }, out);
+            }
+            OpenKind::ToolCall { opening: Some(opening), .. } => {
+                self.delta(index, wire::Message { tool_calls: Some(vec![*opening]), ..blank() }, out);
             }
             OpenKind::Reasoning(reasoning) if reasoning.seal.is_none() && reasoning.id.is_some() => {
                 let item = message::write_reasoning_item(&reasoning, false);
@@ -334,7 +362,7 @@ impl StreamWriter for Writer {
     }
 
     fn write_error(&mut self, error: &ErrorReply, out: &mut Vec<u8>) {
-        write_event(None, &error::write(error), out);
+        write_event(None, &openai_error::write(error), out);
     }
 }
 
@@ -352,6 +380,18 @@ fn shares_of(delta: &Delta) -> Shares {
 
 fn blank() -> wire::Message {
     wire::Message::default()
+}
+
+/// The beginning of a call together with the first piece of its arguments.
+fn with_arguments(opening: wire::ToolCall, piece: wire::ToolCall) -> wire::ToolCall {
+    let mut call = opening;
+    if let (Some(function), Some(first)) = (&mut call.function, piece.function) {
+        function.arguments = first.arguments;
+    }
+    if let (Some(custom), Some(first)) = (&mut call.custom, piece.custom) {
+        custom.input = first.input;
+    }
+    call
 }
 
 fn call_piece(index: u64, kind: ToolCallKind, text: String) -> wire::ToolCall {

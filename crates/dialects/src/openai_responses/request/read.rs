@@ -15,8 +15,11 @@ pub(super) const ENCRYPTED_REASONING: &str = "reasoning.encrypted_content";
 /// Asks for log probabilities.
 pub(super) const LOGPROBS: &str = "message.output_text.logprobs";
 
-/// Reads a request. `instructions` become a system message in front, and stay among the extra fields, by which
-/// they are told from a system message of the input.
+/// Among a message's extra fields: it was not in the `input`, but is the request's `instructions`.
+pub(super) const INSTRUCTIONS: &str = "instructions";
+
+/// Reads a request. `instructions` become a system message in front, with a mark by which it is told from a system
+/// message of the input.
 pub(in crate::openai_responses) fn read(document: &Document<'_>) -> Result<Request, Invalid> {
     check(document)?;
     let mut map = Extra::new();
@@ -29,8 +32,10 @@ pub(in crate::openai_responses) fn read(document: &Document<'_>) -> Result<Reque
 
     let mut messages = Vec::new();
     let instructions = body.text("instructions")?;
-    if let Some(text) = &instructions {
-        messages.push(Message::text(Role::System, text.as_str()));
+    if let Some(text) = instructions {
+        let mut message = Message::text(Role::System, text);
+        message.extra.insert(INSTRUCTIONS.to_owned(), Value::Bool(true));
+        messages.push(message);
     }
     if let Some(items) = body.take("input") {
         input::read_input(items, &mut messages)?;
@@ -55,7 +60,6 @@ pub(in crate::openai_responses) fn read(document: &Document<'_>) -> Result<Reque
             rest.insert(name.to_owned(), value);
         }
     };
-    keep("instructions", instructions.map(Value::from));
     if let Some(text) = body.object("text")? {
         let (format, others) = settings::read_text(text)?;
         request.output_format = format;

@@ -81,7 +81,7 @@ pub(in crate::openai_responses) fn verbosity(request: &Request) -> Option<&Value
     match request.dialect {
         Dialect::OpenaiResponses => request.extra.get("text")?.get("verbosity"),
         Dialect::OpenaiChat => request.extra.get("verbosity"),
-        Dialect::AnthropicMessages | Dialect::Gemini => None,
+        Dialect::AnthropicMessages | Dialect::Gemini | Dialect::OpenaiCompletions => None,
     }
 }
 

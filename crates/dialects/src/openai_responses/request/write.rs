@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::read::{ENCRYPTED_REASONING, LOGPROBS};
+use super::read::{ENCRYPTED_REASONING, INSTRUCTIONS, LOGPROBS};
 use super::{input, settings, tools};
 use crate::conversation::{Extra, Message, Modality, OutputFormat, Part, Request, Role};
 use crate::exchange::Target;
@@ -109,10 +109,10 @@ pub(in crate::openai_responses) fn write(
 
 /// System prompts at the beginning are `instructions`; a conversation that was read from this dialect remembers
 /// whether they were.
-fn split_instructions(request: &Request) -> (Option<String>, &[Message]) {
+pub(in crate::openai_responses) fn split_instructions(request: &Request) -> (Option<String>, &[Message]) {
     let messages = request.messages.as_slice();
     let leading = if request.dialect == Dialect::OpenaiResponses {
-        usize::from(request.extra.contains_key("instructions"))
+        usize::from(messages.first().is_some_and(|first| first.extra.contains_key(INSTRUCTIONS)))
     } else {
         messages.iter().take_while(|message| is_plain_system(message)).count()
     };

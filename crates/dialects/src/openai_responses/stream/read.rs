@@ -48,6 +48,7 @@ struct Content {
     part: u32,
     sent: usize,
     citations: usize,
+    logprobs: usize,
     open: bool,
 }
 
@@ -138,9 +139,9 @@ impl State {
                 self.content(event, start, events);
             }
             wire::TEXT_DELTA => {
-                let content = self.content(event, PartStart::Text, events);
-                grow(content, string(event.delta), events);
-                push_logprobs(event.logprobs, events);
+                let mut content = self.content(event, PartStart::Text, events);
+                grow(content.as_deref_mut(), string(event.delta), events);
+                grow_logprobs(content, event.logprobs, events);
             }
             wire::REFUSAL_DELTA => {
                 let content = self.content(event, PartStart::Refusal, events);
@@ -248,7 +249,23 @@ impl State {
         }))
     }
 
+    /// Items follow one another, and only calls may be open together: ends what a provider forgot to end before
+    /// a part begins.
+    fn make_room(&mut self, before_call: bool, events: &mut Vec<Event>) {
+        let in_the_way = |item: &Item| match item {
+            Item::Message(contents) => contents.values().any(|content| content.open),
+            Item::Reasoning(_) => true,
+            Item::Call(_) => !before_call,
+            Item::Other | Item::Done => false,
+        };
+        while let Some(index) = self.items.iter().find_map(|(index, item)| in_the_way(item).then_some(*index))
+        {
+            self.close(index, events);
+        }
+    }
+
     fn start_call(&mut self, call: ToolCall, events: &mut Vec<Event>) -> Call {
+        self.make_room(true, events);
         self.has_calls = true;
         let part = self.part();
         let ToolCall { id, name, kind, extra, .. } = call;
@@ -261,6 +278,7 @@ impl State {
     }
 
     fn start_thoughts(&mut self, id: Option<String>, events: &mut Vec<Event>) -> Thoughts {
+        self.make_room(false, events);
         let part = self.part();
         events.push(Event::PartStart { choice: 0, part, start: PartStart::Reasoning { id } });
         Thoughts { part, text_sent: 0, summary_sent: Vec::new() }
@@ -296,17 +314,34 @@ impl State {
         events: &mut Vec<Event>,
     ) -> Option<&mut Content> {
         self.start(None, events);
-        let Item::Message(contents) =
-            self.items.entry(index).or_insert_with(|| Item::Message(BTreeMap::new()))
-        else {
-            return None;
+        let known = match self.items.get(&index) {
+            None => false,
+            Some(Item::Message(contents)) => contents.contains_key(&content),
+            Some(_) => return None,
         };
-        Some(contents.entry(content).or_insert_with(|| {
-            let part = self.next_part;
-            self.next_part += 1;
-            events.push(Event::PartStart { choice: 0, part, start });
-            Content { part, sent: 0, citations: 0, open: true }
-        }))
+        if !known {
+            self.begin_content(index, content, start, events);
+        }
+        match self.items.get_mut(&index) {
+            Some(Item::Message(contents)) => contents.get_mut(&content),
+            _ => None,
+        }
+    }
+
+    fn begin_content(&mut self, index: u64, content: u64, start: PartStart, events: &mut Vec<Event>) {
+        if let Some(Item::Message(contents)) = self.items.get_mut(&index) {
+            for earlier in contents.values_mut().filter(|earlier| earlier.open) {
+                earlier.open = false;
+                events.push(stop(earlier.part));
+            }
+        }
+        self.make_room(false, events);
+        let part = self.part();
+        events.push(Event::PartStart { choice: 0, part, start });
+        let item = self.items.entry(index).or_insert_with(|| Item::Message(BTreeMap::new()));
+        if let Item::Message(contents) = item {
+            contents.insert(content, Content { part, sent: 0, citations: 0, logprobs: 0, open: true });
+        }
     }
 
     fn finish_content(&mut self, event: &EventIn<'_>, part: &Value, events: &mut Vec<Event>) {
@@ -320,7 +355,6 @@ impl State {
             Some("refusal") => (PartStart::Refusal, "refusal"),
             _ => return,
         };
-        let new = !matches!(self.items.get(&index), Some(Item::Message(contents)) if contents.contains_key(&content));
         let Some(content) = self.content_at(index, content, start, events) else { return };
         if !content.open {
             return;
@@ -332,11 +366,10 @@ impl State {
             content.citations += 1;
             events.push(delta(content.part, Delta::Citation(item::read_citation(annotation.clone()))));
         }
-        if new && let Some(logprobs) = part.get("logprobs") {
-            let tokens = item::read_logprobs(logprobs);
-            if !tokens.is_empty() {
-                events.push(Event::Logprobs { choice: 0, tokens });
-            }
+        let mut tokens = part.get("logprobs").map(item::read_logprobs).unwrap_or_default();
+        tokens.drain(..content.logprobs.min(tokens.len()));
+        if !tokens.is_empty() {
+            events.push(Event::Logprobs { choice: 0, tokens });
         }
         content.open = false;
         events.push(stop(content.part));
@@ -374,6 +407,7 @@ impl State {
             }
             _ => {
                 if let Some(Item::Other) = self.items.get(&index) {
+                    self.make_room(false, events);
                     let part = self.part();
                     let start = PartStart::Whole(item::opaque(value));
                     events.push(Event::PartStart { choice: 0, part, start });
@@ -497,11 +531,13 @@ fn make_up(content: Option<&mut Content>, whole: &str, events: &mut Vec<Event>) 
     }
 }
 
-fn push_logprobs(logprobs: Option<&RawValue>, events: &mut Vec<Event>) {
+fn grow_logprobs(content: Option<&mut Content>, logprobs: Option<&RawValue>, events: &mut Vec<Event>) {
+    let Some(content) = content.filter(|content| content.open) else { return };
     // The field is there in every delta, and almost always empty.
     let Some(raw) = logprobs.filter(|raw| raw.get().len() > 4) else { return };
     let tokens = item::read_logprobs(&tree(Some(raw)));
     if !tokens.is_empty() {
+        content.logprobs += tokens.len();
         events.push(Event::Logprobs { choice: 0, tokens });
     }
 }

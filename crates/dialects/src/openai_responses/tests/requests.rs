@@ -72,7 +72,10 @@ fn items_of_the_model_are_one_turn() {
 #[test]
 fn instructions_are_a_system_message_in_front() {
     let request = read_request(r#"{"model":"m","instructions":"Be terse.","input":"Hi"}"#);
-    assert_eq!(request.messages, [Message::text(Role::System, "Be terse."), Message::text(Role::User, "Hi")]);
+    let [instructions, user] = request.messages.as_slice() else { panic!("{:?}", request.messages) };
+    assert_eq!((instructions.role, &instructions.parts), (Role::System, &vec![Part::text("Be terse.")]));
+    assert_eq!(user, &Message::text(Role::User, "Hi"));
+    assert!(request.extra.is_empty(), "other dialects have nothing to report as lost");
 }
 
 #[test]
