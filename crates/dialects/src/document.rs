@@ -162,11 +162,11 @@ impl<'a> Document<'a> {
     }
 
     pub fn set_value(&mut self, name: &str, value: &Value) {
-        self.set(name, value.to_string());
+        self.set(name, json::write_text(value));
     }
 
     pub fn set_text(&mut self, name: &str, text: &str) {
-        self.set_value(name, &Value::from(text));
+        self.set(name, json::write_text(text));
     }
 
     /// Takes the field out; says whether there was one.
@@ -266,7 +266,7 @@ impl Field<'_> {
 }
 
 fn write_string(text: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(Value::from(text).to_string().as_bytes());
+    out.extend_from_slice(&json::write(text));
 }
 
 struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);

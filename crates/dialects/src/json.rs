@@ -1,5 +1,6 @@
 //! Reading JSON so that a mistake is named with its place.
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::Invalid;
@@ -28,6 +29,19 @@ fn explain<T: DeserializeOwned>(text: &[u8], plain: &serde_json::Error) -> Inval
             if path == "." { Invalid::body(message) } else { Invalid::new(path, message) }
         }
     }
+}
+
+/// Writes a value. (Its `to_string` goes through the formatting machinery, which takes twice as long.)
+#[must_use]
+pub(crate) fn write<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
+    // Writing to memory cannot fail, and what is written here has names that are text.
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
+/// [`write()`], as a text.
+#[must_use]
+pub(crate) fn write_text<T: Serialize + ?Sized>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 /// A message for text that is not JSON at all.

@@ -8,6 +8,7 @@ use crate::Dialect;
 use crate::conversation::{Choice, Extra, MediaKind, Part, Response, Seal, SealKind, Source, StopReason};
 use crate::error::BadReply;
 use crate::exchange::AnswerContext;
+use crate::json;
 
 /// The tool by which models without structured outputs are made to answer by a schema (`response_format`). A call
 /// of it *is* the answer: it is read as text, and no tool call as far as the client can see. The name is
@@ -115,7 +116,7 @@ pub(super) fn write(response: &Response, answer: &AnswerContext) -> Vec<u8> {
     if let (Value::Object(body), true) = (&mut body, native) {
         body.extend(response.extra.clone());
     }
-    body.to_string().into_bytes()
+    json::write(&body)
 }
 
 /// The provider's id of the answer, else one of ours.

@@ -22,6 +22,7 @@ use crate::conversation::{StopReason, Usage};
 use crate::error::{BadReply, ErrorReply};
 use crate::exchange::{AnswerContext, Observed};
 use crate::framing::sse::{SseEvent, SseReader, write_event};
+use crate::json;
 use crate::openai_error;
 
 /// What ends a stream.
@@ -48,7 +49,7 @@ pub(crate) fn relay_response(
     observed.usage = look.usage();
     let mut edits = Edits::of(text);
     if let Some(raw) = look.model {
-        edits.replace(raw, Value::from(answer.model.as_str()).to_string());
+        edits.replace(raw, json::write_text(&answer.model));
     }
     for said in &look.choices.odd {
         edits.put_right(said);
@@ -391,7 +392,7 @@ impl Relay {
         Self {
             reader: SseReader::default(),
             passage: Passage {
-                model: Value::from(answer.model.as_str()).to_string(),
+                model: json::write_text(&answer.model),
                 include_usage: answer.include_usage,
                 observed: Observed { dialect: Some(dialect), ..Observed::default() },
                 shares: Shares::default(),

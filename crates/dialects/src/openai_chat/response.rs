@@ -8,6 +8,7 @@ use crate::Dialect;
 use crate::conversation::{Choice, Part, Response, StopReason, TokenLogprob};
 use crate::error::BadReply;
 use crate::exchange::AnswerContext;
+use crate::json;
 use crate::openai_error;
 
 /// See [`Codec::read_response`](crate::codec::Codec::read_response).
@@ -159,7 +160,7 @@ pub(super) fn write(response: &Response, answer: &AnswerContext) -> Vec<u8> {
     if own {
         body.extend(response.extra.clone());
     }
-    Value::Object(body).to_string().into_bytes()
+    json::write(&body)
 }
 
 fn write_choice(choice: &Choice, own: bool) -> Value {

@@ -9,6 +9,7 @@ use crate::Dialect;
 use crate::conversation::{Choice, Part, Response, StopReason, TokenLogprob, Usage};
 use crate::error::{BadReply, Invalid};
 use crate::exchange::AnswerContext;
+use crate::json;
 
 /// Reads a provider's answer.
 pub(super) fn read(body: &[u8], seed: &str) -> Result<Response, BadReply> {
@@ -68,7 +69,7 @@ pub(super) fn write(response: &Response, context: &AnswerContext) -> Vec<u8> {
         answer.stop = Some(choice.stop.clone());
     }
     answer.usage.clone_from(&response.usage);
-    answer.finished().to_string().into_bytes()
+    json::write(&answer.finished())
 }
 
 /// The parts of all items, in order, and the log probabilities of their texts.

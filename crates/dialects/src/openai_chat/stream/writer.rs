@@ -17,6 +17,7 @@ use crate::conversation::{
 use crate::error::ErrorReply;
 use crate::exchange::AnswerContext;
 use crate::framing::sse::write_event;
+use crate::json;
 use crate::openai_error;
 
 /// See [`Codec::stream_writer`](crate::codec::Codec::stream_writer).
@@ -327,7 +328,7 @@ impl Writer {
             self.chunk.clear();
             self.chunk.extend_from_slice(self.head.as_bytes());
             self.chunk.extend_from_slice(br#","choices":[],"usage":"#);
-            self.chunk.extend_from_slice(usage::write(&usage, self.shares, false).to_string().as_bytes());
+            self.chunk.extend_from_slice(&json::write(&usage::write(&usage, self.shares, false)));
             self.chunk.push(b'}');
             write_event(None, &self.chunk, out);
         }

@@ -6,6 +6,7 @@ use super::read::{ENCRYPTED_REASONING, INSTRUCTIONS, LOGPROBS};
 use super::{input, settings, tools};
 use crate::conversation::{Extra, Message, Modality, OutputFormat, Part, Request, Role};
 use crate::exchange::Target;
+use crate::json;
 use crate::loss::{Change, Losses};
 use crate::{CannotSay, Dialect};
 
@@ -103,7 +104,7 @@ pub(in crate::openai_responses) fn write(
             losses.note(name.as_str(), Change::Dropped, "the Responses API has no such field");
         }
     }
-    Ok(Value::Object(body.0).to_string().into_bytes())
+    Ok(json::write(&body.0))
 }
 
 /// System prompts at the beginning are `instructions`; a conversation that was read from this dialect remembers
