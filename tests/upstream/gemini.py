@@ -195,8 +195,9 @@ def words(response: dict) -> str:
 def read_blob(blob: object, place: str) -> str:
     blob = known(blob, {"mimeType", "data", "displayName"}, f"{place}.inline_data")
     need(blob.get("mimeType"), f"* GenerateContentRequest.{place}.inline_data.mime_type: must not be empty.\n")
+    need(blob.get("data"), f"* GenerateContentRequest.{place}.inline_data.data: must not be empty.\n")
     try:
-        base64.b64decode(standard(blob.get("data", "")), validate=True)
+        base64.b64decode(standard(blob["data"]), validate=True)
     except binascii.Error:
         raise Refusal(
             400, f"Invalid value at '{place}.inline_data.data' (TYPE_BYTES), Base64 decoding failed"

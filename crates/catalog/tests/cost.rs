@@ -1,4 +1,4 @@
-//! What calls cost. Expected amounts are worked out by hand from the providers' price pages (read 2026-11-21) or
+//! What calls cost. Expected amounts are worked out by hand from the providers' price pages or
 //! from observed LiteLLM figures; the prices themselves are the price map's.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]

@@ -1,5 +1,5 @@
 //! Google Gemini's `generateContent` and `streamGenerateContent`, as AI Studio and Vertex AI speak it
-//! (<https://ai.google.dev/api/generate-content>, read 2026-11-21).
+//! (<https://ai.google.dev/api/generate-content>).
 //!
 //! The model and whether to stream are said by the path, not by the body: requests are read with an empty model
 //! unless the body names one, and never ask for a stream by themselves. Function calls come whole, answers stream

@@ -1,6 +1,6 @@
 //! OpenAI Chat Completions: `POST /v1/chat/completions`, the protocol that OpenAI, Azure and about a hundred other
 //! providers speak, and most clients
-//! (<https://platform.openai.com/docs/api-reference/chat>, read 2026-11-21).
+//! (<https://platform.openai.com/docs/api-reference/chat>).
 
 use std::sync::Arc;
 

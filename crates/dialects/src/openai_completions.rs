@@ -1,5 +1,5 @@
 //! OpenAI Completions, the legacy text protocol: `POST /v1/completions`. A prompt goes in, its continuation comes out
-//! (<https://platform.openai.com/docs/api-reference/completions>, read 2026-11-21).
+//! (<https://platform.openai.com/docs/api-reference/completions>).
 //!
 //! Errors, usage, stop reasons and the frame of its streams are those of [`openai_chat`](crate::openai_chat).
 

@@ -1,6 +1,6 @@
 //! OpenAI's error object `{"error": {"message", "type", "param", "code"}}`, and what the many servers that speak its
 //! dialects make of it
-//! (<https://platform.openai.com/docs/guides/error-codes>, read 2026-11-21).
+//! (<https://platform.openai.com/docs/guides/error-codes>).
 
 use serde_json::Value;
 

@@ -1,5 +1,5 @@
 //! OpenAI Responses: `POST /v1/responses`
-//! (<https://platform.openai.com/docs/api-reference/responses>, read 2026-11-21).
+//! (<https://platform.openai.com/docs/api-reference/responses>).
 //!
 //! Input and output are lists of *items*: messages, calls of tools and their results, reasoning, runs of hosted
 //! tools. Consecutive items of the model are one turn of the conversation.

@@ -13,20 +13,20 @@ pub use form::{Form, boundary};
 /// One of these endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Service {
-    /// <https://platform.openai.com/docs/api-reference/embeddings>, read 2026-11-21.
+    /// <https://platform.openai.com/docs/api-reference/embeddings>.
     Embeddings,
-    /// <https://platform.openai.com/docs/api-reference/moderations>, read 2026-11-21.
+    /// <https://platform.openai.com/docs/api-reference/moderations>.
     Moderations,
-    /// Text in, sound out: <https://platform.openai.com/docs/api-reference/audio/createSpeech>, read 2026-11-21.
+    /// Text in, sound out: <https://platform.openai.com/docs/api-reference/audio/createSpeech>.
     Speech,
     /// A form with a sound in, its text out:
-    /// <https://platform.openai.com/docs/api-reference/audio/createTranscription>, read 2026-11-21.
+    /// <https://platform.openai.com/docs/api-reference/audio/createTranscription>.
     Transcriptions,
     /// As [`Service::Transcriptions`], the text in English.
     Translations,
-    /// <https://docs.cohere.com/reference/rerank>, read 2026-11-21; Jina's, vLLM's and Infinity's have the same fields.
+    /// <https://docs.cohere.com/reference/rerank>; Jina's, vLLM's and Infinity's have the same fields.
     Rerank,
-    /// <https://platform.openai.com/docs/api-reference/images/create>, read 2026-11-21.
+    /// <https://platform.openai.com/docs/api-reference/images/create>.
     Images,
 }
 

@@ -142,7 +142,7 @@ fn regional_factor(entry: &ModelEntry, region: Option<&str>) -> Option<(Factor, 
 }
 
 /// The row of `tiered_pricing` whose range holds the prompt. Ranges begin behind their lower bound, as Alibaba
-/// states them ("0 < tokens ≤ 32K"; <https://www.alibabacloud.com/help/en/model-studio/models>, read 2026-11-21).
+/// states them ("0 < tokens ≤ 32K"; <https://www.alibabacloud.com/help/en/model-studio/models>).
 fn tiered_table(entry: &ModelEntry, prompt_tokens: u64) -> Option<Table<'_>> {
     let rows: Vec<&RawValue> = serde_json::from_str(entry.raw("tiered_pricing")?).ok()?;
     let rows = rows.into_iter().filter_map(|row| object(row.get()));

@@ -41,7 +41,7 @@ fn web_search(rates: &Rates<'_>, size: &str) -> Option<Rate> {
 }
 
 /// Gemini 2.x pays once for a prompt that was grounded in a search, however many queries it took; from Gemini 3
-/// on queries are paid (<https://ai.google.dev/gemini-api/docs/pricing>, read 2026-11-21).
+/// on queries are paid (<https://ai.google.dev/gemini-api/docs/pricing>).
 fn bills_grounded_prompts(rates: &Rates<'_>) -> bool {
     rates.entry.name.contains("gemini") && rates.entry.raw("web_search_billing_unit").is_none()
 }

@@ -57,8 +57,8 @@ const OTHER: Family = estimate("o200k_base (estimate)", 105, Encoding::O200k, TI
 
 /// Patterns for a model's name, in lower case and without the provider; the first that fits wins.
 ///
-/// OpenAI's rows are tiktoken's own (`tiktoken/model.py`, read 2026-11-21). How images count is from
-/// <https://platform.openai.com/docs/guides/images-vision> (read 2026-11-21).
+/// OpenAI's rows are tiktoken's own (`tiktoken/model.py`). How images count is from
+/// <https://platform.openai.com/docs/guides/images-vision>.
 ///
 /// The factors of the estimates, in percent of `o200k_base` (of `cl100k_base` for Llama 3 and Qwen, whose
 /// vocabularies are made from it):

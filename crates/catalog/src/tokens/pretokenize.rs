@@ -1,5 +1,5 @@
 //! Cuts a text into the pieces that byte-pair encoding never joins: tiktoken's regular expressions
-//! (<https://github.com/openai/tiktoken/blob/main/tiktoken_ext/openai_public.py>, read 2026-11-21), written out.
+//! (<https://github.com/openai/tiktoken/blob/main/tiktoken_ext/openai_public.py>), written out.
 //! Alternatives are tried in the expressions' order; each function is one alternative and returns the length of
 //! its match.
 

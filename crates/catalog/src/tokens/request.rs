@@ -1,5 +1,5 @@
 //! Counting whole requests by OpenAI's rules
-//! (<https://cookbook.openai.com/examples/how_to_count_tokens_with_tiktoken>, read 2026-11-21): every message has
+//! (<https://cookbook.openai.com/examples/how_to_count_tokens_with_tiktoken>): every message has
 //! three tokens around it, a name one more, the answer begins with three; functions are written out in a compact
 //! form.
 

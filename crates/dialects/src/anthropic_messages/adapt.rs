@@ -34,7 +34,7 @@ pub(super) fn adapt_request(
 }
 
 /// The betas that a body needs to be understood:
-/// <https://platform.claude.com/docs/en/api/beta-headers> and the pages of the features, read 2026-11-21.
+/// <https://platform.claude.com/docs/en/api/beta-headers> and the pages of the features.
 fn betas(document: &Document<'_>, target: &Target<'_>) -> Vec<&'static str> {
     let mut betas = Betas(Vec::new());
     if document.has("output_format") {

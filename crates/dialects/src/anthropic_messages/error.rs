@@ -1,6 +1,6 @@
 //! Errors: `{type: error, error: {type, message}, request_id}`, as an answer of its own or as an event.
 //!
-//! Types and statuses: <https://platform.claude.com/docs/en/api/errors>, read 2026-11-21.
+//! Types and statuses: <https://platform.claude.com/docs/en/api/errors>.
 
 use serde::Deserialize;
 use serde_json::json;

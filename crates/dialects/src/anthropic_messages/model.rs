@@ -2,7 +2,7 @@
 //!
 //! Facts of the deployment come first where there are any; names are the fallback, so that a model works on the
 //! day it is released. Sources: the model comparison and migration pages of
-//! <https://platform.claude.com/docs/en/about-claude/models/migration-guide>, read 2026-11-21.
+//! <https://platform.claude.com/docs/en/about-claude/models/migration-guide>.
 
 use crate::conversation::Effort;
 use crate::exchange::ModelFacts;

@@ -1,6 +1,6 @@
 //! The JSON of the Messages API, field by field.
 //!
-//! <https://platform.claude.com/docs/en/api/messages/create>, read 2026-11-21. Fields without a name here are
+//! <https://platform.claude.com/docs/en/api/messages/create>. Fields without a name here are
 //! kept in the `extra` of the object in which they stand.
 
 use std::fmt;

@@ -1,5 +1,5 @@
 //! Server-sent events, as the WHATWG HTML standard defines their stream
-//! (<https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation>, read 2026-11-21):
+//! (<https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation>):
 //! lines end in CR, LF or CRLF; a byte order mark may come first; several `data` lines of an event are joined
 //! by a line feed; lines that begin with a colon are comments.
 

@@ -1,4 +1,4 @@
-//! `countTokens` (<https://ai.google.dev/api/tokens>, read 2026-11-21).
+//! `countTokens` (<https://ai.google.dev/api/tokens>).
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};

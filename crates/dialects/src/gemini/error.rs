@@ -1,4 +1,4 @@
-//! Google's error object (<https://cloud.google.com/apis/design/errors>, read 2026-11-21).
+//! Google's error object (<https://cloud.google.com/apis/design/errors>).
 
 use std::time::Duration;
 

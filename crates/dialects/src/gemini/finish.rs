@@ -1,4 +1,4 @@
-//! Why an answer ended: `finishReason` (<https://ai.google.dev/api/generate-content#FinishReason>, read 2026-11-21).
+//! Why an answer ended: `finishReason` (<https://ai.google.dev/api/generate-content#FinishReason>).
 
 use crate::conversation::StopReason;
 

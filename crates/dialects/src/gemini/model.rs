@@ -1,5 +1,5 @@
 //! What differs between the families of Gemini models. Decided by the model's name, since Google has no field that
-//! says it (<https://ai.google.dev/gemini-api/docs/thinking>, read 2026-11-21).
+//! says it (<https://ai.google.dev/gemini-api/docs/thinking>).
 
 use crate::conversation::Effort;
 

@@ -48,6 +48,12 @@ pub(super) fn read(part: wire::Part, new_id: impl FnOnce() -> String) -> Part {
                 extra: with_inner(extra, "functionResponse", result.extra),
             })
         }
+        // Google's SDKs leave an empty text out: what is left of the last piece of a streamed thought is its signature.
+        wire::Part { text: None, inline_data: None, file_data: None, extra, .. }
+            if thought && seal.is_some() && extra.is_empty() =>
+        {
+            Part::Reasoning(Reasoning { seal, extra, ..Reasoning::default() })
+        }
         wire::Part { text: Some(text), extra, .. } if thought => {
             Part::Reasoning(Reasoning { text, seal, extra, ..Reasoning::default() })
         }

@@ -11,7 +11,7 @@ use crate::Dialect;
 use crate::conversation::{Seal, SealKind};
 
 /// Google documents this value for function calls that lost their signature or never had one, because another
-/// model made them (<https://ai.google.dev/gemini-api/docs/thought-signatures>, read 2026-11-21).
+/// model made them (<https://ai.google.dev/gemini-api/docs/thought-signatures>).
 pub(super) const DUMMY: &str = "skip_thought_signature_validator";
 
 /// Base64 of `tollway-seal-1:` and of `litellm_encrypted_reasoning`, with one of which every wrapped seal begins.

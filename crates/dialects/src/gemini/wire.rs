@@ -1,6 +1,6 @@
 //! The JSON of `generateContent`, field by field, as Google documents it
 //! (<https://ai.google.dev/api/generate-content> and
-//! <https://docs.cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference>, read 2026-11-21).
+//! <https://docs.cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference>).
 //!
 //! Requests may spell their fields in `camelCase` or in `snake_case`, as Protobuf's JSON mapping has it; answers are
 //! `camelCase`. Fields that are not listed land in `extra`.
@@ -66,9 +66,9 @@ pub(super) struct Part {
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Blob {
-    #[serde(alias = "mime_type")]
+    #[serde(default, alias = "mime_type")]
     pub(super) mime_type: String,
     /// Base64; Google's SDKs write the URL-safe alphabet.
     pub(super) data: String,

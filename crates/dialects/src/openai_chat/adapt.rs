@@ -65,7 +65,7 @@ fn is_o_series(name: &str) -> bool {
 }
 
 /// The kinds of OpenAI models that refuse some parameters
-/// (<https://platform.openai.com/docs/guides/latest-model#gpt-5-parameter-compatibility>, read 2026-11-21).
+/// (<https://platform.openai.com/docs/guides/latest-model#gpt-5-parameter-compatibility>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Family {
     /// o1, o3, o4-mini, …: always reason.

@@ -16,6 +16,7 @@ pub(super) fn read_part(part: wire::ContentPart) -> Result<Part, Invalid> {
         |field: &str| Invalid::new(field, format!("a part of type `{}` needs `{field}`", part.kind));
     let cache = part.cache_control.as_ref().and_then(read_cache);
     let mut media = match part.kind.as_str() {
+        "" => return Err(Invalid::new("type", "a content part needs `type`")),
         "text" | "input_text" | "output_text" => {
             let Some(text) = part.text else { return Err(missing("text")) };
             return Ok(Part::Text(Text { text, cache, extra: part.extra, ..Text::default() }));

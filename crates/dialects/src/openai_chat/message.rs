@@ -257,7 +257,7 @@ pub(super) fn split_id(id: &str) -> (String, Option<Seal>) {
 }
 
 /// The proof of reasoning that a call carries: LiteLLM's field for Gemini's, or the one of Google's own OpenAI
-/// surface (<https://ai.google.dev/gemini-api/docs/openai>, read 2026-11-21).
+/// surface (<https://ai.google.dev/gemini-api/docs/openai>).
 pub(super) fn tool_call_seal(call: &wire::ToolCall) -> Option<Seal> {
     let own = call.provider_specific_fields.as_ref();
     let of_function = call.function.as_ref().and_then(|function| function.provider_specific_fields.as_ref());

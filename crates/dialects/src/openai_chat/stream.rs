@@ -1,4 +1,4 @@
-//! Event streams (<https://platform.openai.com/docs/api-reference/chat/streaming>, read 2026-11-21).
+//! Event streams (<https://platform.openai.com/docs/api-reference/chat/streaming>).
 
 mod reader;
 mod writer;

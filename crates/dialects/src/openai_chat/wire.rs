@@ -1,5 +1,5 @@
 //! OpenAI's Chat Completions, field by field, as its API reference has them
-//! (<https://platform.openai.com/docs/api-reference/chat/create>, read 2026-11-21), and the extensions that
+//! (<https://platform.openai.com/docs/api-reference/chat/create>), and the extensions that
 //! LiteLLM's clients and the providers of this dialect use (<https://docs.litellm.ai/docs/reasoning_content>).
 //!
 //! One [`Message`] serves requests, answers and stream deltas: their fields are the same, and so are the

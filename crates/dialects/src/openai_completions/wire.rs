@@ -1,4 +1,4 @@
-//! The wire, field by field (<https://platform.openai.com/docs/api-reference/completions/object>, read 2026-11-21).
+//! The wire, field by field (<https://platform.openai.com/docs/api-reference/completions/object>).
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};

@@ -1,6 +1,6 @@
 //! The Response object that a client gets, streamed or not: what the model said so far, and the settings of the
 //! request, which this API repeats in every answer
-//! (<https://platform.openai.com/docs/api-reference/responses/object>, read 2026-11-21).
+//! (<https://platform.openai.com/docs/api-reference/responses/object>).
 
 use serde_json::{Value, json};
 

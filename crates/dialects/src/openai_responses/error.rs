@@ -1,5 +1,5 @@
 //! Errors within an answer: the events `error` and `response.failed`, and the `error` of an answer whose status is
-//! `failed` (<https://platform.openai.com/docs/api-reference/responses-streaming/error>, read 2026-11-21).
+//! `failed` (<https://platform.openai.com/docs/api-reference/responses-streaming/error>).
 
 use serde_json::Value;
 

@@ -1,5 +1,5 @@
 //! Requests: `POST /v1/responses`
-//! (<https://platform.openai.com/docs/api-reference/responses/create>, read 2026-11-21).
+//! (<https://platform.openai.com/docs/api-reference/responses/create>).
 
 mod check;
 mod input;

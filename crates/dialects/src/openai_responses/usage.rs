@@ -1,4 +1,4 @@
-//! `usage` (<https://platform.openai.com/docs/api-reference/responses/object>, read 2026-11-21). `input_tokens`
+//! `usage` (<https://platform.openai.com/docs/api-reference/responses/object>). `input_tokens`
 //! and `output_tokens` are totals, as the model's are.
 
 use serde::Deserialize;

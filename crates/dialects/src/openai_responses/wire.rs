@@ -1,5 +1,5 @@
 //! Names and shapes of the event stream
-//! (<https://platform.openai.com/docs/api-reference/responses-streaming>, read 2026-11-21).
+//! (<https://platform.openai.com/docs/api-reference/responses-streaming>).
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! Forms (`multipart/form-data`, <https://www.rfc-editor.org/rfc/rfc7578>, read 2026-11-21): read far enough to edit
+//! Forms (`multipart/form-data`, <https://www.rfc-editor.org/rfc/rfc7578>): read far enough to edit
 //! their text fields; files pass as they are.
 
 use memchr::memmem;

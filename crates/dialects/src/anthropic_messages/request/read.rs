@@ -120,6 +120,11 @@ pub(in super::super) fn read(document: &Document<'_>) -> Result<Request, Invalid
             "output_format" => request.output_format = Some(read_output_format(field(name, text)?)),
             "tools" => {
                 let tools: Vec<wire::Tool> = field(name, text)?;
+                let no_schema = |tool: &wire::Tool| matches!(tool, wire::Tool::Custom(tool) if tool.input_schema.is_none());
+                if let Some(index) = tools.iter().position(no_schema) {
+                    let field = format!("tools[{index}].input_schema");
+                    return Err(Invalid::new(field, "a tool needs a JSON schema of its input"));
+                }
                 request.tools = tools.into_iter().map(read_tool).collect();
             }
             "tool_choice" => read_tool_choice(field(name, text)?, &mut request)?,

@@ -77,7 +77,7 @@ fn open_schema(schema: &mut Value) -> bool {
 }
 
 /// What a user turn says where `tool_choice: required` is unknown
-/// (<https://platform.moonshot.ai/docs/guide/migrating-from-openai-to-kimi>, read 2026-11-21: the vendor's own advice).
+/// (<https://platform.moonshot.ai/docs/guide/migrating-from-openai-to-kimi>: the vendor's own advice).
 const SELECT_A_TOOL: &str = "Please select a tool to handle the current issue.";
 
 fn ask_for_tool(document: &mut Document<'_>, target: &Target<'_>, losses: &mut Losses) {
