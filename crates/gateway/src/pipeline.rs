@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use dialects::Dialect;
 use dialects::document::Document;
+use http::header::USER_AGENT;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use tollway::ask::Ask;
@@ -41,7 +42,7 @@ pub async fn run(
     let head = request.headers();
     let caller = Caller {
         ip: peer,
-        user_agent: receive::header(head, "user-agent").map(str::to_owned),
+        user_agent: receive::header(head, USER_AGENT).map(str::to_owned),
         identity: Identity::Unknown,
     };
     let exchange = Exchange::begin(receive::call_id(head), endpoint.operation, request.uri().path(), caller);

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use dialects::Dialect;
 use dialects::conversation::Request as Conversation;
 use dialects::exchange::{AnswerContext, Observed};
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, Response};
 use http_body_util::BodyExt;
 use tollway::ask::{Ask, PrepareError, Prepared, merge_header};
@@ -154,7 +154,7 @@ pub(super) async fn send(
         attempt.provider_request_id = provider_request_id(&running.provider_headers);
     }
     if response.status().is_success() {
-        if let Some(coding) = receive::header(&running.provider_headers, "content-encoding")
+        if let Some(coding) = receive::header(&running.provider_headers, CONTENT_ENCODING)
             && coding != "identity"
         {
             let cause = format!("it is `{coding}`-compressed although we asked for it plain");
@@ -210,14 +210,14 @@ fn without_query(uri: &http::Uri) -> String {
 
 /// The header under which providers name a call for their support.
 fn provider_request_id(headers: &HeaderMap) -> Option<String> {
-    ["x-request-id", "request-id", "apim-request-id", "x-amzn-requestid"]
+    receive::names::PROVIDER_REQUEST_IDS
         .iter()
         .find_map(|name| receive::header(headers, name))
         .map(str::to_owned)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    receive::header(headers, CONTENT_TYPE.as_str()).is_some_and(|kind| kind.starts_with("application/json"))
+    receive::header(headers, CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/json"))
 }
 
 /// Reads a body up to `limit` bytes.

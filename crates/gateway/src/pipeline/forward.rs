@@ -98,7 +98,7 @@ async fn send(
     let patience = call::patience(call, false);
     let began = Instant::now();
     let response = call::send(running, served, prepared, patience, began).await?;
-    let kind = receive::header(&running.provider_headers, CONTENT_TYPE.as_str()).unwrap_or_default();
+    let kind = receive::header(&running.provider_headers, CONTENT_TYPE).unwrap_or_default();
     let (is_json, is_events) = (kind.contains("json"), kind.starts_with("text/event-stream"));
     if !is_json && (is_events || !kind.starts_with("text/")) {
         // Sound, as it is made.
