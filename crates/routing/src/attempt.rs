@@ -139,8 +139,10 @@ impl Attempt {
         if let Some(group) = self.fleet.group_live(self.group) {
             group.spending().answered(after);
         }
-        let was_probe = std::mem::take(&mut self.is_probe);
-        was_probe.then(|| self.fleet.recovered(live))
+        std::mem::take(&mut self.is_probe).then(|| {
+            live.recover();
+            Change::Recovered
+        })
     }
 
     /// Books the call's end.
@@ -174,8 +176,10 @@ impl Attempt {
                 {
                     group.spending().answered(took);
                 }
-                let was_probe = std::mem::take(&mut self.is_probe);
-                was_probe.then(|| fleet.recovered(live))
+                std::mem::take(&mut self.is_probe).then(|| {
+                    live.recover();
+                    Change::Recovered
+                })
             }
             Outcome::Failure(failure) => {
                 if failure.counts && crate::cooldown::is_sickness(failure.class, group.is_pattern) {

@@ -98,7 +98,7 @@ impl Fleet {
     /// Ends a cooldown.
     pub fn recover(&self, index: DeploymentIndex) {
         if let Some(live) = self.live(index) {
-            live.breaker.close();
+            live.recover();
         }
     }
 
@@ -203,11 +203,12 @@ impl Fleet {
         };
         if !is_sickness {
             if is_probe {
-                // The provider is well enough to say what is wrong with the request.
-                return failure.counts.then(|| self.recovered(live)).or_else(|| {
-                    live.breaker.give_probe_back();
-                    None
-                });
+                if failure.counts {
+                    // The provider is well enough to say what is wrong with the request.
+                    live.recover();
+                    return Some(Change::Recovered);
+                }
+                live.breaker.give_probe_back();
             }
             return None;
         }
@@ -243,16 +244,6 @@ impl Fleet {
         let until = now + length;
         live.breaker.open(until, reason);
         Some(Change::CooledDown { until, reason })
-    }
-
-    /// Ends the cooldown after a probe that was answered. What was counted before is over.
-    pub(crate) fn recovered(&self, live: &Live) -> Change {
-        let mut books = live.books();
-        books.ended.clear();
-        books.failures.iter_mut().for_each(crate::window::Window::clear);
-        drop(books);
-        live.breaker.close();
-        Change::Recovered
     }
 }
 

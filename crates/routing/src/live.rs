@@ -62,6 +62,15 @@ impl Live {
         self.paused.store(paused, Ordering::Relaxed);
     }
 
+    /// Ends a cooldown. What was counted before is over.
+    pub(crate) fn recover(&self) {
+        let mut books = self.books();
+        books.ended.clear();
+        books.failures.iter_mut().for_each(Window::clear);
+        drop(books);
+        self.breaker.close();
+    }
+
     pub(crate) fn books(&self) -> MutexGuard<'_, Books> {
         // Counters cannot be half-changed in a way that matters.
         self.books.lock().unwrap_or_else(PoisonError::into_inner)

@@ -47,7 +47,7 @@ pub(crate) fn choose<'p>(
     }
     match circumstances.strategy {
         Strategy::Balanced if circumstances.group.weighted => simple_shuffle::choose(candidates, rng),
-        Strategy::Balanced => balanced::choose(candidates, circumstances, rng),
+        Strategy::Balanced => balanced::choose(&candidates, circumstances, rng),
         Strategy::SimpleShuffle => simple_shuffle::choose(candidates, rng),
         Strategy::LeastBusy => least_busy::choose(candidates),
         Strategy::UsageBased => usage_based::choose(candidates, circumstances.now, rng),
@@ -73,7 +73,7 @@ fn lowest<'p>(
         } else if score == lowest {
             // The n-th of n equals takes the place with a chance of one in n: all have the same in the end.
             equals += 1;
-            if rng() % equals == 0 {
+            if rng().is_multiple_of(equals) {
                 best = Some((score, candidate));
             }
         }

@@ -6,7 +6,7 @@ use crate::chance::Rng;
 
 /// Draws two different ones and takes the one with less in flight times its peak latency.
 pub(super) fn choose<'p>(
-    candidates: impl Iterator<Item = Candidate<'p>> + Clone,
+    candidates: &(impl Iterator<Item = Candidate<'p>> + Clone),
     circumstances: &Circumstances<'_>,
     rng: Rng<'_>,
 ) -> Option<Candidate<'p>> {
