@@ -27,7 +27,7 @@ use crate::pick::{Among, Considered, Nothing, draw, survey};
 use crate::plan::{DeploymentIndex, GroupIndex};
 use crate::request::Request;
 use crate::retry::{self, Place};
-use crate::screen::{self, Screen, Verdict, Wants};
+use crate::screen::{Screen, Verdict, Wants, has_own_deployments};
 use crate::settings::Target;
 use crate::stop::{GivenUp, Lack, Stop};
 use crate::strategy::Circumstances;
@@ -96,8 +96,8 @@ enum Step {
     Pick(AttemptKind),
     /// Calls are under way.
     Running,
-    /// The last call failed.
-    Failed(Failure),
+    /// The last call, there, failed.
+    Failed(DeploymentIndex, Failure),
     /// Ask the same deployment again, not before the moment.
     Again(Moment, Failure),
     /// It is over.
@@ -182,7 +182,7 @@ impl Journey {
                     None
                 }
                 Step::Pick(kind) => self.pick_or_leave(kind, now, rng),
-                Step::Failed(failure) => self.after(failure, now, rng),
+                Step::Failed(failed, failure) => self.after(failed, failure, now, rng),
                 Step::Again(at, failure) if now < at => {
                     self.step = Step::Again(at, failure);
                     Some(Decision::Wait { duration: at.since(now), why: Why::BackOff })
@@ -217,7 +217,7 @@ impl Journey {
                     }
                 }
                 if self.running == 0 && !matches!(self.step, Step::Over(_)) {
-                    self.step = Step::Failed(*failure);
+                    self.step = Step::Failed(attempt.index, *failure);
                 }
             }
         }
@@ -328,7 +328,7 @@ impl Journey {
                 let members = plan.members(group).map(|(_, planned)| &planned.settings);
                 tags = TagRule::of(members, &self.tags, &plan.tags);
             }
-            own_team = screen::has_own_deployments(&self.fleet, group, self.wants.team.as_ref());
+            own_team = has_own_deployments(&self.fleet, group, self.wants.team.as_ref());
         }
         self.wants.larger_window = None;
         self.names.push(Arc::clone(&name));
@@ -397,14 +397,19 @@ impl Journey {
     }
 
     /// After a failed call.
-    fn after(&mut self, failure: Failure, now: Moment, rng: Rng<'_>) -> Option<Decision> {
+    fn after(
+        &mut self,
+        failed: DeploymentIndex,
+        failure: Failure,
+        now: Moment,
+        rng: Rng<'_>,
+    ) -> Option<Decision> {
         let stage = self.stage.as_ref()?;
-        let last = stage.tried.last().map(|(index, _)| *index);
-        let rule = last.map(|index| self.rule(index, failure.class))?;
+        let rule = self.rule(failed, failure.class);
         let may_retry = stage.probed || stage.retries < rule.retries;
         let above = (!may_retry && !self.fleet.plan().weighted_failover).then_some(stage.order);
         if rule.place == Place::LargerWindow {
-            let failed = last.and_then(|index| self.fleet.plan().deployment(index));
+            let failed = self.fleet.plan().deployment(failed);
             self.wants.larger_window = failed.and_then(|planned| planned.settings.max_input_tokens);
         }
         let helps = match rule.place {
@@ -425,17 +430,31 @@ impl Journey {
         if may_retry && rule.place == Place::Anywhere && !self.is_better_elsewhere(&failure) {
             let retry = self.stage.as_ref().map_or(0, |stage| stage.retries);
             let shortest = self.fleet.plan().retries.retry_after;
-            if let Some(wait) = retry::wait(shortest, retry, failure.retry_after, rng) {
-                self.step = Step::Again(now + wait, failure);
-                if self.request.deadline.is_none_or(|deadline| now + wait < deadline) {
-                    return None;
+            let wait = retry::wait(shortest, retry, failure.retry_after, rng);
+            if let Some(at) = wait.map(|wait| now + wait).filter(|at| self.is_back_by(*at, now)) {
+                if self.request.deadline.is_some_and(|deadline| at >= deadline) {
+                    self.leave(failure.class, Stop::Failed(GivenUp::Deadline), now);
+                } else {
+                    self.step = Step::Again(at, failure);
                 }
-                self.leave(failure.class, Stop::Failed(GivenUp::Deadline), now);
                 return None;
             }
         }
         self.leave(failure.class, Stop::Failed(GivenUp::Exhausted), now);
         None
+    }
+
+    /// Whether some deployment of the group can be asked again then.
+    fn is_back_by(&mut self, at: Moment, now: Moment) -> bool {
+        let Some(stage) = &self.stage else { return false };
+        let Some(group) = self.fleet.plan().group(stage.group) else { return false };
+        let among = Among { again: true, ..Among::RETRY };
+        let screen = screen(&self.fleet, &self.wants, stage, among, now);
+        match survey(&screen, group, among, &mut self.considered) {
+            Ok(_) | Err(Nothing::Full { .. }) => true,
+            Err(Nothing::Cooling { until }) => until.is_some_and(|until| until <= at),
+            Err(Nothing::Unfit(_) | Nothing::Budget) => false,
+        }
     }
 
     /// After a back-off.
@@ -560,15 +579,7 @@ impl Journey {
         let Some(group) = fleet.plan().group(stage.group) else {
             return Err(Nothing::Unfit(Lack::Permission));
         };
-        let screen = Screen {
-            fleet: &fleet,
-            wants: &self.wants,
-            tags: &stage.tags,
-            own_team: stage.own_team,
-            tried: &stage.tried,
-            again: among.again,
-            now,
-        };
+        let screen = screen(&fleet, &self.wants, stage, among, now);
         let affinity = fleet.plan().affinity;
         let circumstances = Circumstances {
             group,
@@ -643,3 +654,14 @@ impl Journey {
 
 /// Lost races after which a request takes the group for full.
 const MAX_RACES: u32 = 16;
+
+fn screen<'f, 's>(
+    fleet: &'f Fleet,
+    wants: &'s Wants,
+    stage: &'s Stage,
+    among: Among,
+    now: Moment,
+) -> Screen<'f, 's> {
+    let Stage { tags, own_team, tried, .. } = stage;
+    Screen { fleet, wants, tags, own_team: *own_team, tried, again: among.again, now }
+}
