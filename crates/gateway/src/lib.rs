@@ -19,8 +19,10 @@ pub mod trace;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use routing::Moment;
 use tollway::remote_media::MediaFetcher;
 use tollway::transport::Transport;
 
@@ -38,6 +40,7 @@ pub struct Gateway {
     media: MediaFetcher,
     traces: Traces,
     stopping: AtomicBool,
+    started: Instant,
 }
 
 impl Gateway {
@@ -51,6 +54,7 @@ impl Gateway {
             traces: Traces::new(snapshot.trace_capacity),
             snapshot: ArcSwap::from_pointee(snapshot),
             stopping: AtomicBool::new(false),
+            started: Instant::now(),
         })
     }
 
@@ -62,7 +66,13 @@ impl Gateway {
 
     /// Serves a new configuration from the next request on.
     pub fn reload(&self, snapshot: Snapshot) {
-        self.snapshot.store(Arc::new(snapshot));
+        self.snapshot.store(Arc::new(snapshot.following(&self.snapshot())));
+    }
+
+    /// The time, as routing counts it.
+    #[must_use]
+    pub fn now(&self) -> Moment {
+        Moment::after_start(self.started.elapsed())
     }
 
     /// Readiness says no from now on.

@@ -19,8 +19,9 @@ use std::sync::Arc;
 use dialects::Dialect;
 use dialects::document::Document;
 use http::header::USER_AGENT;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request as HttpRequest, Response};
 use hyper::body::Incoming;
+use routing::Request;
 use tollway::ask::Ask;
 
 use crate::Gateway;
@@ -28,6 +29,7 @@ use crate::body::AnswerBody;
 use crate::exchange::{Bodies, Caller, Exchange, Identity};
 use crate::operation::{Endpoint, Operation};
 use crate::refusal::Refusal;
+use route::Tries;
 use stream::Format;
 
 pub use authenticate::authenticate;
@@ -36,7 +38,7 @@ pub use authenticate::authenticate;
 pub async fn run(
     gateway: &Arc<Gateway>,
     endpoint: Endpoint<'_>,
-    mut request: Request<Incoming>,
+    mut request: HttpRequest<Incoming>,
     peer: IpAddr,
 ) -> Response<AnswerBody> {
     let head = request.headers();
@@ -103,7 +105,7 @@ impl Drop for Running {
 async fn steps(
     running: &mut Running,
     endpoint: Endpoint<'_>,
-    request: &mut Request<Incoming>,
+    request: &mut HttpRequest<Incoming>,
 ) -> Result<Reply, Refusal> {
     let snapshot = running.gateway.snapshot();
     let dialect = endpoint.operation.dialect();
@@ -123,16 +125,27 @@ async fn steps(
     let stream = receive::stream(&document, &endpoint)?;
     running.exchange.requested_model.clone_from(&model);
     running.exchange.stream = stream;
-    let served = route::route(&snapshot, &model, &mut running.exchange)?;
     match endpoint.operation {
         Operation::Converse(_) => {
             let ask = Ask::new(dialect, &document, &model, stream);
             let events = dialect != Dialect::Gemini || query.split('&').any(|pair| pair == "alt=sse");
             let format = if events { Format::Events } else { Format::Array };
-            let call = call::Call { snapshot: &snapshot, served, wishes, headers: request.headers(), format };
-            call::converse(running, call, ask).await
+            let own_timeout = wishes.timeout.is_some() || wishes.stream_timeout.is_some();
+            let routed = Request {
+                stream,
+                input_tokens: receive::rough_tokens(body.len()),
+                ..Request::new(model.as_str())
+            };
+            let tries = Tries::new(&snapshot, routed, own_timeout);
+            let call = call::Call { snapshot: &snapshot, wishes, headers: request.headers(), format };
+            call::converse(running, call, ask, tries).await
         }
-        Operation::CountTokens(_) => count::tokens(running, &served, document),
+        Operation::CountTokens(_) => {
+            let group = snapshot.group(&model);
+            let served = group.as_ref().and_then(|group| group.members.first());
+            let served = served.ok_or_else(|| Refusal::unknown_model(&model, snapshot.nearest(&model)))?;
+            count::tokens(running, served, document)
+        }
         // Handed over above.
         Operation::Forward(_) => Err(Refusal::bad_request("this path serves no conversations")),
     }

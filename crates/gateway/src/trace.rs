@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use catalog::Cost;
 use dialects::conversation::Usage;
+use routing::Why;
 use serde_json::{Map, Value, json};
 
 use crate::events::log::timestamp;
 use crate::events::{outcome_name, stop_name};
-use crate::exchange::{Attempt, Bodies, Exchange, Outcome};
+use crate::exchange::{Attempt, Bodies, Exchange, Outcome, RouteStep};
 
 /// A bounded memory of finished requests: the newest push out the oldest.
 #[derive(Debug)]
@@ -72,10 +73,9 @@ impl Exchange {
                 "user_agent": self.caller.user_agent,
             }),
         );
-        let candidates = self.candidates.iter().map(
-            |candidate| json!({"deployment": &*candidate.deployment, "verdict": candidate.verdict.name()}),
-        );
-        trace.insert("candidates".into(), candidates.collect());
+        trace.insert("route".into(), self.route.iter().map(route_step).collect());
+        trace.insert("retries".into(), json!(self.retries));
+        trace.insert("fallbacks".into(), json!(self.fallbacks));
         trace.insert("attempts".into(), self.attempts.iter().map(attempt).collect());
         let notes = self
             .notes
@@ -133,6 +133,33 @@ impl Exchange {
             "usage_is_estimate": self.answer.usage_is_estimate,
             "cost": self.answer.cost.as_ref().map(cost_json),
         })
+    }
+}
+
+fn route_step(step: &RouteStep) -> Value {
+    match step {
+        RouteStep::Considered { after, group, candidates } => {
+            let candidates = candidates.iter().map(|candidate| {
+                json!({
+                    "deployment": &*candidate.deployment,
+                    "verdict": candidate.verdict.reason(),
+                    "left_ms": candidate.left.map(milliseconds),
+                })
+            });
+            json!({
+                "after_ms": milliseconds(*after),
+                "group": &**group,
+                "candidates": candidates.collect::<Value>(),
+            })
+        }
+        RouteStep::Waited { after, duration, why } => {
+            let why = match why {
+                Why::Room => "all deployments were at their limits",
+                Why::BackOff => "before the same deployment was asked again",
+            };
+            json!({"after_ms": milliseconds(*after), "waited_ms": milliseconds(*duration), "why": why})
+        }
+        RouteStep::Stopped { after, why } => json!({"after_ms": milliseconds(*after), "stopped": why}),
     }
 }
 

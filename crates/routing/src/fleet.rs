@@ -60,25 +60,33 @@ impl Fleet {
         Self { plan, live, groups }
     }
 
-    /// The same fleet under another plan: deployments keep their state by id, groups by name. Requests that run under the
-    /// old plan go on counting in both.
+    /// The same fleet under another plan: see [`Fleet::take_over`].
     #[must_use]
     pub fn reload(&self, plan: Plan) -> Self {
-        let known = self.plan.deployments().iter().zip(&self.live);
+        let mut next = Self::new(plan);
+        next.take_over(self);
+        next
+    }
+
+    /// Goes on where another fleet is: deployments keep their state by id, groups by name. Requests that run in the other
+    /// go on counting in both.
+    pub fn take_over(&mut self, from: &Self) {
+        let known = from.plan.deployments().iter().zip(&from.live);
         let known: HashMap<&str, &Arc<Live>> =
             known.map(|(planned, live)| (&*planned.settings.id, live)).collect();
-        let known_groups = self.plan.groups().iter().zip(&self.groups);
+        let known_groups = from.plan.groups().iter().zip(&from.groups);
         let known_groups: HashMap<&str, &Arc<GroupLive>> =
             known_groups.map(|(group, live)| (&*group.name, live)).collect();
-        let live = plan.deployments().iter();
-        let live = live.map(|planned| {
-            known.get(&*planned.settings.id).map_or_else(Arc::default, |live| Arc::clone(live))
-        });
-        let groups = plan.groups().iter();
-        let groups = groups
-            .map(|group| known_groups.get(&*group.name).map_or_else(Arc::default, |live| Arc::clone(live)));
-        let (live, groups) = (live.collect(), groups.collect());
-        Self { live, groups, plan }
+        for (planned, live) in self.plan.deployments().iter().zip(&mut self.live) {
+            if let Some(known) = known.get(&*planned.settings.id) {
+                *live = Arc::clone(known);
+            }
+        }
+        for (group, live) in self.plan.groups().iter().zip(&mut self.groups) {
+            if let Some(known) = known_groups.get(&*group.name) {
+                *live = Arc::clone(known);
+            }
+        }
     }
 
     /// The plan that this fleet follows.

@@ -14,6 +14,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::authenticate::query_value;
+use super::settle;
 use crate::operation::Endpoint;
 use crate::refusal::Refusal;
 use crate::snapshot::Bounds;
@@ -277,6 +278,11 @@ fn seconds_header(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Durat
             format!("expected a positive number of seconds, found `{text}`"),
         ))
     })
+}
+
+/// About how many tokens a body of this length has, for limits of deployments; nothing is billed by it.
+pub(super) fn rough_tokens(body_bytes: usize) -> u64 {
+    (body_bytes as u64).div_ceil(settle::BYTES_PER_TOKEN)
 }
 
 pub(super) fn as_seconds(text: &str) -> Option<Duration> {

@@ -11,7 +11,7 @@ use crate::operation::Operation;
 use crate::refusal::Refusal;
 
 /// Bytes per token that an estimate assumes: English text has about four.
-const BYTES_PER_TOKEN: u64 = 4;
+pub(super) const BYTES_PER_TOKEN: u64 = 4;
 
 /// Keeps what the answer said about itself, and prices it.
 pub(super) fn observe(running: &mut Running, observed: &Observed) {
@@ -34,6 +34,13 @@ pub(super) fn observe(running: &mut Running, observed: &Observed) {
             }
             Operation::Converse(_) | Operation::CountTokens(_) => served.cost(usage),
         };
+    }
+}
+
+/// An attempt failed; another may follow.
+pub(super) fn attempt_failed(running: &Running, refusal: &Refusal) {
+    if let Some(attempt) = running.exchange.attempts.last() {
+        events::attempt_failed(&running.gateway, &running.exchange, attempt, refusal);
     }
 }
 
