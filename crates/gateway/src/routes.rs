@@ -6,6 +6,7 @@ mod access;
 mod docs;
 mod health;
 mod models;
+mod router;
 mod table;
 mod traces;
 mod utils;
@@ -44,6 +45,9 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/v1beta/models/{*id}", get(models::one_google))
         .route("/model/info", get(models::info))
         .route("/v1/model/info", get(models::info))
+        .route("/model_group/info", get(router::groups))
+        .route("/router/settings", get(router::settings))
+        .route("/router/state", get(router::state))
         .route("/utils/token_counter", post(utils::token_counter))
         .route("/utils/transform_request", post(utils::transform_request))
         .route("/trace", get(traces::latest))

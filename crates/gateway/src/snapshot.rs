@@ -13,7 +13,7 @@ use catalog::{Cost, CostContext};
 use dialects::conversation::{Extra, Usage};
 use http::HeaderValue;
 use http::header::HeaderName;
-use routing::{DeploymentIndex, Fleet};
+use routing::{DeploymentIndex, Fleet, Settings};
 use serde_json::Value;
 use tollway::Deployment;
 use tollway::transport::TransportOptions;
@@ -47,6 +47,8 @@ pub struct Snapshot {
     wildcards: Vec<Wildcard>,
     /// The deployments and what is going on at them.
     fleet: Arc<Fleet>,
+    /// How the fleet is routed: its deployments left out.
+    pub routing: Settings,
     /// What the fleet's deployments are, at their indexes.
     places: Vec<Place>,
     /// Files that the configuration was read from.

@@ -201,6 +201,7 @@ impl Snapshot {
             aliases: model_aliases.chain(aliases).collect(),
             wildcards: Vec::new(),
             fleet: Arc::new(Fleet::new(Plan::new(Settings::default()).0)),
+            routing: Settings::default(),
             places: Vec::new(),
             files,
         }
@@ -210,6 +211,7 @@ impl Snapshot {
     fn lay_out(&mut self, mut settings: Settings) {
         let aliases = self.aliases.iter();
         settings.aliases = aliases.map(|(name, alias)| (name.clone(), alias.group.clone())).collect();
+        self.routing = Settings { deployments: Vec::new(), ..settings.clone() };
         let (plan, _) = Plan::new(settings);
         let fixed = self.members().map(|served| (&*served.deployment.id, served));
         let fixed: HashMap<&str, &Arc<Served>> = fixed.collect();
