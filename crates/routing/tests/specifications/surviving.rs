@@ -1,16 +1,14 @@
 //! What happens to a request when calls fail.
 
-mod world;
-
 use std::time::Duration;
 
+use crate::world::{World, deployed, rule};
 use dialects::ErrorClass;
 use routing::settings::{FallbackSettings, RetryBudget, RetrySettings, Target};
 use routing::{
     AttemptKind, Change, CooldownReason, Decision, Failure, GivenUp, Outcome, Overrides, Phase, Request,
     Settings, Stop,
 };
-use world::{World, deployed, rule};
 
 fn with_fallbacks(deployments: &[(&str, &str)], rules: &[(&str, &[&str])]) -> World {
     let general = rules.iter().map(|(group, targets)| rule(group, targets)).collect();
