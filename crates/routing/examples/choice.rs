@@ -1,6 +1,7 @@
 //! How long a choice among 1,000 deployments in 50 groups takes: `cargo run --release -p tollway-routing --example choice`.
 //!
 //! One round is all that routing adds to a request that is answered at once: the journey, the choice, and the report.
+#![allow(clippy::indexing_slicing, clippy::print_stdout, reason = "a measurement for the terminal")]
 
 use std::hint::black_box;
 use std::sync::Arc;

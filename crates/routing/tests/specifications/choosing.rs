@@ -82,6 +82,17 @@ fn without_any_the_draw_is_even() {
 }
 
 #[test]
+fn large_groups_are_drawn_from_evenly() {
+    let ids: Vec<String> = (0..300).map(|n| n.to_string()).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let mut world = World::new(with_strategy(Strategy::SimpleShuffle, &ids));
+    let shares = shares(&mut world, &Request::new("m"), 6000);
+    assert_eq!(shares.len(), 300);
+    let late: u32 = shares.iter().filter(|(id, _)| id.parse::<u32>().unwrap() >= 128).map(|(_, n)| n).sum();
+    assert!((3200..3700).contains(&late), "{late} of 6000 beyond the 128th");
+}
+
+#[test]
 fn least_busy_takes_the_one_with_the_fewest_in_flight() {
     let mut world = World::new(with_strategy(Strategy::LeastBusy, &["a", "b", "c"]));
     let mut held = Vec::new();
