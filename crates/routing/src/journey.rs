@@ -406,8 +406,9 @@ impl Journey {
     ) -> Option<Decision> {
         let stage = self.stage.as_ref()?;
         let rule = self.rule(failed, failure.class);
-        let may_retry = stage.probed || stage.retries < rule.retries;
-        let above = (!may_retry && !self.fleet.plan().weighted_failover).then_some(stage.order);
+        let may_retry = stage.retries < rule.retries;
+        let may_go_on = may_retry || stage.probed || self.fleet.plan().weighted_failover;
+        let above = (!may_go_on).then_some(stage.order);
         if rule.place == Place::LargerWindow {
             let failed = self.fleet.plan().deployment(failed);
             self.wants.larger_window = failed.and_then(|planned| planned.settings.max_input_tokens);
@@ -428,6 +429,9 @@ impl Journey {
             }
         }
         if may_retry && rule.place == Place::Anywhere && !self.is_better_elsewhere(&failure) {
+            if let Some(stage) = &mut self.stage {
+                stage.probed = false;
+            }
             let retry = self.stage.as_ref().map_or(0, |stage| stage.retries);
             let shortest = self.fleet.plan().retries.retry_after;
             let wait = retry::wait(shortest, retry, failure.retry_after, rng);

@@ -296,6 +296,26 @@ fn a_failed_probe_costs_the_request_no_retry() {
 }
 
 #[test]
+fn failing_probes_do_not_go_on_for_ever() {
+    let mut settings = Settings { deployments: deployed(&[("a", "m")]), ..Settings::default() };
+    settings.retries.budget = None;
+    settings.cooldowns.time = Duration::ZERO;
+    let mut world = World::new(settings);
+    let index = world.fleet.plan().find("a").unwrap();
+    world.fleet.cool_down(index, world.now, CooldownReason::HealthCheck);
+    world.sleep(1.0);
+    assert_eq!(world.send("m", 500).len(), 3);
+}
+
+#[test]
+fn journeys_travel_between_threads() {
+    fn is_shared<T: Send + Sync>() {}
+    is_shared::<routing::Fleet>();
+    is_shared::<routing::Journey>();
+    is_shared::<routing::Attempt>();
+}
+
+#[test]
 fn a_streams_first_token_ends_the_probe() {
     let mut world = World::of(&[("a", "m"), ("b", "m")]);
     let index = world.fleet.plan().find("a").unwrap();
