@@ -6,7 +6,7 @@
 //! 4. Extra calls stay within the retry budget.
 //! 5. `rpm` and `max_parallel_requests` are kept.
 //! 6. Where one deployment is always well and retries are plenty, every request of its group is answered.
-//! 7. In the end nothing is in flight.
+//! 7. In the end nothing is in flight, and no probe is waited for.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -154,7 +154,6 @@ impl World {
         while let Some(Reverse((now, _, event))) = self.events.pop() {
             self.now = now;
             self.happen(event)?;
-            self.check_groups()?;
         }
         for (number, visit) in self.visits.iter().enumerate() {
             let end = visit.end.as_ref().ok_or_else(|| format!("request {number} was lost"))?;
@@ -171,6 +170,9 @@ impl World {
         for state in self.fleet.snapshot(self.now) {
             if state.in_flight != 0 {
                 return Err(format!("{} calls still in flight at {}", state.in_flight, state.id));
+            }
+            if state.phase == Phase::Probing {
+                return Err(format!("{} waits for a probe that is over", state.id));
             }
         }
         Ok(self.tally)
@@ -252,6 +254,7 @@ impl World {
             Some(Change::CooledDown { until, .. }) => {
                 self.tally.cooldowns += 1;
                 self.sites[index].left_alone_until = Some(until);
+                self.check_groups()?;
             }
             Some(Change::Recovered) => {
                 self.tally.recoveries += 1;

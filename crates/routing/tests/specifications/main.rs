@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that is surprised fails")]
 
 mod choosing;
+mod crowds;
 mod laws;
 mod settings;
 mod surviving;
