@@ -131,7 +131,7 @@ impl Breaker {
     /// Leaves the deployment alone until then, or longer if that was said before.
     pub(crate) fn open(&self, until: Moment, reason: CooldownReason) {
         *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
-        self.until.fetch_max(until.millis().max(1), Ordering::AcqRel);
+        self.until.fetch_max(until.millis_up().max(1), Ordering::AcqRel);
     }
 
     /// Why it was opened last.

@@ -23,7 +23,7 @@ use crate::fallback::{self, Ahead};
 use crate::fleet::{Change, Fleet, GroupLive};
 use crate::limits::{self, Limit};
 use crate::outcome::{Failure, Outcome};
-use crate::pick::{Among, Considered, Nothing, draw, survey};
+use crate::pick::{Among, Considered, Nothing, Survey, draw, survey};
 use crate::plan::{DeploymentIndex, GroupIndex};
 use crate::request::Request;
 use crate::retry::{self, Place};
@@ -406,8 +406,9 @@ impl Journey {
     ) -> Option<Decision> {
         let stage = self.stage.as_ref()?;
         let rule = self.rule(failed, failure.class);
-        let may_retry = stage.probed || stage.retries < rule.retries;
-        let above = (!may_retry && !self.fleet.plan().weighted_failover).then_some(stage.order);
+        let may_retry = stage.retries < rule.retries;
+        let may_go_on = may_retry || stage.probed || self.fleet.plan().weighted_failover;
+        let above = (!may_go_on).then_some(stage.order);
         if rule.place == Place::LargerWindow {
             let failed = self.fleet.plan().deployment(failed);
             self.wants.larger_window = failed.and_then(|planned| planned.settings.max_input_tokens);
@@ -428,6 +429,9 @@ impl Journey {
             }
         }
         if may_retry && rule.place == Place::Anywhere && !self.is_better_elsewhere(&failure) {
+            if let Some(stage) = &mut self.stage {
+                stage.probed = false;
+            }
             let retry = self.stage.as_ref().map_or(0, |stage| stage.retries);
             let shortest = self.fleet.plan().retries.retry_after;
             let wait = retry::wait(shortest, retry, failure.retry_after, rng);
@@ -592,7 +596,7 @@ impl Journey {
         // Whoever loses a race for the last room chooses again; each loss means that another request went ahead.
         for _ in 0..MAX_RACES {
             let survey = survey(&screen, group, among, &mut self.considered)?;
-            let chosen = draw(&screen, &survey, self.wants.preferred, &circumstances, among, rng);
+            let chosen = draw(&screen, &survey, self.wants.preferred, &circumstances, rng);
             let Some(chosen) = chosen else { continue };
             if !is_paid {
                 let budget = fleet.plan().retries.budget;
@@ -602,7 +606,7 @@ impl Journey {
                 }
                 is_paid = true;
             }
-            let is_probe = survey.probe;
+            let is_probe = matches!(survey, Survey::Probe(_));
             if is_probe && !chosen.live.breaker.take_probe(now) {
                 continue;
             }
@@ -663,5 +667,6 @@ fn screen<'f, 's>(
     now: Moment,
 ) -> Screen<'f, 's> {
     let Stage { tags, own_team, tried, .. } = stage;
-    Screen { fleet, wants, tags, own_team: *own_team, tried, again: among.again, now }
+    let is_plain = wants.is_nothing() && tried.is_empty() && !own_team && matches!(tags, TagRule::Any);
+    Screen { fleet, wants, tags, own_team: *own_team, tried, again: among.again, is_plain, now }
 }

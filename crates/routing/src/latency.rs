@@ -71,6 +71,8 @@ fn blend(old: f64, new: f64, weight: f64) -> f64 {
 #[derive(Debug, Default)]
 pub(crate) struct Samples {
     seconds: VecDeque<f64>,
+    /// Worked out when a sample comes, for every choice reads it.
+    mean: f64,
     last: Moment,
 }
 
@@ -84,15 +86,13 @@ impl Samples {
             self.seconds.pop_front();
         }
         self.seconds.push_back(seconds);
+        self.mean = self.seconds.iter().sum::<f64>() / self.seconds.len() as f64;
         self.last = now;
     }
 
     /// 0 for an unused deployment, so that it is tried first; LiteLLM's rule.
     pub(crate) fn mean(&self, args: &StrategyArgs, now: Moment) -> f64 {
-        if self.seconds.is_empty() || now.since(self.last) > args.ttl {
-            return 0.0;
-        }
-        self.seconds.iter().sum::<f64>() / self.seconds.len() as f64
+        if now.since(self.last) > args.ttl { 0.0 } else { self.mean }
     }
 }
 

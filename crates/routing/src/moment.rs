@@ -31,6 +31,12 @@ impl Moment {
         u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// The first whole millisecond that is not before this moment.
+    pub(crate) fn millis_up(self) -> u64 {
+        let is_whole = self.0.subsec_nanos().is_multiple_of(1_000_000);
+        self.millis().saturating_add(u64::from(!is_whole))
+    }
+
     pub(crate) fn of_millis(millis: u64) -> Self {
         Self(Duration::from_millis(millis))
     }

@@ -43,6 +43,10 @@ pub struct Planned {
     pub(crate) order: i64,
     /// Share in a draw; what the group is weighed by.
     pub(crate) weight: f64,
+    /// Will do for every request that wants nothing particular: most deployments, whose settings are not looked at again.
+    pub(crate) is_plain: bool,
+    /// Has a limit.
+    pub(crate) is_limited: bool,
 }
 
 /// Deployments behind one name.
@@ -255,7 +259,12 @@ impl Plan {
                 });
             }
             let order = settings.order.unwrap_or(i64::MAX);
-            self.deployments.push(Planned { settings, group: index, order, weight });
+            let is_plain = !settings.disabled
+                && settings.team.is_none()
+                && !(self.pre_call_checks && settings.max_input_tokens.is_some());
+            let limits = [settings.rpm, settings.tpm, settings.max_parallel_requests.map(u64::from)];
+            let is_limited = limits.iter().any(Option::is_some);
+            self.deployments.push(Planned { settings, group: index, order, weight, is_plain, is_limited });
         }
         let members = start..count(self.deployments.len());
         let is_pattern = name.contains('*');

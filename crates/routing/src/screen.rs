@@ -95,6 +95,16 @@ pub(crate) struct Wants {
     pub(crate) larger_window: Option<u64>,
 }
 
+impl Wants {
+    /// Whether any deployment will do that serves everybody.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.pinned.is_none()
+            && self.excluded.is_empty()
+            && self.region.is_none()
+            && self.larger_window.is_none()
+    }
+}
+
 /// A request's view of one group.
 #[derive(Debug)]
 pub(crate) struct Screen<'f, 's> {
@@ -106,12 +116,16 @@ pub(crate) struct Screen<'f, 's> {
     pub(crate) tried: &'s [(DeploymentIndex, bool)],
     /// Those may be asked again, unless they refused.
     pub(crate) again: bool,
+    /// The request wants nothing particular.
+    pub(crate) is_plain: bool,
     pub(crate) now: Moment,
 }
 
 impl Screen<'_, '_> {
     pub(crate) fn fit(&self, index: DeploymentIndex, planned: &Planned, live: &Live) -> Fit {
-        if let Some(verdict) = self.unfit(index, planned, live) {
+        if !(self.is_plain && planned.is_plain && !live.is_paused())
+            && let Some(verdict) = self.unfit(index, planned, live)
+        {
             return Fit::No(verdict);
         }
         let phase = live.breaker.phase(self.now);
@@ -120,8 +134,9 @@ impl Screen<'_, '_> {
             Phase::Probing => return Fit::No(Verdict::Probing),
             Phase::Closed | Phase::ProbeDue => {}
         }
-        if let Some((limit, when)) =
-            limits::broken(&planned.settings, live, self.wants.input_tokens, self.now)
+        if planned.is_limited
+            && let Some((limit, when)) =
+                limits::broken(&planned.settings, live, self.wants.input_tokens, self.now)
         {
             return Fit::Full(limit, when);
         }

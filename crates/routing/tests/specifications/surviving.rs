@@ -1,16 +1,14 @@
 //! What happens to a request when calls fail.
 
-mod world;
-
 use std::time::Duration;
 
+use crate::world::{World, deployed, rule};
 use dialects::ErrorClass;
 use routing::settings::{FallbackSettings, RetryBudget, RetrySettings, Target};
 use routing::{
     AttemptKind, Change, CooldownReason, Decision, Failure, GivenUp, Outcome, Overrides, Phase, Request,
     Settings, Stop,
 };
-use world::{World, deployed, rule};
 
 fn with_fallbacks(deployments: &[(&str, &str)], rules: &[(&str, &[&str])]) -> World {
     let general = rules.iter().map(|(group, targets)| rule(group, targets)).collect();
@@ -295,6 +293,26 @@ fn a_failed_probe_costs_the_request_no_retry() {
     let change = world.fail(&mut journey, probe, 500);
     assert!(matches!(change, Some(Change::CooledDown { .. })), "{change:?}");
     assert_eq!(world.call(&mut journey).id(), "b");
+}
+
+#[test]
+fn failing_probes_do_not_go_on_for_ever() {
+    let mut settings = Settings { deployments: deployed(&[("a", "m")]), ..Settings::default() };
+    settings.retries.budget = None;
+    settings.cooldowns.time = Duration::ZERO;
+    let mut world = World::new(settings);
+    let index = world.fleet.plan().find("a").unwrap();
+    world.fleet.cool_down(index, world.now, CooldownReason::HealthCheck);
+    world.sleep(1.0);
+    assert_eq!(world.send("m", 500).len(), 3);
+}
+
+#[test]
+fn journeys_travel_between_threads() {
+    fn is_shared<T: Send + Sync>() {}
+    is_shared::<routing::Fleet>();
+    is_shared::<routing::Journey>();
+    is_shared::<routing::Attempt>();
 }
 
 #[test]
