@@ -216,9 +216,9 @@ fn weights(members: &[&DeploymentConfig]) -> Vec<u64> {
         weight
     };
     let by: [&dyn Fn(&DeploymentConfig) -> u64; 3] = [
-        &|member| member.share.weight.map_or(0, thousandths),
-        &|member| member.share.rpm.unwrap_or(0),
-        &|member| member.share.tpm.unwrap_or(0),
+        &|member| member.routing.weight.map_or(0, thousandths),
+        &|member| member.routing.rpm.unwrap_or(0),
+        &|member| member.routing.tpm.unwrap_or(0),
     ];
     let vectors = by.iter().map(|weigh| members.iter().map(|member| weigh(member)).collect::<Vec<u64>>());
     let mut weighted = vectors.filter(|weights| weights.iter().any(|weight| *weight > 0));
@@ -357,9 +357,9 @@ fn shown_params(config: &DeploymentConfig, model: &str, deployment: &Deployment)
     put("api_version", config.connection.api_version.as_ref().map(|version| json!(version)));
     put("custom_llm_provider", Some(json!(deployment.provider)));
     put("timeout", config.timeout.map(|timeout| json!(timeout.as_secs_f64())));
-    put("rpm", config.share.rpm.map(Value::from));
-    put("tpm", config.share.tpm.map(Value::from));
-    put("weight", config.share.weight.map(Value::from));
+    put("rpm", config.routing.rpm.map(Value::from));
+    put("tpm", config.routing.tpm.map(Value::from));
+    put("weight", config.routing.weight.map(Value::from));
     Value::Object(shown)
 }
 
