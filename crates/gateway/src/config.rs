@@ -24,7 +24,7 @@ pub use diagnose::{Problem, ProblemKind, Report, Severity};
 pub use resolved::{
     AwsCredentials, AzureCredentials, Config, Connection, DeploymentConfig, DeploymentId, GeneralSettings,
     LitellmSettings, LogFormat, LogLevel, MasterKey, MissingVariable, ModelAlias, ModelInfo, ParameterPolicy,
-    RouterSettings, RoutingStrategy, Share, TlsVerify, TollwaySettings, VertexCredentials,
+    RouterSettings, TlsVerify, TollwaySettings, VertexCredentials,
 };
 pub use tollway::Secret;
 

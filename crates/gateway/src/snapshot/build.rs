@@ -37,6 +37,8 @@ struct Common {
     /// `litellm_settings.request_timeout`, else `router_settings.timeout`.
     timeout: Duration,
     stream_timeout: Option<Duration>,
+    first_token_timeout: Option<Duration>,
+    inter_token_timeout: Option<Duration>,
     verify_tls: bool,
     chat_for_anthropic_clients: bool,
     /// `environment_variables` of the configuration; they win over the process's own.
@@ -83,6 +85,8 @@ impl Snapshot {
             modify_params: config.litellm.modify_params,
             timeout: config.litellm.request_timeout.unwrap_or(config.router.timeout),
             stream_timeout: config.router.stream_timeout,
+            first_token_timeout: config.tollway.first_token_timeout,
+            inter_token_timeout: config.tollway.inter_token_timeout,
             verify_tls: config.litellm.tls != TlsVerify::Off,
             chat_for_anthropic_clients: config.litellm.use_chat_completions_url_for_anthropic_messages,
             variables: config.environment_variables.clone(),
@@ -113,7 +117,7 @@ impl Snapshot {
         let deployments = config.deployments.iter();
         let deployments =
             deployments.map(|deployment| planned(deployment, of_id(deployment.id.as_str()).map(|s| &**s)));
-        let settings = Settings { deployments: deployments.collect(), ..Settings::default() };
+        let settings = Settings { deployments: deployments.collect(), ..config.routing.clone() };
         snapshot.lay_out(settings);
         snapshot
     }
@@ -244,19 +248,16 @@ fn count(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// What routing has to know about a deployment beyond what its configuration says.
+/// What routing has to know about a deployment: what is written, and what is known of its model.
 fn planned(config: &DeploymentConfig, served: Option<&Served>) -> DeploymentSettings {
+    let written = config.routing.clone();
     let facts = served.map(|served| &served.deployment.facts);
     let price = |name: &str| served?.info.get(name)?.as_f64();
+    let token_price = price("input_cost_per_token").zip(price("output_cost_per_token"));
     DeploymentSettings {
-        id: config.id.as_str().into(),
-        model_name: config.model_name.as_str().into(),
-        weight: config.share.weight,
-        rpm: config.share.rpm,
-        tpm: config.share.tpm,
-        max_input_tokens: facts.and_then(|facts| facts.max_input_tokens),
-        token_price: price("input_cost_per_token").zip(price("output_cost_per_token")).map(|(a, b)| a + b),
-        ..DeploymentSettings::default()
+        max_input_tokens: written.max_input_tokens.or(facts.and_then(|facts| facts.max_input_tokens)),
+        token_price: token_price.map(|(input, output)| input + output),
+        ..written
     }
 }
 
@@ -308,6 +309,8 @@ fn served(config: &DeploymentConfig, group: &str, model: &str, common: &Common) 
             .and_then(|provider| provider.endpoint(provider.messages_via?)?.conversation()),
         timeouts: Timeouts {
             stream: config.stream_timeout.or(common.stream_timeout),
+            first_token: config.first_token_timeout.or(common.first_token_timeout),
+            next_token: config.inter_token_timeout.or(common.inter_token_timeout),
             ..Timeouts::of(config.timeout.unwrap_or(common.timeout))
         },
         defaults: config.defaults.clone(),
@@ -391,9 +394,9 @@ fn shown_params(config: &DeploymentConfig, model: &str, deployment: &Deployment)
     put("api_version", config.connection.api_version.as_ref().map(|version| json!(version)));
     put("custom_llm_provider", Some(json!(deployment.provider)));
     put("timeout", config.timeout.map(|timeout| json!(timeout.as_secs_f64())));
-    put("rpm", config.share.rpm.map(Value::from));
-    put("tpm", config.share.tpm.map(Value::from));
-    put("weight", config.share.weight.map(Value::from));
+    put("rpm", config.routing.rpm.map(Value::from));
+    put("tpm", config.routing.tpm.map(Value::from));
+    put("weight", config.routing.weight.map(Value::from));
     Value::Object(shown)
 }
 
