@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use crate::Dialect;
 use crate::conversation::{
-    AudioOutput, Effort, Extra, FunctionTool, JsonSchema, Message, Modality, OutputFormat, Part,
-    ReasoningRequest, ReasoningSummary, Request, Role, Sampling, Thinking, Tool, ToolChoice, WebSearch,
+    AudioOutput, Effort, Extra, FunctionTool, JsonSchema, Message, Modality, OutputFormat, Part, Reasoning,
+    ReasoningRequest, ReasoningSummary, Request, Role, Sampling, SealKind, Thinking, Tool, ToolChoice,
+    WebSearch,
 };
 use crate::document::Document;
 use crate::error::Invalid;
@@ -99,7 +100,7 @@ fn read_turns(contents: Vec<wire::Content>, messages: &mut Vec<Message>) -> Resu
         for (index, wire) in content.parts.into_iter().enumerate() {
             let mut part = part::read(wire, || format!("call_{turn}_{index}"));
             calls.follow(&mut part, turn, index);
-            if is_only_a_seal(&part) {
+            if is_a_piece(&part) {
                 append(&mut parts, part);
             } else {
                 parts.push(part);
@@ -135,11 +136,16 @@ fn append(parts: &mut Vec<Part>, part: Part) {
     }
 }
 
-/// In streams the signature may follow in a part of its own, with an empty text.
-fn is_only_a_seal(part: &Part) -> bool {
+/// Whether a part goes on with what the part before it began. Clients that put a turn together from a stream keep a
+/// thought in the pieces in which it came, and its signature, which is over the whole of it, with the last one. Texts
+/// are the client's own division, except for a signature in a part of its own.
+fn is_a_piece(part: &Part) -> bool {
     match part {
         Part::Text(text) => text.text.is_empty() && text.seal.is_some(),
-        Part::Reasoning(reasoning) => reasoning.text.is_empty() && reasoning.seal.is_some(),
+        // What the provider hid is a thought by itself.
+        Part::Reasoning(Reasoning { seal, .. }) => {
+            seal.as_ref().is_none_or(|seal| seal.kind != SealKind::Redacted)
+        }
         _ => false,
     }
 }
