@@ -1,8 +1,8 @@
 //! Anthropic Messages: `POST /v1/messages`.
 //!
-//! Written down from Anthropic's API reference (<https://platform.claude.com/docs/en/api/messages>, read
-//! 2026-11-21) and the types of its official SDK. Spoken by Anthropic itself, Claude on Vertex AI, Bedrock and
-//! Azure, and by a dozen other hosts under an `/anthropic` path.
+//! Written down from Anthropic's API reference (<https://platform.claude.com/docs/en/api/messages>) and the types of
+//! its official SDK. Spoken by Anthropic itself, Claude on Vertex AI, Bedrock and Azure, and by a dozen other hosts
+//! under an `/anthropic` path.
 
 mod adapt;
 mod block;
