@@ -7,6 +7,7 @@ use crate::Dialect;
 use crate::conversation::{
     Extra, Media, MediaKind, Opaque, Part, Reasoning, Seal, Source, Text, ToolCall, ToolCallKind, ToolResult,
 };
+use crate::error::Invalid;
 use crate::media_type;
 
 /// Who reads what is written.
@@ -16,6 +17,42 @@ pub(super) enum Reader {
     Google { with_ids: bool },
     /// Someone who speaks to us as to Gemini.
     Client,
+}
+
+/// Checks that a part has the fields that Google demands of requests; answers may lack some.
+///
+/// # Errors
+/// Names the field, relative to the part.
+pub(super) fn check(part: &wire::Part) -> Result<(), Invalid> {
+    let missing = |field: &str| Err(Invalid::new(field, "the field is missing; give a string"));
+    match part {
+        wire::Part { function_call: Some(call), .. } if call.name.is_empty() => missing("functionCall.name"),
+        wire::Part { function_response: Some(result), .. } => {
+            if result.name.is_empty() {
+                return missing("functionResponse.name");
+            }
+            result.parts.iter().enumerate().try_for_each(|(index, part)| {
+                check(part).map_err(|error| error.under(&format!("functionResponse.parts[{index}]")))
+            })
+        }
+        wire::Part { inline_data: Some(blob), .. } if blob.mime_type.is_empty() => {
+            missing("inlineData.mimeType")
+        }
+        wire::Part { file_data: Some(file), .. } if file.file_uri.is_empty() => missing("fileData.fileUri"),
+        wire::Part {
+            text: None,
+            thought: None,
+            thought_signature: None,
+            inline_data: None,
+            file_data: None,
+            function_call: None,
+            extra,
+            ..
+        } if extra.is_empty() => {
+            Err(Invalid::body("a part needs content: `text`, `inlineData`, `functionCall`, …"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Reads a part. `new_id` names function calls that have no id; results without one are left with an empty id.
@@ -48,11 +85,16 @@ pub(super) fn read(part: wire::Part, new_id: impl FnOnce() -> String) -> Part {
                 extra: with_inner(extra, "functionResponse", result.extra),
             })
         }
-        // Google's SDKs leave an empty text out: what is left of the last piece of a streamed thought is its signature.
+        // Google's SDKs leave an empty text out: what is left of the last piece of a stream is its signature.
         wire::Part { text: None, inline_data: None, file_data: None, extra, .. }
-            if thought && seal.is_some() && extra.is_empty() =>
+            if thought && extra.is_empty() =>
         {
             Part::Reasoning(Reasoning { seal, extra, ..Reasoning::default() })
+        }
+        wire::Part { text: None, inline_data: None, file_data: None, extra, .. }
+            if !thought && seal.is_some() && extra.is_empty() =>
+        {
+            Part::Text(Text { seal, extra, ..Text::default() })
         }
         wire::Part { text: Some(text), extra, .. } if thought => {
             Part::Reasoning(Reasoning { text, seal, extra, ..Reasoning::default() })

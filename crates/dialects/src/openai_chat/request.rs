@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value};
 
 use super::adapt::is_openai_model;
-use super::message::{self, below};
+use super::message;
 use super::{media, wire};
 use crate::Dialect;
 use crate::conversation::{
@@ -169,17 +169,8 @@ pub(super) fn read(document: &Document<'_>) -> Result<Request, Invalid> {
 fn field<T: DeserializeOwned>(document: &Document<'_>, name: &str) -> Result<Option<T>, Invalid> {
     match document.get(name) {
         None | Some("null") => Ok(None),
-        Some(text) => json::read(text.as_bytes()).map(Some).map_err(|error| under(name, error)),
+        Some(text) => json::read(text.as_bytes()).map(Some).map_err(|error| error.under(name)),
     }
-}
-
-fn under(name: &str, error: Invalid) -> Invalid {
-    let param = match error.param {
-        Some(path) if path.starts_with('[') => format!("{name}{path}"),
-        Some(path) => format!("{name}.{path}"),
-        None => name.to_owned(),
-    };
-    Invalid::new(param, error.message)
 }
 
 fn read_messages(messages: Vec<wire::Message>) -> Result<Vec<Message>, Invalid> {
@@ -189,7 +180,7 @@ fn read_messages(messages: Vec<wire::Message>) -> Result<Vec<Message>, Invalid> 
     for (index, message) in messages.into_iter().enumerate() {
         let path = format!("messages[{index}]");
         let message = read_message(message, index, &mut function_calls);
-        read.push(message.map_err(|error| below(&path, error))?);
+        read.push(message.map_err(|error| error.under(&path))?);
     }
     Ok(read)
 }
@@ -209,6 +200,7 @@ fn read_message(
         "developer" => Role::Developer,
         "user" => Role::User,
         "assistant" => {
+            message::check_history(&message)?;
             let legacy = message.function_call.as_ref().and_then(|call| call.name.clone());
             let parts = message::read_assistant(message, &format!("m{index}"))?;
             if let (Some(name), Some(Part::ToolCall(call))) = (legacy, parts.last()) {
@@ -224,6 +216,10 @@ fn read_message(
     };
     let cache = message.cache_control.as_ref().and_then(media::read_cache);
     let legacy = message.role.as_deref() == Some("function");
+    // A deprecated `function` message may say `null`, and an assistant's says nothing beside its calls.
+    if message.content.is_none() && !legacy {
+        return Err(Invalid::new("content", "the field is required: a string or an array of content parts"));
+    }
     let call_id = message.tool_call_id.take();
     let mut parts = message::read_content(message.content)?;
     let mut name = name;
@@ -256,7 +252,7 @@ fn read_tools(document: &Document<'_>) -> Result<Vec<Tool>, Invalid> {
     for (index, tool) in
         field::<Vec<wire::Tool>>(document, "tools")?.unwrap_or_default().into_iter().enumerate()
     {
-        tools.push(read_tool(tool).map_err(|error| below(&format!("tools[{index}]"), error))?);
+        tools.push(read_tool(tool).map_err(|error| error.under(&format!("tools[{index}]")))?);
     }
     for function in field::<Vec<wire::FunctionTool>>(document, "functions")?.unwrap_or_default() {
         tools.push(Tool::Function(read_function(function, None)));
@@ -288,6 +284,9 @@ fn read_tool(tool: wire::Tool) -> Result<Tool, Invalid> {
     match tool.kind.as_deref() {
         Some("function") => Err(Invalid::new("function", "a tool of type `function` needs `function`")),
         Some("custom") => Err(Invalid::new("custom", "a tool of type `custom` needs `custom`")),
+        None if tool.extra.is_empty() => {
+            Err(Invalid::new("type", "a tool needs its `type`, `function` for one that the client runs"))
+        }
         // Tools that a provider runs, as LiteLLM's clients write them: Anthropic's by versioned type,
         Some(kind) if kind.starts_with("web_search") => {
             Ok(Tool::WebSearch(read_web_search(kind, &tool.extra)))
@@ -342,7 +341,7 @@ fn read_web_search(kind: &str, fields: &Extra) -> WebSearch {
 fn read_tool_choice(document: &Document<'_>) -> Result<Option<ToolChoice>, Invalid> {
     let choice = match field(document, "tool_choice")? {
         Some(wire::ToolChoice::Mode(mode)) => read_tool_mode(&mode, "tool_choice")?,
-        Some(wire::ToolChoice::Named(object)) => read_named_choice(object),
+        Some(wire::ToolChoice::Named(object)) => read_named_choice(object)?,
         // The deprecated form names the function without a type.
         None => match field(document, "function_call")? {
             None => return Ok(None),
@@ -368,14 +367,16 @@ fn read_tool_mode(mode: &str, field: &str) -> Result<ToolChoice, Invalid> {
     }
 }
 
-fn read_named_choice(object: Extra) -> ToolChoice {
+fn read_named_choice(object: Extra) -> Result<ToolChoice, Invalid> {
     let name_in = |kind: &str| {
         let inner = object.get(kind).unwrap_or(&Value::Null);
-        inner.get("name").and_then(Value::as_str).map(str::to_owned)
+        let name = inner.get("name").and_then(Value::as_str).map(str::to_owned);
+        name.ok_or_else(|| Invalid::new(format!("tool_choice.{kind}.name"), "name the tool to be called"))
     };
     let choice = match object.get("type").and_then(Value::as_str) {
-        Some("function") => name_in("function").map(ToolChoice::Function),
-        Some("custom") => name_in("custom").map(ToolChoice::Custom),
+        None => return Err(Invalid::new("tool_choice.type", "say what is chosen, e.g. `function`")),
+        Some("function") => Some(ToolChoice::Function(name_in("function")?)),
+        Some("custom") => Some(ToolChoice::Custom(name_in("custom")?)),
         Some("allowed_tools") => object.get("allowed_tools").and_then(read_allowed_tools),
         // Anthropic's spellings, which LiteLLM's clients use too.
         Some("tool") => {
@@ -386,7 +387,7 @@ fn read_named_choice(object: Extra) -> ToolChoice {
         Some("none") => Some(ToolChoice::None),
         _ => None,
     };
-    choice.unwrap_or_else(|| ToolChoice::Opaque(Value::Object(object)))
+    Ok(choice.unwrap_or_else(|| ToolChoice::Opaque(Value::Object(object))))
 }
 
 fn read_allowed_tools(allowed: &Value) -> Option<ToolChoice> {
@@ -417,7 +418,11 @@ fn read_output_format(document: &Document<'_>) -> Result<Option<OutputFormat>, I
                 strict: schema.get("strict").and_then(Value::as_bool),
             })
         }
-        _ => OutputFormat::Opaque(Value::Object(format)),
+        Some(_) => OutputFormat::Opaque(Value::Object(format)),
+        None => {
+            let message = "say which format: `text`, `json_object` or `json_schema`";
+            return Err(Invalid::new("response_format.type", message));
+        }
     };
     Ok(Some(format))
 }
@@ -462,6 +467,10 @@ fn read_reasoning(document: &Document<'_>) -> Result<ReasoningRequest, Invalid> 
     }
     if let Some(thinking) = field::<wire::Thinking>(document, "thinking")? {
         reasoning.thinking = Some(match (thinking.kind.as_str(), thinking.budget_tokens) {
+            ("", _) => {
+                let message = "say how to think: `enabled`, `adaptive` or `disabled`";
+                return Err(Invalid::new("thinking.type", message));
+            }
             ("disabled", _) => Thinking::Disabled,
             ("adaptive", _) | (_, None) => Thinking::Adaptive,
             (_, Some(budget)) => Thinking::Budget(budget),

@@ -145,14 +145,7 @@ pub(in super::super) fn read(document: &Document<'_>) -> Result<Request, Invalid
 
 /// Reads a field; what is wrong in it is named with the field's own name in front.
 fn field<T: DeserializeOwned>(name: &str, text: &str) -> Result<T, Invalid> {
-    json::read(text.as_bytes()).map_err(|invalid| {
-        let path = match invalid.param {
-            Some(path) if path.starts_with('[') => format!("{name}{path}"),
-            Some(path) => format!("{name}.{path}"),
-            None => name.to_owned(),
-        };
-        Invalid::new(path, invalid.message)
-    })
+    json::read(text.as_bytes()).map_err(|invalid| invalid.under(name))
 }
 
 /// What an object has beside the fields that the conversation knows stays under the object's name.
@@ -173,10 +166,20 @@ fn read_messages(messages: Vec<wire::Message>) -> Result<Vec<Message>, Invalid> 
                 return Err(Invalid::new(format!("messages[{index}].role"), hint));
             }
         };
+        if let Some(block) = call_without_input(&message.content) {
+            let field = format!("messages[{index}].content[{block}].input");
+            return Err(Invalid::new(field, "a tool call needs its input; give an object"));
+        }
         let parts = block::read_content(message.content);
         Ok(Message { extra: message.extra, ..Message::new(role, parts) })
     };
     messages.into_iter().enumerate().map(read).collect()
+}
+
+/// Answers may lack the input of a call, requests may not.
+fn call_without_input(content: &wire::Content) -> Option<usize> {
+    let wire::Content::Blocks(blocks) = content else { return None };
+    blocks.iter().position(|block| matches!(block, wire::Block::ToolUse(call) if call.input.is_null()))
 }
 
 fn read_thinking(thinking: &wire::Thinking, request: &mut Request) {
@@ -350,6 +353,17 @@ mod tests {
         assert_eq!(
             refusal(&with("messages", json!([{"role": "user", "content": [{"type": "text"}]}]))),
             "`messages[0].content[0]`: missing field `text`"
+        );
+        assert_eq!(
+            refusal(&with(
+                "messages",
+                json!([{"role": "assistant", "content": [{"type": "tool_use", "id": "a", "name": "f"}]}])
+            )),
+            "`messages[0].content[0].input`: a tool call needs its input; give an object"
+        );
+        assert_eq!(
+            refusal(&with("tools", json!([{"name": "f"}]))),
+            "`tools[0].input_schema`: a tool needs a JSON schema of its input"
         );
         assert_eq!(
             refusal(&with("tool_choice", json!({"type": "tool"}))),

@@ -71,7 +71,13 @@ pub(in crate::gemini) fn read_wire(wire: wire::Request) -> Result<Request, Inval
         "standard" => "default".to_owned(),
         _ => tier,
     });
-    for tool in wire.tools {
+    for (index, tool) in wire.tools.into_iter().enumerate() {
+        if let Some(nameless) =
+            tool.function_declarations.iter().position(|function| function.name.is_empty())
+        {
+            let path = format!("tools[{index}].functionDeclarations[{nameless}].name");
+            return Err(Invalid::new(path, "the field is missing; give a string"));
+        }
         read_tool(tool, &mut request.tools);
     }
     if let Some(config) = wire.tool_config {
@@ -98,6 +104,7 @@ fn read_turns(contents: Vec<wire::Content>, messages: &mut Vec<Message>) -> Resu
         };
         let mut parts = Vec::with_capacity(content.parts.len());
         for (index, wire) in content.parts.into_iter().enumerate() {
+            part::check(&wire).map_err(|error| error.under(&format!("contents[{turn}].parts[{index}]")))?;
             let mut part = part::read(wire, || format!("call_{turn}_{index}"));
             calls.follow(&mut part, turn, index);
             if is_a_piece(&part) {

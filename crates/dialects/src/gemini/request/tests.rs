@@ -113,6 +113,28 @@ fn mistakes_are_named() {
         param(r#"{"contents":[{"parts":[{"text":5}]}]}"#),
         "`contents[0].parts[0].text`: invalid type: integer `5`, expected a string"
     );
+    for (part, path) in [
+        (r#"{"inlineData":{"data":"AA=="}}"#, ".inlineData.mimeType"),
+        (r#"{"fileData":{"mimeType":"a/b"}}"#, ".fileData.fileUri"),
+        (r#"{"functionCall":{"args":{}}}"#, ".functionCall.name"),
+        (r#"{"functionResponse":{"response":{}}}"#, ".functionResponse.name"),
+        (
+            r#"{"functionResponse":{"name":"f","parts":[{"inlineData":{"data":"AA=="}}]}}"#,
+            ".functionResponse.parts[0].inlineData.mimeType",
+        ),
+        ("{}", ""),
+    ] {
+        let error = read_text(&format!(r#"{{"contents":[{{"parts":[{part}]}}]}}"#)).unwrap_err();
+        assert_eq!(error.param.unwrap(), format!("contents[0].parts[0]{path}"));
+    }
+    assert_eq!(
+        param(r#"{"contents":[{"parts":[{"inlineData":{"mimeType":"image/png"}}]}]}"#),
+        "`contents[0].parts[0].inlineData`: missing field `data`"
+    );
+    assert_eq!(
+        param(r#"{"contents":[],"tools":[{"functionDeclarations":[{"description":"d"}]}]}"#),
+        "`tools[0].functionDeclarations[0].name`: the field is missing; give a string"
+    );
     assert_eq!(
         param(r#"{"contents":[],"generationConfig":{"maxOutputTokens":"many"}}"#),
         "`generationConfig.maxOutputTokens`: invalid type: string \"many\", expected u64"
