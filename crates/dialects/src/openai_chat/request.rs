@@ -564,6 +564,7 @@ fn carry_extra(request: &Request, target: &Target<'_>, losses: &mut Losses) -> E
             _ if shared && SHARED_WITH_RESPONSES.contains(&name.as_str()) => {
                 carried.insert(name.clone(), value.clone());
             }
+            _ if losses.has_dropped(name) => {}
             _ => losses.note(name, Change::Dropped, "OpenAI Chat Completions has no such field"),
         }
     }

@@ -8,8 +8,9 @@ use crate::conversation::{
     StreamOptions, Thinking, Tool, ToolChoice, WebSearch,
 };
 use crate::document::Document;
-use crate::error::Invalid;
+use crate::error::{CannotSay, Invalid};
 use crate::json;
+use crate::loss::Losses;
 
 /// What a field's JSON text may begin with.
 #[derive(Clone, Copy)]
@@ -141,6 +142,27 @@ pub(in super::super) fn read(document: &Document<'_>) -> Result<Request, Invalid
     }
     request.messages.append(&mut messages);
     Ok(request)
+}
+
+/// See [`Codec::report_untranslatable`](crate::codec::Codec::report_untranslatable).
+pub(in super::super) fn report_untranslatable(
+    request: &Request,
+    losses: &mut Losses,
+) -> Result<(), CannotSay> {
+    for (name, why) in [
+        (
+            "mcp_servers",
+            "this model's provider does not call MCP servers itself; list their tools in `tools`",
+        ),
+        ("container", "containers and skills are kept at Anthropic"),
+    ] {
+        match request.extra.get(name) {
+            None | Some(Value::Null) => {}
+            Some(Value::Array(list)) if list.is_empty() => {}
+            Some(_) => losses.cannot_carry(name, why)?,
+        }
+    }
+    Ok(())
 }
 
 /// Reads a field; what is wrong in it is named with the field's own name in front.

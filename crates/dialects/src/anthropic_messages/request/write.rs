@@ -168,6 +168,9 @@ impl Writer<'_> {
             }
             Dialect::OpenaiResponses | Dialect::Gemini | Dialect::OpenaiCompletions => {
                 for name in request.extra.keys() {
+                    if self.losses.has_dropped(name) {
+                        continue;
+                    }
                     self.losses.note(name, Change::Dropped, format!("only {} knows it", request.dialect));
                 }
             }

@@ -11,9 +11,10 @@ use crate::conversation::{
     WebSearch,
 };
 use crate::document::Document;
-use crate::error::Invalid;
+use crate::error::{CannotSay, Invalid};
 use crate::gemini::{part, schema, wire};
 use crate::json;
+use crate::loss::Losses;
 
 /// The JSON types of the fields at the top, by the byte their text begins with.
 const TYPES: &[(&str, u8, &str)] = &[
@@ -87,6 +88,20 @@ pub(in crate::gemini) fn read_wire(wire: wire::Request) -> Result<Request, Inval
         read_generation_config(config, &mut request);
     }
     Ok(request)
+}
+
+/// See [`Codec::report_untranslatable`](crate::codec::Codec::report_untranslatable).
+pub(in crate::gemini) fn report_untranslatable(
+    request: &Request,
+    losses: &mut Losses,
+) -> Result<(), CannotSay> {
+    for name in ["cachedContent", "cached_content"] {
+        if request.extra.get(name).is_some_and(|value| !value.is_null()) {
+            losses
+                .cannot_carry(name, "cached contents are kept at Google; send them in `contents` instead")?;
+        }
+    }
+    Ok(())
 }
 
 fn read_turns(contents: Vec<wire::Content>, messages: &mut Vec<Message>) -> Result<(), Invalid> {

@@ -148,6 +148,9 @@ fn edit(
     let mut edited = Vec::with_capacity(messages.len() + 1);
     // Images of tools wait until the last of the results that belong together.
     let mut waiting: Vec<Value> = Vec::new();
+    if work.cache_marks {
+        losses.note("cache_control", Change::Dropped, "this provider caches by itself");
+    }
     for (index, mut message) in messages.into_iter().enumerate() {
         let path = format!("messages[{index}]");
         if let Value::Object(fields) = &mut message {

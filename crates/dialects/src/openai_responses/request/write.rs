@@ -94,9 +94,12 @@ pub(in crate::openai_responses) fn write(
             body.put("stream_options", options.extra.clone());
         }
     }
+    if !native && request.is_cache_marked() {
+        losses.note("cache_control", Change::Dropped, "OpenAI caches by itself");
+    }
     for (name, value) in &request.extra {
         let chat = request.dialect == Dialect::OpenaiChat;
-        if body.0.contains_key(name) || (chat && name == "verbosity") {
+        if body.0.contains_key(name) || (chat && name == "verbosity") || losses.has_dropped(name) {
             // Said already.
         } else if native || (chat && SHARED_WITH_CHAT.contains(&name.as_str())) {
             body.put(name, value.clone());

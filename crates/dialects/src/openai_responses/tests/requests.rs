@@ -236,7 +236,7 @@ fn a_conversation_of_another_dialect_is_written() {
             "include": ["reasoning.encrypted_content"],
         })
     );
-    assert_eq!(notes, ["max_output_tokens"]);
+    assert_eq!(notes, ["max_output_tokens", "cache_control"]);
 }
 
 #[test]

@@ -24,11 +24,7 @@ impl Writer<'_> {
             }
             Part::Opaque(opaque) => {
                 let kind = opaque.value.get("type").and_then(Value::as_str).unwrap_or("a part");
-                self.losses.note(
-                    "messages",
-                    Change::Dropped,
-                    format!("only {} knows `{kind}`", opaque.dialect),
-                );
+                self.losses.cannot_carry("messages", format!("only {} knows `{kind}`", opaque.dialect))?;
                 None
             }
         })
