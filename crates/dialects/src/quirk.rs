@@ -77,8 +77,8 @@ pub enum NamedQuirk {
     NoEmptyAssistantTurns,
     /// Reasoning models refuse an assistant turn with tool calls but no `reasoning_content`; a blank stands in.
     ToolCallsNeedReasoningContent,
-    /// Ids of tool calls keep the signature of another provider that Tollway and LiteLLM put behind them; otherwise it
-    /// is taken off.
+    /// Ids of tool calls keep the signature of another provider that Tollway and LiteLLM put behind them, and messages
+    /// their `provider_specific_fields`; otherwise both are taken off.
     KeepsSignedCallIds,
     /// Web searches are offered on the Responses endpoint only; requests that ask for one go there.
     SearchesByResponses,

@@ -30,6 +30,7 @@ struct Work {
     blank_reasoning: bool,
     empty_turns: bool,
     signed_ids: bool,
+    client_fields: bool,
     schema: bool,
 }
 
@@ -50,6 +51,8 @@ enum History {
     Text,
     Strip,
 }
+
+const CLIENT_FIELDS: &str = r#""provider_specific_fields""#;
 
 const REASONING_FIELDS: [&str; 3] = ["thinking_blocks", "reasoning_items", "reasoning_details"];
 
@@ -127,6 +130,7 @@ fn look(text: &str, target: &Target<'_>, schema: bool) -> Work {
             && mentions(r#""tool_calls""#),
         empty_turns: has(target, NamedQuirk::NoEmptyAssistantTurns) && mentions(r#""assistant""#),
         signed_ids: !has(target, NamedQuirk::KeepsSignedCallIds) && mentions(SIGNATURE_IN_ID),
+        client_fields: !has(target, NamedQuirk::KeepsSignedCallIds) && mentions(CLIENT_FIELDS),
         schema,
     }
 }
@@ -170,6 +174,9 @@ fn edit(
             }
             if work.signed_ids {
                 bare_ids(fields);
+            }
+            if work.client_fields {
+                strip_client_fields(fields);
             }
             if let Some(Value::Array(parts)) = fields.get_mut("content") {
                 edit_parts(parts, &role, work, &path, target, losses, &mut waiting)?;
@@ -234,6 +241,18 @@ fn edit_reasoning(message: &mut Map<String, Value>, work: Work) {
         && !message.contains_key("reasoning_content")
     {
         message.insert("reasoning_content".to_owned(), Value::from(" "));
+    }
+}
+
+/// Takes out what LiteLLM and we tell clients beside the dialect's own fields.
+fn strip_client_fields(message: &mut Map<String, Value>) {
+    message.shift_remove("provider_specific_fields");
+    let calls = message.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten();
+    for call in calls.filter_map(Value::as_object_mut) {
+        call.shift_remove("provider_specific_fields");
+        if let Some(Value::Object(function)) = call.get_mut("function") {
+            function.shift_remove("provider_specific_fields");
+        }
     }
 }
 

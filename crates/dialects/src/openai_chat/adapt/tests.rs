@@ -196,6 +196,21 @@ fn signatures_leave_the_ids_of_calls() {
 }
 
 #[test]
+fn what_only_clients_are_told_stays_here() {
+    let fields = json!({"thought_signature": "c2ln"});
+    let history = json!([{"role": "assistant", "content": "Hi", "provider_specific_fields": {"citations": []}, "tool_calls": [
+        {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}, "provider_specific_fields": fields},
+        {"id": "b", "type": "function", "function": {"name": "f", "arguments": "{}", "provider_specific_fields": fields}},
+    ]}]);
+    let bare = json!([{"role": "assistant", "content": "Hi", "tool_calls": [
+        {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+        {"id": "b", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+    ]}]);
+    assert_eq!(on("gpt-4o").messages(history.clone()), Ok(bare));
+    assert_eq!(on("gemini").named(NamedQuirk::KeepsSignedCallIds).messages(history.clone()), Ok(history));
+}
+
+#[test]
 fn rows_rename_map_clamp_and_inject() {
     let rename = |from: &str, to: &str| Quirk::Renames { from: from.to_owned(), to: to.to_owned() };
     let case = on("m")
