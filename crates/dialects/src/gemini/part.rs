@@ -8,6 +8,7 @@ use crate::conversation::{
     Extra, Media, MediaKind, Opaque, Part, Reasoning, Seal, Source, Text, ToolCall, ToolCallKind, ToolResult,
 };
 use crate::error::Invalid;
+use crate::exchange::AnswerContext;
 use crate::media_type;
 
 /// Who reads what is written.
@@ -192,6 +193,11 @@ pub(super) fn write(part: &Part, read_from: Dialect, reader: Reader) -> Option<w
                     }),
                     ..part
                 },
+                // The id is that of an earlier answer of another provider.
+                Source::FileId(_) if media.kind == MediaKind::Audio && !own => match &media.transcript {
+                    Some(transcript) => wire::Part { text: Some(transcript.clone()), ..part },
+                    None => return None,
+                },
                 Source::FileId(id) => wire::Part {
                     file_data: Some(wire::FileData { mime_type: None, file_uri: id.clone(), display_name }),
                     ..part
@@ -204,6 +210,23 @@ pub(super) fn write(part: &Part, read_from: Dialect, reader: Reader) -> Option<w
         }
         Part::Opaque(_) | Part::ToolResult(_) => return None,
     })
+}
+
+/// `speechConfig` of an answer that one speaker speaks.
+pub(super) fn one_voice(voice: &Value) -> Value {
+    json!({"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": voice}}})
+}
+
+/// The media type of a sound in an answer: OpenAI says the format in the request only.
+pub(super) fn audio_type(answer: &AnswerContext) -> &'static str {
+    let audio = answer.request.as_ref().and_then(|request| request.audio.as_ref());
+    match audio.and_then(|audio| audio.format.as_deref()) {
+        Some("wav") => "audio/wav",
+        Some("mp3") => "audio/mpeg",
+        Some("flac") => "audio/flac",
+        Some("opus") => "audio/ogg",
+        _ => "audio/L16;codec=pcm;rate=24000",
+    }
 }
 
 /// Writes a tool's result for the function `name`. Its text is Gemini's `response`, its media are `parts` of it.

@@ -277,8 +277,11 @@ fn read_generation_config(config: wire::GenerationConfig, request: &mut Request)
         }
     }
     if let Some(speech) = config.speech_config {
-        request.audio = Some(AudioOutput { voice: voice(&speech), format: None });
-        rest.insert("speechConfig".to_owned(), speech);
+        let voice = voice(&speech);
+        if voice.as_ref().map(part::one_voice).as_ref() != Some(&speech) {
+            rest.insert("speechConfig".to_owned(), speech);
+        }
+        request.audio = Some(AudioOutput { voice, format: None });
     }
     if let Some(resolution) = config.media_resolution {
         rest.insert("mediaResolution".to_owned(), Value::String(resolution));

@@ -226,6 +226,7 @@ impl Writer<'_> {
                 let kind = opaque.value.get("type").and_then(Value::as_str).unwrap_or("such a part");
                 format!("only {} knows `{kind}`", opaque.dialect)
             }
+            Part::Media(_) => "the sound is kept by the provider that made it; send its data".to_owned(),
             _ => "Gemini does not know such a part".to_owned(),
         };
         self.cannot_say(&place, &what)
@@ -440,8 +441,7 @@ impl Writer<'_> {
             self.cannot_say("audio.format", &format!("Gemini speaks `pcm16` only, not `{format}`"))?;
         }
         if let Some(voice) = &audio.voice {
-            config.speech_config =
-                Some(json!({"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": voice}}}));
+            config.speech_config = Some(part::one_voice(voice));
         }
         Ok(())
     }
