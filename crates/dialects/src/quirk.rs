@@ -61,6 +61,9 @@ pub enum NamedQuirk {
     NoStrictTools,
     /// `additionalProperties: false` in the schemas of tools is refused.
     NoClosedToolSchemas,
+    /// Documents are parts of type `document_url`, which name a web address or a data URL; uploaded ones stand by
+    /// their id in the `file` part itself.
+    DocumentsAreAddresses,
     /// Documents (`file` parts) are refused.
     NoFiles,
     /// Reasoning is switched by `thinking: {type: enabled | disabled}`, without a budget; `reasoning_effort` is

@@ -521,11 +521,8 @@ pub(super) fn write(
         n: request.sampling.n,
         logprobs: request.sampling.logprobs,
         top_logprobs: request.sampling.top_logprobs,
-        modalities: request.modalities.iter().map(|modality| write_modality(*modality)).collect(),
-        audio: request
-            .audio
-            .as_ref()
-            .map(|audio| wire::AudioOutput { voice: audio.voice.clone(), format: audio.format.clone() }),
+        modalities: write_modalities(request),
+        audio: write_audio_output(request, target, losses)?,
         user: request.user.clone(),
         metadata: request.metadata.clone(),
         service_tier: request.service_tier.as_deref().map(write_service_tier),
@@ -576,13 +573,54 @@ fn write_service_tier(tier: &str) -> String {
     if tier == "standard_only" { "default".to_owned() } else { tier.to_owned() }
 }
 
-fn write_modality(modality: Modality) -> String {
-    let name = match modality {
+fn write_modalities(request: &Request) -> Vec<String> {
+    let name = |modality: &Modality| match modality {
         Modality::Text => "text",
         Modality::Audio => "audio",
         Modality::Image => "image",
     };
-    name.to_owned()
+    let mut names: Vec<String> =
+        request.modalities.iter().map(|modality| name(modality).to_owned()).collect();
+    // OpenAI's models speak and write at once, Gemini's only speak.
+    if request.dialect == Dialect::Gemini && names == ["audio"] {
+        names.insert(0, "text".to_owned());
+    }
+    names
+}
+
+/// The voices of OpenAI's models: <https://platform.openai.com/docs/guides/text-to-speech#voice-options>.
+const VOICES: [&str; 13] = [
+    "alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage", "shimmer",
+    "verse",
+];
+
+/// How spoken answers sound. Gemini names no format, since it knows one, and has voices of its own.
+fn write_audio_output(
+    request: &Request,
+    target: &Target<'_>,
+    losses: &mut Losses,
+) -> Result<Option<wire::AudioOutput>, CannotSay> {
+    let foreign = request.dialect == Dialect::Gemini;
+    let speaks = request.modalities.contains(&Modality::Audio);
+    let audio = match &request.audio {
+        Some(audio) => audio,
+        None if foreign && speaks => &AudioOutput::default(),
+        None => return Ok(None),
+    };
+    let mut written = wire::AudioOutput { voice: audio.voice.clone(), format: audio.format.clone() };
+    if foreign {
+        written.format.get_or_insert_with(|| "pcm16".to_owned());
+        if let Some(voice) = &audio.voice
+            && is_openai_model(target.model)
+            && !voice.as_str().is_some_and(|voice| VOICES.contains(&voice))
+        {
+            let why = format!("OpenAI has no voice {voice}; its voices are `{}`", VOICES.join("`, `"));
+            losses.cannot_carry("generationConfig.speechConfig", why)?;
+            written.voice = None;
+        }
+        written.voice.get_or_insert_with(|| Value::from("alloy"));
+    }
+    Ok(Some(written))
 }
 
 fn write_messages(
@@ -591,6 +629,8 @@ fn write_messages(
     losses: &mut Losses,
 ) -> Result<Vec<wire::Message>, CannotSay> {
     let own = request.dialect == Dialect::OpenaiChat;
+    let fetches_files = own || target.has(&Quirk::Named(NamedQuirk::DocumentsAreAddresses));
+    let turns = Turns { own, fetches_files };
     let mut messages = Vec::with_capacity(request.messages.len());
     for (index, message) in request.messages.iter().enumerate() {
         let path = format!("messages[{index}]");
@@ -604,9 +644,9 @@ fn write_messages(
                     messages.push(turn);
                 }
             }
-            Role::System => write_turn("system", &message.parts, own, &path, &mut messages, losses)?,
-            Role::Developer => write_turn("developer", &message.parts, own, &path, &mut messages, losses)?,
-            Role::User | Role::Tool => write_turn("user", &message.parts, own, &path, &mut messages, losses)?,
+            Role::System => turns.write("system", &message.parts, &path, &mut messages, losses)?,
+            Role::Developer => turns.write("developer", &message.parts, &path, &mut messages, losses)?,
+            Role::User | Role::Tool => turns.write("user", &message.parts, &path, &mut messages, losses)?,
         }
         for written in messages.iter_mut().skip(first) {
             if written.role.as_deref() != Some("tool") {
@@ -681,34 +721,83 @@ fn cannot_hold(place: &str, part: &Part) -> String {
     format!("{place} of OpenAI Chat Completions holds no {what}")
 }
 
-/// Any turn but the assistant's. Results of tools become messages of their own, in their place.
-fn write_turn(
-    role: &str,
-    parts: &[Part],
+/// How turns are written, other than the assistant's.
+struct Turns {
+    /// The request speaks this dialect itself.
     own: bool,
-    path: &str,
-    messages: &mut Vec<wire::Message>,
-    losses: &mut Losses,
-) -> Result<(), CannotSay> {
-    let mut content = Vec::new();
-    let empty = parts.is_empty();
-    for part in parts {
-        if let Part::ToolResult(result) = part {
-            flush(role, &mut content, messages);
-            messages.push(write_tool_result(result, own, path, losses)?);
-            continue;
+    /// Files may be named by their address.
+    fetches_files: bool,
+}
+
+impl Turns {
+    /// Results of tools become messages of their own, in their place.
+    fn write(
+        &self,
+        role: &str,
+        parts: &[Part],
+        path: &str,
+        messages: &mut Vec<wire::Message>,
+        losses: &mut Losses,
+    ) -> Result<(), CannotSay> {
+        let mut content = Vec::new();
+        for part in parts {
+            if let Part::ToolResult(result) = part {
+                flush(role, &mut content, messages);
+                messages.push(self.tool_result(result, path, losses)?);
+                continue;
+            }
+            self.part(part, "such a turn", path, &mut content, losses)?;
         }
-        match media::write_part(part, own) {
+        flush(role, &mut content, messages);
+        if parts.is_empty() {
+            let content = Some(wire::Content::Text(String::new()));
+            messages.push(wire::Message { role: Some(role.to_owned()), content, ..wire::Message::default() });
+        }
+        Ok(())
+    }
+
+    fn part(
+        &self,
+        part: &Part,
+        place: &str,
+        path: &str,
+        content: &mut Vec<wire::ContentPart>,
+        losses: &mut Losses,
+    ) -> Result<(), CannotSay> {
+        if !self.fetches_files && media::is_file_by_address(part) {
+            let why = "OpenAI Chat Completions takes files as data or by the id of an upload, not by address";
+            return losses.cannot_carry(format!("{path}.content.file"), why);
+        }
+        match media::write_part(part, self.own) {
             Some(part) => content.push(part),
-            None => losses.cannot_carry(path, cannot_hold("such a turn", part))?,
+            None => losses.cannot_carry(path, cannot_hold(place, part))?,
         }
+        Ok(())
     }
-    flush(role, &mut content, messages);
-    if empty {
-        let content = Some(wire::Content::Text(String::new()));
-        messages.push(wire::Message { role: Some(role.to_owned()), content, ..wire::Message::default() });
+
+    fn tool_result(
+        &self,
+        result: &ToolResult,
+        path: &str,
+        losses: &mut Losses,
+    ) -> Result<wire::Message, CannotSay> {
+        let mut content = Vec::new();
+        for part in &result.parts {
+            self.part(part, "a tool result", path, &mut content, losses)?;
+        }
+        if result.is_error {
+            losses.note(path, Change::Dropped, "the mark that the tool failed; its text says so");
+        }
+        Ok(wire::Message {
+            role: Some("tool".to_owned()),
+            tool_call_id: Some(result.call_id.clone()),
+            name: if self.own { result.name.clone() } else { None },
+            content: Some(write_content(content)),
+            cache_control: result.cache.map(media::write_cache),
+            extra: if self.own { result.extra.clone() } else { Extra::new() },
+            ..wire::Message::default()
+        })
     }
-    Ok(())
 }
 
 fn flush(role: &str, content: &mut Vec<wire::ContentPart>, messages: &mut Vec<wire::Message>) {
@@ -730,33 +819,6 @@ fn write_content(mut parts: Vec<wire::ContentPart>) -> wire::Content {
         }
         _ => wire::Content::Parts(parts),
     }
-}
-
-fn write_tool_result(
-    result: &ToolResult,
-    own: bool,
-    path: &str,
-    losses: &mut Losses,
-) -> Result<wire::Message, CannotSay> {
-    let mut content = Vec::new();
-    for part in &result.parts {
-        match media::write_part(part, own) {
-            Some(part) => content.push(part),
-            None => losses.cannot_carry(path, cannot_hold("a tool result", part))?,
-        }
-    }
-    if result.is_error {
-        losses.note(path, Change::Dropped, "the mark that the tool failed; its text says so");
-    }
-    Ok(wire::Message {
-        role: Some("tool".to_owned()),
-        tool_call_id: Some(result.call_id.clone()),
-        name: if own { result.name.clone() } else { None },
-        content: Some(write_content(content)),
-        cache_control: result.cache.map(media::write_cache),
-        extra: if own { result.extra.clone() } else { Extra::new() },
-        ..wire::Message::default()
-    })
 }
 
 fn write_tools(

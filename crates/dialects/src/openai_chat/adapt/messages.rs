@@ -25,6 +25,7 @@ struct Work {
     content_as_text: bool,
     no_media: bool,
     no_files: bool,
+    document_urls: bool,
     names: bool,
     reasoning: History,
     blank_reasoning: bool,
@@ -123,6 +124,7 @@ fn look(text: &str, target: &Target<'_>, schema: bool) -> Work {
         content_as_text: target.has(&Quirk::ContentIsText) && lists(),
         no_media: target.has(&Quirk::NoImages) && lists(),
         no_files: has(target, NamedQuirk::NoFiles) && mentions(r#""file""#),
+        document_urls: has(target, NamedQuirk::DocumentsAreAddresses) && mentions(r#""file""#),
         names: target.has(&Quirk::StripsMessageName) && mentions(r#""name""#),
         reasoning: if history != History::Keep && reasoning() { history } else { History::Keep },
         blank_reasoning: has(target, NamedQuirk::ToolCallsNeedReasoningContent)
@@ -286,6 +288,11 @@ fn edit_parts(
         losses.cannot_carry(path, format!("`{}` takes no documents", target.model))?;
         parts.retain(|part| kind_of(part) != "file");
     }
+    if work.document_urls {
+        for part in parts.iter_mut().filter(|part| kind_of(part) == "file") {
+            write_document_url(part);
+        }
+    }
     if work.bare_image_urls {
         for image in parts.iter_mut().filter_map(|part| part.get_mut("image_url")) {
             if image.is_string() {
@@ -312,6 +319,24 @@ fn edit_parts(
         }
     }
     Ok(())
+}
+
+/// A `file` part as Mistral has it: <https://docs.mistral.ai/capabilities/document_ai/document_qna>.
+fn write_document_url(part: &mut Value) {
+    let Some(Value::Object(mut file)) = part.get_mut("file").map(Value::take) else { return };
+    let id = file.shift_remove("file_id").filter(Value::is_string);
+    let is_address = id.as_ref().and_then(Value::as_str).is_some_and(|id| id.contains("://"));
+    *part = match (file.shift_remove("file_data").filter(Value::is_string), id) {
+        (None, Some(id)) if !is_address => serde_json::json!({"type": "file", "file_id": id}),
+        (None, None) => serde_json::json!({"type": "file", "file": file}),
+        (Some(url), _) | (None, Some(url)) => {
+            let mut document = serde_json::json!({"type": "document_url", "document_url": url});
+            if let (Some(name), Value::Object(fields)) = (file.shift_remove("filename"), &mut document) {
+                fields.insert("document_name".to_owned(), name);
+            }
+            document
+        }
+    };
 }
 
 /// Text parts alone become one string, where the provider wants strings or images were moved away.

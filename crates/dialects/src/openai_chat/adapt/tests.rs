@@ -196,6 +196,28 @@ fn signatures_leave_the_ids_of_calls() {
 }
 
 #[test]
+fn documents_are_addresses_where_the_provider_wants_them_so() {
+    let with =
+        |part: Value| json!([{"role": "user", "content": [{"type": "text", "text": "Sum up."}, part]}]);
+    for (given, sent) in [
+        (
+            json!({"filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBE"}),
+            json!({"type": "document_url", "document_url": "data:application/pdf;base64,JVBE", "document_name": "a.pdf"}),
+        ),
+        (
+            json!({"file_id": "https://example.com/a.pdf"}),
+            json!({"type": "document_url", "document_url": "https://example.com/a.pdf"}),
+        ),
+        (json!({"file_id": "f-1"}), json!({"type": "file", "file_id": "f-1"})),
+    ] {
+        let given = with(json!({"type": "file", "file": given}));
+        let mistral = on("mistral-large-latest").named(NamedQuirk::DocumentsAreAddresses);
+        assert_eq!(mistral.messages(given.clone()), Ok(with(sent)));
+        assert_eq!(on("gpt-4o").messages(given.clone()), Ok(given));
+    }
+}
+
+#[test]
 fn what_only_clients_are_told_stays_here() {
     let fields = json!({"thought_signature": "c2ln"});
     let history = json!([{"role": "assistant", "content": "Hi", "provider_specific_fields": {"citations": []}, "tool_calls": [
