@@ -64,8 +64,8 @@ pub(super) fn read_signature(signature: &str) -> Option<Seal> {
 pub(super) fn read(block: wire::Block) -> Part {
     match block {
         wire::Block::Text(block) => Part::Text(Text {
+            citations: read_citations(block.citations.unwrap_or_default(), block.text.chars().count()),
             text: block.text,
-            citations: block.citations.unwrap_or_default().into_iter().map(read_citation).collect(),
             cache: read_cache(block.cache_control.as_ref()),
             seal: None,
             extra: block.extra,
@@ -215,17 +215,21 @@ pub(super) fn write_cache(cache: Option<CacheMarker>) -> Option<wire::CacheContr
     })
 }
 
-pub(super) fn read_citation(original: Value) -> Citation {
-    let text = |name: &str| original.get(name).and_then(Value::as_str).map(str::to_owned);
-    Citation {
-        url: text("url").or_else(|| text("source")),
-        title: text("title").or_else(|| text("document_title")),
-        quote: text("cited_text"),
-        // The offsets that Anthropic gives are in the source, not in the answer.
-        start: None,
-        end: None,
-        original: Some(original),
-    }
+/// The citations of a text of that many characters. They support the whole of it: the offsets that Anthropic gives are
+/// in the source, not in the answer.
+pub(super) fn read_citations(citations: Vec<Value>, characters: usize) -> Vec<Citation> {
+    let read = |original: Value| {
+        let text = |name: &str| original.get(name).and_then(Value::as_str).map(str::to_owned);
+        Citation {
+            url: text("url").or_else(|| text("source")),
+            title: text("title").or_else(|| text("document_title")),
+            quote: text("cited_text"),
+            start: Some(0),
+            end: u64::try_from(characters).ok(),
+            original: Some(original),
+        }
+    };
+    citations.into_iter().map(read).collect()
 }
 
 /// A citation as Anthropic wrote it; one of another dialect in the form that Anthropic has for the web.

@@ -59,10 +59,12 @@ fn read_candidate(candidate: wire::Candidate, index: u32, seed: &str, calls: &mu
     let mut extra = candidate.extra;
     let mut searches = 0;
     if let Some(metadata) = candidate.grounding_metadata {
-        let found = grounding::read(&metadata, |index| match parts.get(index) {
-            Some(Part::Text(text)) => Some(text.text.as_str()),
+        let text = |index: usize| match parts.get(index) {
+            Some(Part::Text(text)) => Some((index, text.text.as_str())),
             _ => None,
-        });
+        };
+        let first = || (0..parts.len()).find_map(text);
+        let found = grounding::read(&metadata, |index| text(index).or_else(first));
         searches = found.searches;
         for (index, citation) in found.citations {
             if let Some(Part::Text(text)) = parts.get_mut(index) {

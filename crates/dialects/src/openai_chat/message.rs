@@ -320,11 +320,13 @@ pub(super) fn write_assistant(parts: &[Part], own_extra: bool) -> (wire::Message
     let mut message = wire::Message { role: Some("assistant".to_owned()), ..wire::Message::default() };
     let mut signatures = Vec::new();
     let mut foreign_citations = Vec::new();
+    // Citations count from the beginning of the content, in which texts stand one behind the other.
+    let mut said = 0;
     for part in parts {
         match part {
             Part::Text(text) => {
                 for citation in &text.citations {
-                    match write_citation(citation, own_extra) {
+                    match write_citation(citation, own_extra, said) {
                         Ok(annotation) => message.annotations.get_or_insert_default().push(annotation),
                         Err(original) => foreign_citations.push(original),
                     }
@@ -332,6 +334,7 @@ pub(super) fn write_assistant(parts: &[Part], own_extra: bool) -> (wire::Message
                 if let Some(seal) = &text.seal {
                     signatures.push(Value::from(seal.to_slot(Dialect::Gemini, SealKind::Signature)));
                 }
+                said += characters(&text.text);
                 if !text.text.is_empty() || text.cache.is_some() {
                     content.extend(media::write_part(part, own_extra));
                 }
@@ -440,8 +443,14 @@ pub(super) fn write_reasoning_item(reasoning: &Reasoning, own_extra: bool) -> wi
     }
 }
 
-/// An annotation, or the citation itself where it points to no address.
-pub(super) fn write_citation(citation: &Citation, own: bool) -> Result<wire::Annotation, Value> {
+/// How long a text is, as annotations count.
+pub(super) fn characters(text: &str) -> u64 {
+    u64::try_from(text.chars().count()).unwrap_or(u64::MAX)
+}
+
+/// An annotation, or the citation itself where it points to no address. `before` is how many characters of the content
+/// stand before the text that it is about.
+pub(super) fn write_citation(citation: &Citation, own: bool, before: u64) -> Result<wire::Annotation, Value> {
     if own && let Some(original) = &citation.original {
         return serde_json::from_value(original.clone()).map_err(|_| original.clone());
     }
@@ -453,8 +462,8 @@ pub(super) fn write_citation(citation: &Citation, own: bool) -> Result<wire::Ann
     Ok(wire::Annotation {
         kind: "url_citation".to_owned(),
         url_citation: Some(wire::UrlCitation {
-            start_index: citation.start,
-            end_index: citation.end,
+            start_index: citation.start.map(|start| before.saturating_add(start)),
+            end_index: citation.end.map(|end| before.saturating_add(end)),
             title: citation.title.clone(),
             url: citation.url.clone(),
             content: citation.quote.clone(),

@@ -154,7 +154,7 @@ fn answers_of_other_dialects_are_written_for_googles_sdks() {
                 "groundingMetadata": {
                     "groundingChunks": [{"web": {"uri": "https://a.example"}}],
                     "groundingSupports": [{
-                        "segment": {"partIndex": 1, "startIndex": 0, "endIndex": 13},
+                        "segment": {"partIndex": 1, "startIndex": 0, "endIndex": 13, "text": "Größe: 5 m."},
                         "groundingChunkIndices": [0]
                     }]
                 }
