@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use crate::Dialect;
 use crate::conversation::{
-    CacheMarker, CacheTtl, Citation, Extra, Media, MediaKind, Opaque, Part, Reasoning, Seal, SealKind,
-    Source, Text, ToolCall, ToolCallKind, ToolResult,
+    CacheMarker, CacheTtl, Citation, CustomTool, Extra, Media, MediaKind, Opaque, Part, Reasoning, Seal,
+    SealKind, Source, Text, ToolCall, ToolCallKind, ToolResult,
 };
 
 use super::wire;
@@ -186,11 +186,8 @@ pub(super) fn write_input(arguments: &str, kind: ToolCallKind) -> Value {
         ToolCallKind::Function => serde_json::from_str(arguments).ok(),
         ToolCallKind::Custom => None,
     };
-    object.map_or_else(|| json!({CUSTOM_INPUT: arguments}), Value::Object)
+    object.map_or_else(|| json!({CustomTool::INPUT: arguments}), Value::Object)
 }
-
-/// The one argument of a custom tool, whose input is free text.
-pub(super) const CUSTOM_INPUT: &str = "input";
 
 pub(super) fn read_cache(cache: Option<&wire::CacheControl>) -> Option<CacheMarker> {
     cache.map(|cache| CacheMarker {

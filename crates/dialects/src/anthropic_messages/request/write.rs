@@ -134,7 +134,7 @@ impl Writer<'_> {
         }
         self.body.service_tier = match request.service_tier.as_deref() {
             Some("auto" | "priority") => Some("auto".to_owned()),
-            Some("default" | "standard_only") => Some("standard_only".to_owned()),
+            Some("default" | "standard" | "standard_only") => Some("standard_only".to_owned()),
             Some(other) => {
                 self.losses.note("service_tier", Change::Dropped, format!("Anthropic has no tier `{other}`"));
                 None
@@ -167,6 +167,9 @@ impl Writer<'_> {
                 }
             }
             Dialect::OpenaiResponses | Dialect::Gemini | Dialect::OpenaiCompletions => {
+                if let Some(verbosity) = request.extra.get("text").and_then(|text| text.get("verbosity")) {
+                    self.refuse("verbosity", || verbosity.clone())?;
+                }
                 for name in request.extra.keys() {
                     if self.losses.has_dropped(name) {
                         continue;

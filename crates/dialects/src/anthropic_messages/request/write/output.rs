@@ -62,7 +62,7 @@ impl Writer<'_> {
 }
 
 /// Structured outputs want every object of a schema to say that it has no further properties.
-fn close_objects(schema: &mut Value) {
+pub(super) fn close_objects(schema: &mut Value) {
     match schema {
         Value::Object(object) => {
             let is_object = object.get("type").and_then(Value::as_str) == Some("object");

@@ -418,8 +418,74 @@ fn sampling_is_refused_where_the_model_refuses_it() {
     assert_eq!(cool(SONNET).with(|r| r.reasoning.effort = Some(Effort::Low)).refused(), "temperature");
     let default = Case::question().to("claude-opus-4-7").with(|r| r.sampling.temperature = number(1.0));
     assert_eq!(default.settings().get("temperature"), None);
+    for (top_p, taken) in [(1.0, true), (0.95, true), (0.9, false)] {
+        let case = Case::question().with(|r| {
+            r.reasoning.effort = Some(Effort::Low);
+            r.sampling.top_p = number(top_p);
+        });
+        match case.run() {
+            Ok((body, _)) => assert_eq!((&body["top_p"], taken), (&json!(top_p), true)),
+            Err(refused) => assert_eq!((refused.param.as_str(), taken), ("top_p", false)),
+        }
+    }
     let stop = Case::question().with(|r| r.sampling.stop = vec!["\n\n".into(), "END".into()]);
     assert_eq!(stop.settings()["stop_sequences"], json!(["END"]));
+}
+
+#[test]
+fn of_temperature_and_top_p_newer_models_get_the_one_that_says_something() {
+    let drawn = |model, temperature: f64, top_p: f64, drop_params| {
+        let mut case = Case::question().to(model).with(|r| {
+            r.sampling.temperature = Number::from_f64(temperature);
+            r.sampling.top_p = Number::from_f64(top_p);
+        });
+        case.policy.drop_params = drop_params;
+        let body = case.settings();
+        (body.get("temperature").and_then(Value::as_f64), body.get("top_p").and_then(Value::as_f64))
+    };
+    assert_eq!(drawn(SONNET, 0.2, 1.0, false), (Some(0.2), None));
+    assert_eq!(drawn(SONNET, 1.0, 0.5, false), (None, Some(0.5)));
+    assert_eq!(drawn(SONNET, 0.2, 0.5, true), (Some(0.2), None));
+    assert_eq!(drawn(SONNET, 0.2, 0.5, false), (Some(0.2), Some(0.5)), "the provider's refusal says it best");
+    assert_eq!(drawn("claude-sonnet-4-20250514", 0.2, 0.5, true), (Some(0.2), Some(0.5)));
+}
+
+#[test]
+fn tools_are_strict_where_the_operator_wants_it_and_the_model_can() {
+    let tool = |model, allowed: &[&str]| {
+        let parameters = json!({"type": "object", "properties": {"a": {"type": "object"}}});
+        let strict = FunctionTool {
+            name: "f".into(),
+            parameters: Some(parameters),
+            strict: Some(true),
+            ..FunctionTool::default()
+        };
+        let mut case = Case::question().to(model).with(|r| r.tools.push(Tool::Function(strict)));
+        case.policy.allowed_params = allowed.iter().map(ToString::to_string).collect();
+        let noted = case.notes().contains(&"tools[].function.strict".to_owned());
+        (case.settings()["tools"][0].clone(), noted)
+    };
+    let (strict, noted) = tool(SONNET, &["strict"]);
+    assert_eq!(
+        (strict, noted),
+        (
+            json!({"name": "f", "type": "custom", "strict": true, "input_schema": {
+                "type": "object", "additionalProperties": false,
+                "properties": {"a": {"type": "object", "additionalProperties": false}}}}),
+            false
+        )
+    );
+    for (model, allowed) in [("claude-3-5-sonnet-20241022", ["strict"].as_slice()), (SONNET, &[])] {
+        let (loose, noted) = tool(model, allowed);
+        assert_eq!((loose.get("strict"), noted), (None, true));
+    }
+}
+
+#[test]
+fn an_effort_above_the_models_highest_is_noted() {
+    let case = Case::question().to("claude-opus-4-6").with(|r| r.reasoning.effort = Some(Effort::XHigh));
+    assert_eq!(case.settings()["output_config"], json!({"effort": "high"}));
+    assert!(case.notes().contains(&"reasoning_effort".to_owned()));
 }
 
 #[test]

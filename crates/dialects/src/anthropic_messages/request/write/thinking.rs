@@ -84,7 +84,11 @@ impl Writer<'_> {
     }
 
     fn adaptive(&mut self, effort: &Effort, display: Option<wire::Display>) -> wire::Thinking {
-        self.body.output_config.effort = Some(self.model.effort(effort));
+        let word = self.model.effort(effort);
+        if word != effort.name() {
+            self.losses.note("reasoning_effort", Change::Changed, format!("`{}` → `{word}`", effort.name()));
+        }
+        self.body.output_config.effort = Some(word);
         wire::Thinking::Adaptive { display }
     }
 

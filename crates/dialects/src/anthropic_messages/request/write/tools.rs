@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Writer;
+use super::output::close_objects;
 use crate::anthropic_messages::{block, wire};
 use crate::conversation::{Extra, FunctionTool, Tool, ToolChoice, WebSearch};
 use crate::error::CannotSay;
@@ -57,14 +58,7 @@ impl Writer<'_> {
             Tool::Function(function) => self.function(function),
             Tool::Custom(custom) => {
                 self.losses.note("tools[].custom", Change::Changed, "free text became the argument `input`");
-                let schema = json!({"type": "object", "properties": {block::CUSTOM_INPUT: {"type": "string"}},
-                                    "required": [block::CUSTOM_INPUT]});
-                self.function(&FunctionTool {
-                    name: custom.name.clone(),
-                    description: custom.description.clone(),
-                    parameters: Some(schema),
-                    ..FunctionTool::default()
-                })
+                self.function(&custom.as_function())
             }
             Tool::WebSearch(search) => wire::Tool::WebSearch(self.web_search(search)),
             Tool::CodeExecution(extra) => self.hosted("code_execution_20250825", "code_execution", extra),
@@ -80,12 +74,10 @@ impl Writer<'_> {
     }
 
     pub(super) fn function(&mut self, function: &FunctionTool) -> wire::Tool {
-        if function.strict == Some(true) && !self.native {
-            self.losses.note(
-                "tools[].function.strict",
-                Change::Dropped,
-                "arguments are not held to the schema",
-            );
+        let strict = function.strict.filter(|strict| self.native || (*strict && self.holds_to_schemas()));
+        if function.strict == Some(true) && strict.is_none() {
+            let why = "arguments are not held to the schema; `allowed_openai_params: [strict]` sends it to models that can";
+            self.losses.note("tools[].function.strict", Change::Dropped, why);
         }
         let mut schema = function.parameters.clone().unwrap_or_else(|| json!({}));
         if let Value::Object(schema) = &mut schema {
@@ -96,15 +88,26 @@ impl Writer<'_> {
                 schema.insert("properties".to_owned(), json!({}));
             }
         }
+        if strict == Some(true) && !self.native {
+            close_objects(&mut schema);
+        }
         wire::Tool::Custom(wire::CustomTool {
             name: function.name.clone(),
             input_schema: Some(schema),
             kind: Some("custom"),
             description: function.description.clone(),
-            strict: function.strict.filter(|_| self.native),
+            strict,
             cache_control: block::write_cache(function.cache),
             extra: self.extra(&function.extra),
         })
+    }
+
+    /// Anthropic compiles the schemas of strict tools, of which it takes a few and with fewer keywords than OpenAI
+    /// (<https://platform.claude.com/docs/en/agents-and-tools/tool-use/strict-tool-use>). OpenAI's clients mark all their
+    /// tools so; as with LiteLLM, it takes the operator's word to send the mark on.
+    fn holds_to_schemas(&self) -> bool {
+        let asked = self.target.policy.allowed_params.iter().any(|allowed| allowed == "strict");
+        asked && self.model.takes_output_format()
     }
 
     fn web_search(&self, search: &WebSearch) -> wire::WebSearchTool {
