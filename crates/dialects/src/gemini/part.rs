@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 use super::{seal, wire};
 use crate::Dialect;
 use crate::conversation::{
-    Extra, Media, MediaKind, Opaque, Part, Reasoning, Seal, Source, Text, ToolCall, ToolCallKind, ToolResult,
+    CustomTool, Extra, Media, MediaKind, Opaque, Part, Reasoning, Seal, Source, Text, ToolCall, ToolCallKind,
+    ToolResult,
 };
 use crate::error::Invalid;
 use crate::exchange::AnswerContext;
@@ -266,7 +267,7 @@ pub(super) fn arguments(call: &ToolCall) -> Option<Extra> {
         ToolCallKind::Function if call.arguments.trim().is_empty() => Some(Extra::new()),
         ToolCallKind::Function => object(&call.arguments),
         // Custom tools take free text, functions take named arguments.
-        ToolCallKind::Custom => Some(wrapped("input", &call.arguments)),
+        ToolCallKind::Custom => Some(wrapped(CustomTool::INPUT, &call.arguments)),
     }
 }
 

@@ -569,8 +569,8 @@ fn carry_extra(request: &Request, target: &Target<'_>, losses: &mut Losses) -> E
 }
 
 fn write_service_tier(tier: &str) -> String {
-    // Anthropic's opposite of `auto`.
-    if tier == "standard_only" { "default".to_owned() } else { tier.to_owned() }
+    // Anthropic's opposite of `auto`, and its name for the ordinary tier.
+    if matches!(tier, "standard_only" | "standard") { "default".to_owned() } else { tier.to_owned() }
 }
 
 fn write_modalities(request: &Request) -> Vec<String> {

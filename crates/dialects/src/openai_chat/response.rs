@@ -155,7 +155,9 @@ pub(super) fn write(response: &Response, answer: &AnswerContext) -> Vec<u8> {
         body.insert("usage".to_owned(), usage::write(usage, shares, own));
     }
     if let Some(tier) = &response.service_tier {
-        body.insert("service_tier".to_owned(), Value::from(tier.as_str()));
+        // Anthropic's name for the ordinary one, which `usage` keeps as LiteLLM does.
+        let tier = if !own && tier == "standard" { "default" } else { tier };
+        body.insert("service_tier".to_owned(), Value::from(tier));
     }
     if own {
         body.extend(response.extra.clone());

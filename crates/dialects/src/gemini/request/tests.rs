@@ -81,9 +81,11 @@ fn every_golden_request_is_read_and_survives_being_written() {
         for (message, original) in signed.messages.iter_mut().zip(&request.messages) {
             for (part, original) in message.parts.iter_mut().zip(&original.parts) {
                 match (part, original) {
-                    (Part::ToolCall(part), Part::ToolCall(original)) => part.seal.clone_from(&original.seal),
+                    (Part::ToolCall(part), Part::ToolCall(original)) => {
+                        part.seal.clone_from(&original.seal);
+                    }
                     (Part::Reasoning(part), Part::Reasoning(original)) => {
-                        part.seal.clone_from(&original.seal)
+                        part.seal.clone_from(&original.seal);
                     }
                     _ => {}
                 }

@@ -250,10 +250,22 @@ impl Writer<'_> {
                 Tool::UrlFetch(extra) => {
                     hosted.push(wire::Tool { url_context: Some(fields(extra)), ..wire::Tool::default() });
                 }
-                Tool::Custom(tool) => self.cannot_say(
-                    "tools",
-                    &format!("`{}` is a custom tool; Gemini knows functions only", tool.name),
-                )?,
+                Tool::Custom(tool) => {
+                    if tool
+                        .format
+                        .as_ref()
+                        .is_some_and(|format| format.get("type") != Some(&Value::from("text")))
+                    {
+                        let why = format!("Gemini cannot hold the input of `{}` to a grammar", tool.name);
+                        self.cannot_say("tools", &why)?;
+                    }
+                    self.losses.note(
+                        "tools[].custom",
+                        Change::Changed,
+                        "free text became the argument `input`",
+                    );
+                    functions.push(self.function(&tool.as_function()));
+                }
                 Tool::Opaque(value) if own => hosted.extend(
                     value
                         .as_object()
@@ -336,10 +348,10 @@ impl Writer<'_> {
             Some(ToolChoice::Auto) => (Some("AUTO"), Vec::new()),
             Some(ToolChoice::None) => (Some("NONE"), Vec::new()),
             Some(ToolChoice::Required) => (Some("ANY"), Vec::new()),
-            Some(ToolChoice::Function(name)) => (Some("ANY"), vec![name.clone()]),
+            Some(ToolChoice::Function(name) | ToolChoice::Custom(name)) => (Some("ANY"), vec![name.clone()]),
             Some(ToolChoice::Allowed { names, required: true }) => (Some("ANY"), names.clone()),
             Some(ToolChoice::Allowed { names, required: false }) => (Some("VALIDATED"), names.clone()),
-            Some(ToolChoice::Custom(_) | ToolChoice::Opaque(_)) => {
+            Some(ToolChoice::Opaque(_)) => {
                 self.cannot_say("tool_choice", "Gemini can be made to call functions only")?;
                 (None, Vec::new())
             }

@@ -155,14 +155,17 @@ fn gated_parameters_go_to_models_that_are_known_to_take_them() {
 }
 
 #[test]
-fn an_effort_that_the_model_is_known_not_to_have_is_refused() {
+fn an_effort_that_the_model_is_known_not_to_have_is_refused_or_the_next_lower_one() {
     let none = || json!({"reasoning_effort": "none"});
     assert_eq!(on("gpt-5").fields(none()), Err("reasoning_effort".to_owned()));
     assert_eq!(on("gpt-5.1").fields(none()), Ok(none()), "GPT-5.1 brought it");
     assert_eq!(on("grok-4").reasons().fields(none()), Ok(none()), "nothing is known");
     let mut case = on("m").reasons();
     case.facts.supports_xhigh_reasoning_effort = Some(false);
-    assert!(case.fields(json!({"reasoning_effort": "xhigh"})).is_err());
+    case.facts.supports_max_reasoning_effort = Some(false);
+    for above in ["xhigh", "max"] {
+        assert_eq!(case.fields(json!({"reasoning_effort": above})), Ok(json!({"reasoning_effort": "high"})));
+    }
 }
 
 #[test]

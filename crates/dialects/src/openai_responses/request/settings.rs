@@ -123,6 +123,7 @@ pub(in crate::openai_responses) fn write_reasoning(request: &Request, facts: &Mo
         Some(Thinking::Disabled | Thinking::Adaptive) | None => None,
     });
     if let Some(effort) = effort {
+        let effort = facts.highest_effort_below(&effort).unwrap_or(effort);
         reasoning.insert("effort".to_owned(), effort.name().into());
     }
     let summary = match asked.summary {
