@@ -18,112 +18,62 @@ use crate::exchange::Target;
 use crate::json;
 use crate::loss::{Change, Losses};
 use crate::quirk::{NamedQuirk, Quirk};
-
-/// What JSON type a field of the body has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Number,
-    Boolean,
-    Array,
-    Object,
-    TextOrArray,
-    TextOrObject,
-}
-
-impl Kind {
-    fn admits(self, first: u8) -> bool {
-        match self {
-            Self::Text => first == b'"',
-            Self::Number => first == b'-' || first.is_ascii_digit(),
-            Self::Boolean => matches!(first, b't' | b'f'),
-            Self::Array => first == b'[',
-            Self::Object => first == b'{',
-            Self::TextOrArray => matches!(first, b'"' | b'['),
-            Self::TextOrObject => matches!(first, b'"' | b'{'),
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Text => "a string",
-            Self::Number => "a number",
-            Self::Boolean => "a boolean",
-            Self::Array => "an array",
-            Self::Object => "an object",
-            Self::TextOrArray => "a string or an array",
-            Self::TextOrObject => "a string or an object",
-        }
-    }
-}
+use crate::shape::{self, Shape};
 
 /// The fields of a request that [`Request`] has a place for, and those whose type is checked on the way through.
-const FIELDS: &[(&str, Kind)] = &[
-    ("audio", Kind::Object),
-    ("frequency_penalty", Kind::Number),
-    ("function_call", Kind::TextOrObject),
-    ("functions", Kind::Array),
-    ("logit_bias", Kind::Object),
-    ("logprobs", Kind::Boolean),
-    ("max_completion_tokens", Kind::Number),
-    ("max_tokens", Kind::Number),
-    ("messages", Kind::Array),
-    ("metadata", Kind::Object),
-    ("modalities", Kind::Array),
-    ("model", Kind::Text),
-    ("n", Kind::Number),
-    ("parallel_tool_calls", Kind::Boolean),
-    ("presence_penalty", Kind::Number),
-    ("prompt_cache_key", Kind::Text),
-    ("reasoning_effort", Kind::TextOrObject),
-    ("response_format", Kind::Object),
-    ("seed", Kind::Number),
-    ("service_tier", Kind::Text),
-    ("stop", Kind::TextOrArray),
-    ("stream", Kind::Boolean),
-    ("stream_options", Kind::Object),
-    ("temperature", Kind::Number),
-    ("thinking", Kind::Object),
-    ("tool_choice", Kind::TextOrObject),
-    ("tools", Kind::Array),
-    ("top_k", Kind::Number),
-    ("top_logprobs", Kind::Number),
-    ("top_p", Kind::Number),
-    ("user", Kind::Text),
-    ("web_search_options", Kind::Object),
+const FIELDS: &[(&str, Shape)] = &[
+    ("audio", Shape::Object),
+    ("frequency_penalty", Shape::Number),
+    ("function_call", Shape::TextOrObject),
+    ("functions", Shape::List),
+    ("logit_bias", Shape::Object),
+    ("logprobs", Shape::Flag),
+    ("max_completion_tokens", Shape::Number),
+    ("max_tokens", Shape::Number),
+    ("messages", Shape::List),
+    ("metadata", Shape::Object),
+    ("modalities", Shape::List),
+    ("model", Shape::Text),
+    ("n", Shape::Number),
+    ("parallel_tool_calls", Shape::Flag),
+    ("presence_penalty", Shape::Number),
+    ("prompt_cache_key", Shape::Text),
+    ("reasoning_effort", Shape::TextOrObject),
+    ("response_format", Shape::Object),
+    ("seed", Shape::Number),
+    ("service_tier", Shape::Text),
+    ("stop", Shape::TextOrList),
+    ("stream", Shape::Flag),
+    ("stream_options", Shape::Object),
+    ("temperature", Shape::Number),
+    ("thinking", Shape::Object),
+    ("tool_choice", Shape::TextOrObject),
+    ("tools", Shape::List),
+    ("top_k", Shape::Number),
+    ("top_logprobs", Shape::Number),
+    ("top_p", Shape::Number),
+    ("user", Shape::Text),
+    ("web_search_options", Shape::Object),
 ];
 
 /// Fields that stay in `extra`, and whose type is checked.
-const EXTRA_FIELDS: &[(&str, Kind)] = &[
-    ("prediction", Kind::Object),
-    ("prompt_cache_retention", Kind::Text),
-    ("safety_identifier", Kind::Text),
-    ("store", Kind::Boolean),
-    ("verbosity", Kind::Text),
+const EXTRA_FIELDS: &[(&str, Shape)] = &[
+    ("prediction", Shape::Object),
+    ("prompt_cache_retention", Shape::Text),
+    ("safety_identifier", Shape::Text),
+    ("store", Shape::Flag),
+    ("verbosity", Shape::Text),
 ];
 
 /// Fields beyond the conversation model that OpenAI has in both of its APIs.
 const SHARED_WITH_RESPONSES: [&str; 3] = ["prompt_cache_retention", "safety_identifier", "store"];
-
-fn kind_of(name: &str) -> Option<Kind> {
-    let find =
-        |fields: &[(&str, Kind)]| fields.iter().find(|(field, _)| *field == name).map(|(_, kind)| *kind);
-    find(FIELDS).or_else(|| find(EXTRA_FIELDS))
-}
 
 /// See [`Codec::check_request`](crate::codec::Codec::check_request).
 pub(super) fn check(document: &Document<'_>) -> Result<(), Invalid> {
     if !document.has("messages") {
         return Err(Invalid::new("messages", "Missing required parameter: 'messages'."));
     }
-    for name in document.names() {
-        let (Some(kind), Some(text)) = (kind_of(name), document.get(name)) else { continue };
-        if text != "null" && !text.as_bytes().first().is_some_and(|first| kind.admits(*first)) {
-            let found: String = text.chars().take(40).collect();
-            return Err(Invalid::new(name, format!("expected {}, found `{found}`", kind.name())));
-        }
-    }
-    Ok(())
+    shape::check(document, |name| shape::listed(FIELDS, name).or_else(|| shape::listed(EXTRA_FIELDS, name)))
 }
 
 /// See [`Codec::read_request`](crate::codec::Codec::read_request).

@@ -11,79 +11,35 @@ use crate::document::Document;
 use crate::error::{CannotSay, Invalid};
 use crate::json;
 use crate::loss::Losses;
-
-/// What a field's JSON text may begin with.
-#[derive(Clone, Copy)]
-enum Type {
-    Array,
-    Boolean,
-    Number,
-    Object,
-    String,
-    StringOrArray,
-    StringOrObject,
-}
-
-impl Type {
-    fn allows(self, first: u8) -> bool {
-        match self {
-            Self::Array => first == b'[',
-            Self::Boolean => matches!(first, b't' | b'f'),
-            Self::Number => matches!(first, b'-' | b'0'..=b'9'),
-            Self::Object => first == b'{',
-            Self::String => first == b'"',
-            Self::StringOrArray => matches!(first, b'"' | b'['),
-            Self::StringOrObject => matches!(first, b'"' | b'{'),
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Array => "an array",
-            Self::Boolean => "a boolean",
-            Self::Number => "a number",
-            Self::Object => "an object",
-            Self::String => "a string",
-            Self::StringOrArray => "a string or an array",
-            Self::StringOrObject => "a string or an object",
-        }
-    }
-}
+use crate::shape::{self, Shape};
 
 /// The fields whose type is known; others are the provider's business.
-const FIELDS: [(&str, Type); 21] = [
-    ("container", Type::StringOrObject),
-    ("context_management", Type::Object),
-    ("max_tokens", Type::Number),
-    ("mcp_servers", Type::Array),
-    ("messages", Type::Array),
-    ("metadata", Type::Object),
-    ("model", Type::String),
-    ("output_config", Type::Object),
-    ("output_format", Type::Object),
-    ("service_tier", Type::String),
-    ("speed", Type::String),
-    ("stop_sequences", Type::Array),
-    ("stream", Type::Boolean),
-    ("system", Type::StringOrArray),
-    ("temperature", Type::Number),
-    ("thinking", Type::Object),
-    ("tool_choice", Type::Object),
-    ("tools", Type::Array),
-    ("top_k", Type::Number),
-    ("top_p", Type::Number),
-    ("user_profile_id", Type::String),
+const FIELDS: [(&str, Shape); 21] = [
+    ("container", Shape::TextOrObject),
+    ("context_management", Shape::Object),
+    ("max_tokens", Shape::Number),
+    ("mcp_servers", Shape::List),
+    ("messages", Shape::List),
+    ("metadata", Shape::Object),
+    ("model", Shape::Text),
+    ("output_config", Shape::Object),
+    ("output_format", Shape::Object),
+    ("service_tier", Shape::Text),
+    ("speed", Shape::Text),
+    ("stop_sequences", Shape::List),
+    ("stream", Shape::Flag),
+    ("system", Shape::TextOrList),
+    ("temperature", Shape::Number),
+    ("thinking", Shape::Object),
+    ("tool_choice", Shape::Object),
+    ("tools", Shape::List),
+    ("top_k", Shape::Number),
+    ("top_p", Shape::Number),
+    ("user_profile_id", Shape::Text),
 ];
 
 pub(in super::super) fn check(document: &Document<'_>) -> Result<(), Invalid> {
-    for name in document.names() {
-        let Some((_, kind)) = FIELDS.iter().find(|(known, _)| *known == name) else { continue };
-        let text = document.get(name).unwrap_or_default();
-        if text != "null" && !text.bytes().next().is_some_and(|first| kind.allows(first)) {
-            let found: String = text.chars().take(40).collect();
-            return Err(Invalid::new(name, format!("expected {}, found `{found}`", kind.name())));
-        }
-    }
+    shape::check(document, |name| shape::listed(&FIELDS, name))?;
     for required in ["messages", "max_tokens"] {
         if !document.has(required) {
             return Err(Invalid::new(required, format!("Missing required parameter: '{required}'.")));

@@ -15,33 +15,27 @@ use crate::error::{CannotSay, Invalid};
 use crate::gemini::{part, schema, wire};
 use crate::json;
 use crate::loss::Losses;
+use crate::shape::{self, Shape};
 
-/// The JSON types of the fields at the top, by the byte their text begins with.
-const TYPES: &[(&str, u8, &str)] = &[
-    ("contents", b'[', "an array"),
-    ("systemInstruction", b'{', "an object"),
-    ("system_instruction", b'{', "an object"),
-    ("tools", b'[', "an array"),
-    ("toolConfig", b'{', "an object"),
-    ("tool_config", b'{', "an object"),
-    ("generationConfig", b'{', "an object"),
-    ("generation_config", b'{', "an object"),
-    ("safetySettings", b'[', "an array"),
-    ("safety_settings", b'[', "an array"),
-    ("cachedContent", b'"', "a string"),
-    ("cached_content", b'"', "a string"),
-    ("labels", b'{', "an object"),
+/// The fields at the top, in both spellings.
+const FIELDS: &[(&str, Shape)] = &[
+    ("contents", Shape::List),
+    ("systemInstruction", Shape::Object),
+    ("system_instruction", Shape::Object),
+    ("tools", Shape::List),
+    ("toolConfig", Shape::Object),
+    ("tool_config", Shape::Object),
+    ("generationConfig", Shape::Object),
+    ("generation_config", Shape::Object),
+    ("safetySettings", Shape::List),
+    ("safety_settings", Shape::List),
+    ("cachedContent", Shape::Text),
+    ("cached_content", Shape::Text),
+    ("labels", Shape::Object),
 ];
 
 pub(in crate::gemini) fn check(document: &Document<'_>) -> Result<(), Invalid> {
-    for (name, first, expected) in TYPES {
-        if let Some(text) = document.get(name).filter(|text| *text != "null")
-            && text.as_bytes().first() != Some(first)
-        {
-            let found: String = text.chars().take(40).collect();
-            return Err(Invalid::new(*name, format!("expected {expected}, found `{found}`")));
-        }
-    }
+    shape::check(document, |name| shape::listed(FIELDS, name))?;
     if document.has("contents") {
         Ok(())
     } else {
