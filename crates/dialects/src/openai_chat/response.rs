@@ -162,7 +162,11 @@ pub(super) fn write(response: &Response, answer: &AnswerContext) -> Vec<u8> {
         model: &answer.model,
         choices: response.choices.iter().map(|choice| write_choice(choice, own)).collect(),
         usage,
-        service_tier: response.service_tier.as_deref(),
+        // `standard` is Anthropic's name for the ordinary one, which `usage` keeps as LiteLLM does.
+        service_tier: response.service_tier.as_deref().map(|tier| match tier {
+            "standard" if !own => "default",
+            tier => tier,
+        }),
         extra: own.then_some(&response.extra),
     })
 }

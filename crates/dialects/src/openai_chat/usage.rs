@@ -1,5 +1,5 @@
-//! The `usage` object (<https://platform.openai.com/docs/api-reference/chat/object#chat/object-usage>, read
-//! 2026-11-21), with what providers of this dialect add to it.
+//! The `usage` object (<https://platform.openai.com/docs/api-reference/chat/object#chat/object-usage>),
+//! with what providers of this dialect add to it.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -85,7 +85,7 @@ impl Wire {
         let mut completion = self.completion_tokens.count();
         let reasoning = output.reasoning_tokens.count();
         // xAI counts thinking beside the completion, and only the total says so
-        // (https://docs.x.ai/docs/guides/reasoning, read 2026-11-21).
+        // (https://docs.x.ai/docs/guides/reasoning).
         let all = prompt.saturating_add(completion).saturating_add(reasoning);
         if reasoning > 0 && self.total_tokens.count() == all {
             completion = completion.saturating_add(reasoning);
