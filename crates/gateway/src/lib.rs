@@ -16,6 +16,7 @@ pub mod routes;
 pub mod server;
 pub mod snapshot;
 pub mod trace;
+mod whereabouts;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,6 +30,7 @@ use tollway::transport::Transport;
 use events::{Log, Metrics};
 use snapshot::Snapshot;
 use trace::Traces;
+use whereabouts::Whereabouts;
 
 /// A running gateway.
 #[derive(Debug)]
@@ -39,6 +41,7 @@ pub struct Gateway {
     transport: Transport,
     media: MediaFetcher,
     traces: Traces,
+    whereabouts: Whereabouts,
     stopping: AtomicBool,
     started: Instant,
 }
@@ -53,6 +56,7 @@ impl Gateway {
             media: MediaFetcher::new(snapshot.transport.tls.clone()),
             traces: Traces::new(snapshot.trace_capacity),
             snapshot: ArcSwap::from_pointee(snapshot),
+            whereabouts: Whereabouts::default(),
             stopping: AtomicBool::new(false),
             started: Instant::now(),
         })
@@ -88,6 +92,10 @@ impl Gateway {
     #[must_use]
     pub fn traces(&self) -> &Traces {
         &self.traces
+    }
+
+    pub(crate) fn whereabouts(&self) -> &Whereabouts {
+        &self.whereabouts
     }
 
     pub(crate) fn media(&self) -> &MediaFetcher {

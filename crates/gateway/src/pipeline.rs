@@ -131,8 +131,10 @@ async fn steps(
             let events = dialect != Dialect::Gemini || query.split('&').any(|pair| pair == "alt=sse");
             let format = if events { Format::Events } else { Format::Array };
             let own_timeout = wishes.timeout.is_some() || wishes.stream_timeout.is_some();
+            let before = document.text("previous_response_id").ok().flatten();
             let routed = Request {
                 stream,
+                pinned: before.and_then(|id| running.gateway.whereabouts().of(&id)).into_iter().collect(),
                 input_tokens: receive::rough_tokens(body.len()),
                 ..Request::new(model.as_str())
             };
