@@ -41,6 +41,8 @@ pub struct Exchange {
     pub upstream_time: Duration,
     pub first_token: Option<Duration>,
     pub answer: AnswerFacts,
+    /// The request that this one is a copy of (`tollway.mirror`).
+    pub mirror_of: Option<Arc<str>>,
     pub outcome: Outcome,
     pub duration: Duration,
     /// Request and answer, if the operator wants them kept.
@@ -225,6 +227,7 @@ impl Exchange {
             upstream_time: Duration::ZERO,
             first_token: None,
             answer: AnswerFacts::default(),
+            mirror_of: None,
             outcome: Outcome::Running,
             duration: Duration::ZERO,
             bodies: None,

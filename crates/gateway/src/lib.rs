@@ -24,6 +24,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use routing::Moment;
+use tokio::sync::Semaphore;
 use tollway::remote_media::MediaFetcher;
 use tollway::transport::Transport;
 
@@ -31,6 +32,9 @@ use events::{Log, Metrics};
 use snapshot::Snapshot;
 use trace::Traces;
 use whereabouts::Whereabouts;
+
+/// Copies of requests under way at a time; what comes on top is not copied.
+const MAX_MIRRORS: usize = 128;
 
 /// A running gateway.
 #[derive(Debug)]
@@ -42,6 +46,7 @@ pub struct Gateway {
     media: MediaFetcher,
     traces: Traces,
     whereabouts: Whereabouts,
+    mirrors: Arc<Semaphore>,
     stopping: AtomicBool,
     started: Instant,
 }
@@ -57,6 +62,7 @@ impl Gateway {
             traces: Traces::new(snapshot.trace_capacity),
             snapshot: ArcSwap::from_pointee(snapshot),
             whereabouts: Whereabouts::default(),
+            mirrors: Arc::new(Semaphore::new(MAX_MIRRORS)),
             stopping: AtomicBool::new(false),
             started: Instant::now(),
         })
@@ -92,6 +98,10 @@ impl Gateway {
     #[must_use]
     pub fn traces(&self) -> &Traces {
         &self.traces
+    }
+
+    pub(crate) fn mirrors(&self) -> &Arc<Semaphore> {
+        &self.mirrors
     }
 
     pub(crate) fn whereabouts(&self) -> &Whereabouts {

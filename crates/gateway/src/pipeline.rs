@@ -8,6 +8,7 @@ mod authenticate;
 mod call;
 mod count;
 mod forward;
+mod mirror;
 mod receive;
 mod route;
 mod settle;
@@ -138,6 +139,15 @@ async fn steps(
                 input_tokens: receive::rough_tokens(body.len()),
                 ..Request::new(model.as_str())
             };
+            let original = mirror::Original {
+                snapshot: &snapshot,
+                model: &model,
+                body: &body,
+                headers: request.headers(),
+                stream,
+                format,
+            };
+            mirror::maybe_copy(running, &original);
             let tries = Tries::new(&snapshot, routed, own_timeout);
             let call = call::Call { snapshot: &snapshot, wishes, headers: request.headers(), format };
             call::converse(running, call, ask, tries).await

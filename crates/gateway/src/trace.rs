@@ -100,6 +100,9 @@ impl Exchange {
         summary.insert("stream".into(), json!(self.stream));
         summary.insert("requested_model".into(), json!(self.requested_model));
         summary.insert("model_group".into(), json!(self.group.as_deref()));
+        if let Some(of) = &self.mirror_of {
+            summary.insert("mirror_of".into(), json!(&**of));
+        }
         summary.insert("outcome".into(), json!(outcome_name(&self.outcome)));
         summary.insert("status".into(), json!(self.outcome.status()));
         if let Outcome::Failed { class, message, log, .. } = &self.outcome {

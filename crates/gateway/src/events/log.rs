@@ -129,6 +129,14 @@ impl Log {
         if exchange.stream {
             line.flag("stream", true);
         }
+        if let Some(of) = &exchange.mirror_of {
+            line.text("mirror_of", of);
+        }
+        for (name, count) in [("retries", exchange.retries), ("fallbacks", exchange.fallbacks)] {
+            if count > 0 {
+                line.number(name, u64::from(count));
+            }
+        }
         if let Some(served) = exchange.served() {
             line.text("provider", served.deployment.provider);
             line.text("deployment", &served.deployment.id);
