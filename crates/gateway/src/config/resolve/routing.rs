@@ -347,11 +347,14 @@ fn is_false(node: &Node) -> bool {
     node.scalar().is_some_and(|scalar| scalar.boolean() == Some(false))
 }
 
-/// The names that a group can be called by, for guesses.
+/// What may be meant where a setting names a group; some take aliases too.
 fn names<'c>(
     deployments: &'c [DeploymentConfig],
     settings: &'c Settings,
-) -> impl Iterator<Item = &'c str> + Clone {
+    setting: &str,
+) -> impl Iterator<Item = &'c str> {
+    let of_groups = ["model_group_alias", "routing_groups", "model_group_retry_policy"].contains(&setting);
     let groups = deployments.iter().map(|deployment| deployment.model_name.as_str());
-    groups.chain(settings.aliases.iter().map(|(alias, _)| alias.as_str()))
+    let aliases = settings.aliases.iter().filter(move |_| !of_groups);
+    groups.chain(aliases.map(|(alias, _)| alias.as_str()))
 }

@@ -28,10 +28,7 @@ pub(crate) fn report(
                     continue;
                 }
                 let finding = unknown(&place);
-                let guess = nearest(
-                    &problem.value,
-                    names(deployments, settings).filter(|name| *name != problem.value),
-                );
+                let guess = nearest(&problem.value, names(deployments, settings, problem.setting));
                 let help = match guess {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => "add a deployment with this `model_name`, or take the name out".to_owned(),
