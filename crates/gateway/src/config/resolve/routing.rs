@@ -11,13 +11,13 @@ use routing::settings::{
     CooldownSettings, FailureClass, FallbackRule, FallbackSettings, Hedging, PerClass, RetryBudget,
     RetrySettings, Split, StrategyArgs, TagSettings, Target,
 };
-use routing::{Settings, Strategy};
+use routing::{Plan, Settings, Strategy};
 
 use super::layers::{self, Layers};
 use crate::config::diagnose::{Diagnosis, Finding, ProblemKind, nearest};
 use crate::config::keys::{self, Section};
 use crate::config::raw::{Mapping, Node};
-use crate::config::resolved::{DeploymentConfig, ModelAlias};
+use crate::config::resolved::ModelAlias;
 use places::{Place, Role};
 
 pub(super) use places::Places;
@@ -348,13 +348,9 @@ fn is_false(node: &Node) -> bool {
 }
 
 /// What may be meant where a setting names a group; some take aliases too.
-fn names<'c>(
-    deployments: &'c [DeploymentConfig],
-    settings: &'c Settings,
-    setting: &str,
-) -> impl Iterator<Item = &'c str> {
+fn names<'c>(plan: &'c Plan, settings: &'c Settings, setting: &str) -> impl Iterator<Item = &'c str> {
     let of_groups = ["model_group_alias", "routing_groups", "model_group_retry_policy"].contains(&setting);
-    let groups = deployments.iter().map(|deployment| deployment.model_name.as_str());
-    let aliases = settings.aliases.iter().filter(move |_| !of_groups);
-    groups.chain(aliases.map(|(alias, _)| alias.as_str()))
+    let groups = plan.deployments().iter().map(|planned| &*planned.settings.model_name);
+    let aliases = settings.aliases.iter().map(|(alias, _)| alias.as_str());
+    groups.chain(aliases.filter(move |alias| !of_groups && plan.group_of(alias).is_some()))
 }

@@ -28,7 +28,7 @@ pub(crate) fn report(
                     continue;
                 }
                 let finding = unknown(&place);
-                let guess = nearest(&problem.value, names(deployments, settings, problem.setting));
+                let guess = nearest(&problem.value, names(&plan, settings, problem.setting));
                 let help = match guess {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => "add a deployment with this `model_name`, or take the name out".to_owned(),
@@ -44,8 +44,9 @@ pub(crate) fn report(
             }
             Wrong::BadNumber | Wrong::DuplicateId => {
                 let place = places.take(problem.setting, &problem.of, &problem.value);
-                let span = place.map_or_else(|| start.clone(), |place| place.span);
-                (span, bad_value(problem))
+                let key = place.as_ref().map_or(problem.setting, |place| place.key);
+                let finding = bad_value(key, &problem);
+                (place.map_or_else(|| start.clone(), |place| place.span), finding)
             }
         };
         diagnosis.report(&span, finding);
@@ -84,8 +85,7 @@ fn unknown(place: &Place) -> Finding {
     }
 }
 
-fn bad_value(problem: Problem) -> Finding {
-    let Problem { setting, of, message, .. } = problem;
+fn bad_value(key: &str, Problem { of, message, .. }: &Problem) -> Finding {
     let whose = if of.is_empty() { String::new() } else { format!(" of `{of}`") };
-    Finding::error(ProblemKind::WrongValue, format!("`{setting}`{whose}: {message}"))
+    Finding::error(ProblemKind::WrongValue, format!("`{key}`{whose}: {message}"))
 }
