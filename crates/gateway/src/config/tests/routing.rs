@@ -99,6 +99,8 @@ fn what_a_deployment_does_not_say_may_be_said_elsewhere() {
     let aws = deployment("aws_region_name: us-east-1, max_retries: 3", "cooldown_time: 8").routing;
     assert_eq!(aws.region.as_deref(), Some("us-east-1"));
     assert_eq!((aws.num_retries, aws.cooldown_time), (Some(3), Some(Duration::from_secs(8))));
+    let of_sdk = deployment("max_retries: 0", "").routing;
+    assert_eq!(of_sdk.num_retries, None, "0 is what turns the SDK's own retries off");
     let config = config(&with_groups("router_settings: {default_max_parallel_requests: 9}"));
     assert!(config.deployments.iter().all(|deployment| deployment.routing.max_parallel_requests == Some(9)));
 }
@@ -275,6 +277,19 @@ fn an_entry_may_be_for_a_group_without_its_provider() {
 router_settings: {fallbacks: [{a: [openai/a]}]}
 ";
     assert_eq!(reported(text), [""; 0]);
+}
+
+#[test]
+fn a_deployments_own_model_is_a_name_for_its_group() {
+    let text =
+        "router_settings: {fallbacks: [{a: [openai/b, openai/b]}], model_group_alias: {old: openai/c}}";
+    assert_eq!(reported(&with_groups(text)), [""; 0]);
+    let settings = config(&with_groups(text));
+    let deployments = settings.deployments.iter().map(|deployment| deployment.routing.clone()).collect();
+    let (plan, problems) = routing::Plan::new(Settings { deployments, ..settings.routing });
+    assert!(problems.is_empty(), "{problems:?}");
+    assert_eq!(plan.group_of("openai/b").map(|group| &**group), Some("b"));
+    assert_eq!(plan.group_of("old").map(|group| &**group), Some("c"));
 }
 
 #[test]

@@ -73,19 +73,16 @@ pub(in crate::pipeline) fn routing_wishes(
     })
 }
 
-/// The header, else `num_retries`, else `max_retries`: to LiteLLM that is the number for the provider's SDK, and there
-/// is one number here.
+/// The header, else `num_retries`, else a `max_retries` above 0: to LiteLLM that is the number for the provider's SDK,
+/// where 0 leaves the gateway's own retries as they are, and there is one number here.
 fn num_retries(document: &Document<'_>, headers: &HeaderMap) -> Result<Option<u32>, Invalid> {
     if let Some(text) = header(headers, &names::NUM_RETRIES) {
         let number = text.trim().parse().ok();
         return number.map(Some).ok_or_else(|| wrong(names::NUM_RETRIES.as_str(), WHOLE_NUMBER, &text));
     }
-    for name in ["num_retries", "max_retries"] {
-        if let Some(number) = value(document, name).map(|value| whole_number(name, &value)).transpose()? {
-            return Ok(Some(number));
-        }
-    }
-    Ok(None)
+    let number = |name: &str| value(document, name).map(|value| whole_number(name, &value)).transpose();
+    let of_sdk = number("max_retries")?.filter(|retries| *retries > 0);
+    Ok(number("num_retries")?.or(of_sdk))
 }
 
 fn retry_policy(document: &Document<'_>) -> Result<Option<PerClass>, Invalid> {
@@ -318,6 +315,7 @@ mod tests {
         assert_eq!(read(body).overrides.num_retries, Some(3));
         assert_eq!(read(r#"{"max_retries": 5}"#).overrides.num_retries, Some(5));
         assert_eq!(read(r#"{"num_retries": 0, "max_retries": 5}"#).overrides.num_retries, Some(0));
+        assert_eq!(read(r#"{"max_retries": 0}"#).overrides.num_retries, None);
     }
 
     #[test]
