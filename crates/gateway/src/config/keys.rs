@@ -218,6 +218,8 @@ pub enum Kind {
     Map,
     /// A mapping, or `false` for none.
     MapOrFalse,
+    /// A list of fallbacks: `- group: [other, another]`.
+    Fallbacks,
     /// A mapping of texts, such as headers.
     TextMap,
     /// `true`, `false`, or the path of a PEM file.

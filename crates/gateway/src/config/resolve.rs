@@ -55,7 +55,7 @@ pub(crate) fn resolve(
     let aliases = aliases(&router, &mut places, diagnosis);
     let sections = routing::Sections { router: &router, litellm: &litellm, tollway: &tollway };
     let routing = routing::settings(&sections, &aliases, &mut places, diagnosis);
-    routing::report(&routing, &deployments, places, start, diagnosis);
+    let routing = routing::checked(routing, &deployments, places, start, diagnosis);
     let turn_off_message_logging = litellm.bool("turn_off_message_logging").unwrap_or(false);
     let mut tollway = tollway_settings(&tollway, &litellm, &general);
     tollway.trace_bodies &= !turn_off_message_logging;

@@ -4,6 +4,7 @@ mod corpus;
 mod golden;
 mod laws;
 mod resolution;
+mod routing;
 
 use std::io;
 use std::path::{Path, PathBuf};

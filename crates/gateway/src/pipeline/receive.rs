@@ -1,5 +1,8 @@
 //! Reads what the client sent: the body within bounds, and what of it is meant for the gateway, not the model.
 
+#[cfg_attr(not(test), expect(dead_code, reason = "the pipeline does not retry or fall back yet"))]
+pub(super) mod routing;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -32,6 +35,8 @@ pub(super) mod names {
     pub(in super::super) const TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
     pub(in super::super) const STREAM_TIMEOUT: HeaderName =
         HeaderName::from_static("x-litellm-stream-timeout");
+    pub(in super::super) const NUM_RETRIES: HeaderName = HeaderName::from_static("x-litellm-num-retries");
+    pub(in super::super) const TAGS: HeaderName = HeaderName::from_static("x-litellm-tags");
     pub(in super::super) const LITELLM_KEY: HeaderName = HeaderName::from_static("x-litellm-api-key");
     /// Where the clients of the dialects put their keys, beside `authorization`.
     pub(in super::super) const KEYS: [HeaderName; 4] = [

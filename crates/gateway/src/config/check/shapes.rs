@@ -1,7 +1,7 @@
 //! Mistakes of shape with which LiteLLM does not start: they are errors here too, also under keys without effect yet.
 
 use crate::config::diagnose::{Diagnosis, Finding, ProblemKind};
-use crate::config::raw::{Mapping, Node, Scalar, Value};
+use crate::config::raw::{Mapping, Node, Scalar};
 use crate::config::references::Environment;
 
 pub(super) fn check(root: &Mapping, environment: &Environment<'_>, diagnosis: &mut Diagnosis) {
@@ -73,21 +73,7 @@ fn redis_address(settings: &Mapping, environment: &Environment<'_>, diagnosis: &
 
 fn fallbacks(key: &str, list: &Node, diagnosis: &mut Diagnosis) {
     const SHAPE: &str = "a list of mappings with one key each: `- group: [other, another]`";
-    let entries = match &list.value {
-        Value::Sequence(items) => items.as_slice(),
-        Value::Mapping(mapping) if mapping.pairs.is_empty() => return,
-        Value::Scalar(_) | Value::Mapping(_) => {
-            diagnosis.report(
-                &list.span,
-                Finding::error(ProblemKind::WrongType, format!("`{key}` is a list"))
-                    .expected(SHAPE)
-                    .found(list.kind())
-                    .help("put `- ` in front of each group"),
-            );
-            return;
-        }
-    };
-    for entry in entries {
+    for entry in list.sequence().unwrap_or_default() {
         let finding = match entry.mapping() {
             Some(mapping) if mapping.pairs.len() == 1 => continue,
             Some(mapping) => {

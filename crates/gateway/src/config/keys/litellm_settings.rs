@@ -1,8 +1,8 @@
 //! `litellm_settings`.
 
 use super::Kind::{
-    Any, Bool, BoolOrPath, Integer, List, Map, Number, OneOf, Seconds, Secret, Text, TextList, TextMap,
-    TextOrList,
+    Any, Bool, BoolOrPath, Fallbacks, Integer, List, Map, Number, OneOf, Seconds, Secret, Text, TextList,
+    TextMap, TextOrList,
 };
 use super::Priority::{P0, P1, P2, P3};
 use super::Status::{Effective, NoEffect, NotYet};
@@ -76,9 +76,9 @@ pub(super) const KEYS: &[Group] = &[
         &[
             ("num_retries", Integer),
             ("max_fallbacks", Integer),
-            ("fallbacks", List),
-            ("context_window_fallbacks", List),
-            ("content_policy_fallbacks", List),
+            ("fallbacks", Fallbacks),
+            ("context_window_fallbacks", Fallbacks),
+            ("content_policy_fallbacks", Fallbacks),
             ("default_fallbacks", TextList),
             ("allowed_fails", Integer),
         ],

@@ -133,7 +133,7 @@ pub(super) const LITELLM_PARAMS: &[Group] = &[
     group(
         Effective,
         P1,
-        "retries after this deployment failed; `max_retries` counts where `num_retries` is not there",
+        "retries after this deployment failed; a `max_retries` above 0 counts where `num_retries` is not there",
         &[("num_retries", Integer), ("max_retries", Integer)],
     ),
     group(Effective, P1, "seconds that it is left alone after failures", &[("cooldown_time", Number)]),

@@ -1,6 +1,6 @@
 //! `router_settings` and what is nested in it.
 
-use super::Kind::{Any, Bool, Integer, List, Map, Number, OneOf, Seconds, Secret, Text, TextList};
+use super::Kind::{Any, Bool, Fallbacks, Integer, List, Map, Number, OneOf, Seconds, Secret, Text, TextList};
 use super::Priority::{P0, P1, P2, P3};
 use super::Status::{Effective, NoEffect, NotYet};
 use super::{Group, Kind, group};
@@ -80,9 +80,9 @@ pub(super) const KEYS: &[Group] = &[
         P0,
         "models to turn to when a group fails: `[{\"group\": [\"other\", …]}]`, `\"*\"` for any group",
         &[
-            ("fallbacks", List),
-            ("context_window_fallbacks", List),
-            ("content_policy_fallbacks", List),
+            ("fallbacks", Fallbacks),
+            ("context_window_fallbacks", Fallbacks),
+            ("content_policy_fallbacks", Fallbacks),
             ("default_fallbacks", TextList),
         ],
     ),
@@ -238,12 +238,7 @@ pub(super) const ROUTING_GROUP: &[Group] = &[
         "the strategy for these models",
         &[("models", TextList), ("routing_strategy", GROUP_STRATEGIES), ("routing_strategy_args", Map)],
     ),
-    group(
-        NoEffect,
-        P3,
-        "only a label: the strategy counts for the models' own names",
-        &[("group_name", Text)],
-    ),
+    group(NotYet, P2, "a name for all of these models together", &[("group_name", Text)]),
     group(NotYet, P2, "models of which the first that works answers", &[("model_priorities", Map)]),
 ];
 

@@ -11,17 +11,17 @@ use routing::settings::{
     CooldownSettings, FailureClass, FallbackRule, FallbackSettings, Hedging, PerClass, RetryBudget,
     RetrySettings, Split, StrategyArgs, TagSettings, Target,
 };
-use routing::{Settings, Strategy};
+use routing::{Plan, Settings, Strategy};
 
 use super::layers::{self, Layers};
 use crate::config::diagnose::{Diagnosis, Finding, ProblemKind, nearest};
 use crate::config::keys::{self, Section};
 use crate::config::raw::{Mapping, Node};
-use crate::config::resolved::{DeploymentConfig, ModelAlias};
-use places::{Place, Role};
+use crate::config::resolved::ModelAlias;
+use places::{ALIASES, Place, Role};
 
 pub(super) use places::Places;
-pub(super) use problems::report;
+pub(super) use problems::checked;
 
 /// The sections that routing is configured in.
 pub(super) struct Sections<'s, 'm> {
@@ -39,11 +39,11 @@ pub(super) fn settings(
 ) -> Settings {
     let Sections { router, litellm, tollway } = *sections;
     let mut reader = Reader { router, litellm, tollway, places, diagnosis };
-    let (strategy, strategy_args) = reader.strategy(router);
+    let (named, strategy_args) = strategy(router);
     Settings {
         deployments: Vec::new(),
         aliases: reader.aliases(aliases),
-        strategy: strategy.unwrap_or_default(),
+        strategy: named.unwrap_or_default(),
         strategy_args,
         group_strategies: reader.group_strategies(strategy_args),
         retries: reader.retries(),
@@ -75,6 +75,23 @@ pub(super) fn per_class(section: Section, policy: Option<&Mapping>) -> PerClass 
         }
     }
     numbers
+}
+
+/// `routing_strategy` and its options; a strategy that is only known by name counts as LiteLLM's usual one.
+fn strategy(layers: &Layers<'_>) -> (Option<Strategy>, StrategyArgs) {
+    let name = layers.text("routing_strategy");
+    let strategy = name.map(|name| name.parse().unwrap_or(Strategy::SimpleShuffle));
+    let args = Layers::maybe(Section::StrategyArgs, layers.mapping("routing_strategy_args"));
+    let unsaid = StrategyArgs::default();
+    let args = StrategyArgs {
+        ttl: args.seconds("ttl").unwrap_or(unsaid.ttl),
+        lowest_latency_buffer: args.number("lowest_latency_buffer").unwrap_or(unsaid.lowest_latency_buffer),
+        max_latency_list_size: args
+            .count("max_latency_list_size")
+            .and_then(|size| size.try_into().ok())
+            .unwrap_or(unsaid.max_latency_list_size),
+    };
+    (strategy, args)
 }
 
 struct Reader<'r, 'm> {
@@ -113,31 +130,12 @@ impl<'r, 'm> Reader<'r, 'm> {
         of_litellm.chain(of_router).collect()
     }
 
-    /// `routing_strategy` and its options; a strategy that is only known by name counts as LiteLLM's usual one.
-    fn strategy(&self, layers: &Layers<'_>) -> (Option<Strategy>, StrategyArgs) {
-        let name = layers.text("routing_strategy");
-        let strategy = name.map(|name| name.parse().unwrap_or(Strategy::SimpleShuffle));
-        let args = Layers::maybe(Section::StrategyArgs, layers.mapping("routing_strategy_args"));
-        let unsaid = StrategyArgs::default();
-        let args = StrategyArgs {
-            ttl: args.seconds("ttl").unwrap_or(unsaid.ttl),
-            lowest_latency_buffer: args
-                .number("lowest_latency_buffer")
-                .unwrap_or(unsaid.lowest_latency_buffer),
-            max_latency_list_size: args
-                .count("max_latency_list_size")
-                .and_then(|size| size.try_into().ok())
-                .unwrap_or(unsaid.max_latency_list_size),
-        };
-        (strategy, args)
-    }
-
     fn group_strategies(&mut self, of_all: StrategyArgs) -> Vec<(String, Strategy, StrategyArgs)> {
         let mut strategies = Vec::new();
         let entries = self.router.get("routing_groups").and_then(Node::sequence).unwrap_or_default();
         for mapping in entries.iter().filter_map(Node::mapping) {
             let entry = Layers::of(Section::RoutingGroup, mapping);
-            let (strategy, own_args) = self.strategy(&entry);
+            let (named, own_args) = strategy(&entry);
             let args = if entry.get("routing_strategy_args").is_some() { own_args } else { of_all };
             for node in layers::items(entry.get("models")) {
                 let Some(model) = layers::text(node) else { continue };
@@ -149,7 +147,7 @@ impl<'r, 'm> Reader<'r, 'm> {
                     role: Role::Entry,
                     span: node.span.clone(),
                 });
-                if let Some(strategy) = strategy {
+                if let Some(strategy) = named {
                     strategies.push((model, strategy, args));
                 }
             }
@@ -347,11 +345,10 @@ fn is_false(node: &Node) -> bool {
     node.scalar().is_some_and(|scalar| scalar.boolean() == Some(false))
 }
 
-/// The names that a group can be called by, for guesses.
-fn names<'c>(
-    deployments: &'c [DeploymentConfig],
-    settings: &'c Settings,
-) -> impl Iterator<Item = &'c str> + Clone {
-    let groups = deployments.iter().map(|deployment| deployment.model_name.as_str());
-    groups.chain(settings.aliases.iter().map(|(alias, _)| alias.as_str()))
+/// What may be meant where a setting names a group; some take aliases too.
+fn names<'c>(plan: &'c Plan, settings: &'c Settings, setting: &str) -> impl Iterator<Item = &'c str> {
+    let of_groups = [ALIASES, "routing_groups", "model_group_retry_policy"].contains(&setting);
+    let groups = plan.deployments().iter().map(|planned| &*planned.settings.model_name);
+    let aliases = settings.aliases.iter().map(|(alias, _)| alias.as_str());
+    groups.chain(aliases.filter(move |alias| !of_groups && plan.group_of(alias).is_some()))
 }

@@ -29,7 +29,10 @@ pub(super) fn settings(
         max_input_tokens: info.integer("max_input_tokens"),
         team: info.text("team_id").map(Into::into),
         disabled: info.bool("blocked").unwrap_or(false),
-        num_retries: params.count("num_retries").or_else(|| params.count("max_retries")),
+        // Retries of the provider's SDK, to LiteLLM. There is one number here, and a 0 only says that the SDK's own are off.
+        num_retries: params
+            .count("num_retries")
+            .or_else(|| params.count("max_retries").filter(|retries| *retries > 0)),
         cooldown_time: params.wait("cooldown_time").or_else(|| info.wait("cooldown_time")),
         allowed_fails: info.count("allowed_fails"),
         allowed_fails_policy: per_class(Section::AllowedFailsPolicy, info.mapping("allowed_fails_policy")),

@@ -2,6 +2,9 @@
 
 use crate::config::raw::Span;
 
+/// Routing's name for the aliases, and the file's.
+pub(super) const ALIASES: &str = "model_group_alias";
+
 /// Where one of them stands.
 #[derive(Debug)]
 pub(crate) struct Place {
@@ -36,7 +39,7 @@ impl Places {
 
     /// An alias of `model_group_alias` stands for a group.
     pub(crate) fn alias(&mut self, alias: &str, group: &str, span: &Span) {
-        let setting = "model_group_alias";
+        let setting = ALIASES;
         let (of, value) = (alias.to_owned(), group.to_owned());
         self.note(Place { setting, key: setting, of, value, role: Role::Item, span: span.clone() });
     }

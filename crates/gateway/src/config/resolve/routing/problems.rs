@@ -2,22 +2,24 @@
 
 use routing::{Plan, Problem, ProblemKind as Wrong, Settings};
 
-use super::{Place, Places, Role, names};
+use super::{ALIASES, Place, Places, Role, names};
 use crate::config::diagnose::{Diagnosis, Finding, ProblemKind, nearest};
 use crate::config::raw::Span;
 use crate::config::resolved::DeploymentConfig;
 
-/// Makes the plan once and reports what is wrong with it; what has no place of its own is reported at `start`.
+/// Makes the plan once and reports what is wrong with it; what has no place of its own is reported at `start`. The
+/// settings come back with groups in place of the models that they name.
 ///
 /// LiteLLM starts with fallbacks that lead nowhere or in a circle, so these are warnings; what only Tollway has is an
 /// error.
-pub(crate) fn report(
-    settings: &Settings,
+pub(crate) fn checked(
+    mut settings: Settings,
     deployments: &[DeploymentConfig],
     mut places: Places,
     start: &Span,
     diagnosis: &mut Diagnosis,
-) {
+) -> Settings {
+    let mut by_model = Vec::new();
     let members = deployments.iter().map(|deployment| deployment.routing.clone()).collect();
     let (plan, problems) = Plan::new(Settings { deployments: members, ..settings.clone() });
     for problem in problems {
@@ -27,11 +29,13 @@ pub(crate) fn report(
                 if place.role == Role::Entry && has_provider(&plan, deployments, &problem.value) {
                     continue;
                 }
+                let of_model = deployments.iter().find(|deployment| deployment.model == problem.value);
+                if let Some(deployment) = of_model.filter(|_| place.role == Role::Item) {
+                    by_model.push((place, deployment.model_name.clone()));
+                    continue;
+                }
                 let finding = unknown(&place);
-                let guess = nearest(
-                    &problem.value,
-                    names(deployments, settings).filter(|name| *name != problem.value),
-                );
+                let guess = nearest(&problem.value, names(&plan, &settings, problem.setting));
                 let help = match guess {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => "add a deployment with this `model_name`, or take the name out".to_owned(),
@@ -47,12 +51,22 @@ pub(crate) fn report(
             }
             Wrong::BadNumber | Wrong::DuplicateId => {
                 let place = places.take(problem.setting, &problem.of, &problem.value);
-                let span = place.map_or_else(|| start.clone(), |place| place.span);
-                (span, bad_value(problem))
+                let key = place.as_ref().map_or(problem.setting, |place| place.key);
+                let finding = bad_value(key, &problem);
+                (place.map_or_else(|| start.clone(), |place| place.span), finding)
             }
         };
         diagnosis.report(&span, finding);
     }
+    // A deployment's own model is a name for it where no group has that name, as in LiteLLM.
+    for (place, group) in by_model {
+        let alias = settings.aliases.iter_mut().find(|(alias, _)| *alias == place.of);
+        match alias.filter(|_| place.setting == ALIASES) {
+            Some((_, target)) => *target = group,
+            None => settings.aliases.push((place.value, group)),
+        }
+    }
+    settings
 }
 
 /// Whether the name is that of a group without its provider: LiteLLM looks fallbacks up under both.
@@ -65,7 +79,7 @@ fn unknown(place: &Place) -> Finding {
     let Place { key, of, value, role, .. } = place;
     let lost = "which no `model_name` is";
     match (*key, role) {
-        ("model_group_alias", _) => Finding::warning(
+        (ALIASES, _) => Finding::warning(
             ProblemKind::UnknownName,
             format!("the alias `{of}` stands for `{value}`, {lost}"),
         ),
@@ -87,8 +101,7 @@ fn unknown(place: &Place) -> Finding {
     }
 }
 
-fn bad_value(problem: Problem) -> Finding {
-    let Problem { setting, of, message, .. } = problem;
+fn bad_value(key: &str, Problem { of, message, .. }: &Problem) -> Finding {
     let whose = if of.is_empty() { String::new() } else { format!(" of `{of}`") };
-    Finding::error(ProblemKind::WrongValue, format!("`{setting}`{whose}: {message}"))
+    Finding::error(ProblemKind::WrongValue, format!("`{key}`{whose}: {message}"))
 }
