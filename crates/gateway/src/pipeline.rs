@@ -22,7 +22,6 @@ use dialects::document::Document;
 use http::header::USER_AGENT;
 use http::{HeaderMap, Request as HttpRequest, Response};
 use hyper::body::Incoming;
-use routing::Request;
 use tollway::ask::Ask;
 
 use crate::Gateway;
@@ -121,8 +120,9 @@ async fn steps(
         return forward::forward(running, &snapshot, received, request.headers()).await;
     }
     let mut document = Document::parse_within(&body, snapshot.bounds.max_json_depth)?;
-    let wishes = receive::wishes(&mut document, request.headers())?;
     let model = receive::model(&document, &endpoint, &query)?;
+    let mut routed = route::request(&snapshot, &model, &document, request.headers(), body.len())?;
+    let wishes = receive::wishes(&mut document, request.headers())?;
     let stream = receive::stream(&document, &endpoint)?;
     running.exchange.requested_model.clone_from(&model);
     running.exchange.stream = stream;
@@ -132,13 +132,9 @@ async fn steps(
             let events = dialect != Dialect::Gemini || query.split('&').any(|pair| pair == "alt=sse");
             let format = if events { Format::Events } else { Format::Array };
             let own_timeout = wishes.timeout.is_some() || wishes.stream_timeout.is_some();
-            let before = document.text("previous_response_id").ok().flatten();
-            let routed = Request {
-                stream,
-                pinned: before.and_then(|id| running.gateway.whereabouts().of(&id)).into_iter().collect(),
-                input_tokens: receive::rough_tokens(body.len()),
-                ..Request::new(model.as_str())
-            };
+            routed.stream = stream;
+            route::pin_to_state(&mut routed, running, &document);
+            route::count_input(&mut routed, &snapshot, &ask)?;
             let original = mirror::Original {
                 snapshot: &snapshot,
                 model: &model,

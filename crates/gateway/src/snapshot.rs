@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub trace_capacity: usize,
     /// Keep bodies in traces.
     pub trace_bodies: bool,
+    /// Callers may have their first group counted as failed (`mock_testing_fallbacks`).
+    pub allow_mock_testing: bool,
     /// Send clients' `x-…` headers on.
     pub forward_client_headers: bool,
     /// Tell usage in streams whether or not the client asks.

@@ -16,7 +16,6 @@ use dialects::service::{self, Asked, Form, Metered, Service};
 use dialects::{BadReply, Dialect, Invalid};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
-use routing::Request;
 use tollway::answer::AnswerStream;
 use tollway::ask::Prepared;
 
@@ -49,13 +48,13 @@ pub(super) async fn forward(
     let text_fields = form.as_ref().map(|(form, _)| form.fields());
     let fields_of = text_fields.as_ref().map_or(&**body, |fields| fields.as_bytes());
     let mut fields = Document::parse(fields_of)?;
-    let wishes = receive::wishes(&mut fields, headers)?;
     let model = receive::model(&fields, endpoint, query)?;
+    let routed = route::request(snapshot, &model, &fields, headers, body.len())?;
+    let wishes = receive::wishes(&mut fields, headers)?;
     running.exchange.requested_model.clone_from(&model);
     let asked = service::asked(service, &fields)?;
     let call = Call { snapshot, wishes, headers, format: Format::Events };
-    let request = Request { input_tokens: receive::rough_tokens(body.len()), ..Request::new(model.as_str()) };
-    let mut tries = Tries::new(snapshot, request, call.wishes.timeout.is_some());
+    let mut tries = Tries::new(snapshot, routed, call.wishes.timeout.is_some());
     let form = form.as_ref().map(|(form, kind)| (form, kind));
     loop {
         let Try { served, attempt } = tries.next(running).await?;

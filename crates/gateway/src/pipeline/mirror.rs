@@ -7,11 +7,10 @@ use bytes::Bytes;
 use dialects::document::Document;
 use http::HeaderMap;
 use http_body_util::BodyExt;
-use routing::Request;
 use tollway::ask::Ask;
 
 use super::call::{self, Call};
-use super::route::Tries;
+use super::route::{self, Tries};
 use super::stream::Format;
 use super::{Running, answer, receive};
 use crate::exchange::Exchange;
@@ -80,12 +79,9 @@ impl Copy {
 
     async fn ask(&self, running: &mut Running) -> Result<super::Reply, Refusal> {
         let mut document = Document::parse_within(&self.body, self.snapshot.bounds.max_json_depth)?;
+        let mut routed = route::request(&self.snapshot, &self.to, &document, &self.headers, self.body.len())?;
+        routed.stream = self.stream;
         let wishes = receive::wishes(&mut document, &self.headers)?;
-        let routed = Request {
-            stream: self.stream,
-            input_tokens: receive::rough_tokens(self.body.len()),
-            ..Request::new(self.to.as_str())
-        };
         let tries = Tries::new(&self.snapshot, routed, false);
         let ask = Ask::new(running.exchange.operation.dialect(), &document, &self.to, self.stream);
         let call = Call { snapshot: &self.snapshot, wishes, headers: &self.headers, format: self.format };

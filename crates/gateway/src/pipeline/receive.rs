@@ -1,6 +1,5 @@
 //! Reads what the client sent: the body within bounds, and what of it is meant for the gateway, not the model.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the pipeline does not retry or fall back yet"))]
 pub(super) mod routing;
 
 use std::borrow::Cow;
@@ -32,6 +31,7 @@ pub(super) mod names {
     use http::HeaderName;
 
     pub(in super::super) const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
+    pub(in super::super) const SESSION_ID: HeaderName = HeaderName::from_static("x-litellm-session-id");
     pub(in super::super) const TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
     pub(in super::super) const STREAM_TIMEOUT: HeaderName =
         HeaderName::from_static("x-litellm-stream-timeout");

@@ -2,16 +2,77 @@
 
 use std::sync::Arc;
 
-use dialects::ErrorClass;
 use dialects::conversation::Extra;
 use dialects::document::Document;
+use dialects::{ErrorClass, Invalid};
+use http::HeaderMap;
 use routing::{Attempt, Decision, Failure, Journey, Outcome, Request, Stop, Verdict, Why};
 
+use super::receive::routing::routing_wishes;
+use super::receive::{self, names};
 use super::{Running, settle};
+use tollway::ask::Ask;
+
 use crate::events;
 use crate::exchange::{Candidate, RouteStep};
 use crate::refusal::Refusal;
 use crate::snapshot::{Served, Snapshot};
+
+/// What routing has to know about a request; `document` still has the fields that speak to the gateway.
+///
+/// # Errors
+/// When one of those fields has a wrong type.
+pub(super) fn request(
+    snapshot: &Snapshot,
+    model: &str,
+    document: &Document<'_>,
+    headers: &HeaderMap,
+    body_bytes: usize,
+) -> Result<Request, Invalid> {
+    let wishes = routing_wishes(document, headers, model, snapshot.allow_mock_testing)?;
+    Ok(Request {
+        input_tokens: receive::rough_tokens(body_bytes),
+        tags: wishes.tags,
+        tag_lines: wishes.tag_lines,
+        region: wishes.region,
+        sticky: sticky(snapshot, document, headers),
+        overrides: wishes.overrides,
+        mock_failure: wishes.mock_failure,
+        ..Request::new(model)
+    })
+}
+
+/// Whose requests belong together: a session's, else a user's, else those with the same beginning.
+fn sticky(snapshot: &Snapshot, document: &Document<'_>, headers: &HeaderMap) -> Option<Arc<str>> {
+    if !snapshot.routing.affinity && snapshot.routing.canaries.is_empty() {
+        return None;
+    }
+    if let Some(session) = receive::header(headers, &names::SESSION_ID) {
+        return Some(session.into());
+    }
+    let fields = ["litellm_session_id", "user", "prompt_cache_key"];
+    fields.into_iter().find_map(|name| document.text(name).ok().flatten()).map(|key| key.as_ref().into())
+}
+
+/// A stored response can only be gone on with where it is.
+pub(super) fn pin_to_state(request: &mut Request, running: &Running, document: &Document<'_>) {
+    let before = document.text("previous_response_id").ok().flatten();
+    request.pinned.extend(before.and_then(|id| running.gateway.whereabouts().of(&id)));
+}
+
+/// Counts the input's tokens where a deployment may be too small for it; elsewhere a rough number will do.
+///
+/// # Errors
+/// When the request cannot be read.
+pub(super) fn count_input(request: &mut Request, snapshot: &Snapshot, ask: &Ask<'_>) -> Result<(), Invalid> {
+    if snapshot.routing.pre_call_checks {
+        let group = snapshot.group(&request.model);
+        let model = group.as_ref().and_then(|group| group.members.first());
+        let model = model.map_or(&*request.model, |served| served.deployment.model.as_str());
+        request.input_tokens = catalog::tokens::count(model, ask.request()?).tokens;
+    }
+    Ok(())
+}
 
 /// The deployments that a request goes to, one after the other until one answers.
 pub(super) struct Tries<'s> {

@@ -198,6 +198,7 @@ impl Snapshot {
             },
             trace_capacity: count(tollway.trace_capacity),
             trace_bodies: tollway.trace_bodies && !config.litellm.turn_off_message_logging,
+            allow_mock_testing: general.allow_mock_testing,
             forward_client_headers: general.forward_client_headers,
             always_include_stream_usage: false,
             groups: HashMap::new(),
