@@ -197,6 +197,7 @@ enum Use {
 
 const FIELDS: &[(&str, Use)] = &[
     ("additional_drop_params", Use::Wish),
+    ("allowed_model_region", Use::Ours),
     ("allowed_openai_params", Use::Wish),
     ("api_base", Use::Operator),
     ("api_key", Use::Operator),
@@ -206,7 +207,9 @@ const FIELDS: &[(&str, Use)] = &[
     ("base_url", Use::Operator),
     ("cache", Use::Ours),
     ("caching", Use::Ours),
+    ("content_policy_fallbacks", Use::Ours),
     ("context_window_fallback_dict", Use::Ours),
+    ("context_window_fallbacks", Use::Ours),
     ("disable_fallbacks", Use::Ours),
     ("drop_params", Use::Wish),
     ("fallbacks", Use::Ours),
@@ -218,6 +221,10 @@ const FIELDS: &[(&str, Use)] = &[
     ("max_retries", Use::Ours),
     ("mock_delay", Use::Ours),
     ("mock_response", Use::Ours),
+    ("mock_testing_content_policy_fallbacks", Use::Ours),
+    ("mock_testing_context_fallbacks", Use::Ours),
+    ("mock_testing_fallbacks", Use::Ours),
+    ("mock_testing_rate_limit_error", Use::Ours),
     ("mock_timeout", Use::Ours),
     ("mock_tool_calls", Use::Ours),
     ("model_list", Use::Operator),
@@ -227,12 +234,18 @@ const FIELDS: &[(&str, Use)] = &[
     ("priority", Use::Ours),
     ("request_timeout", Use::Wish),
     ("retry_policy", Use::Ours),
+    ("routing_strategy", Use::Ours),
     ("stream_timeout", Use::Wish),
     ("tags", Use::Ours),
     ("timeout", Use::Wish),
     ("ttl", Use::Ours),
     ("vertex_credentials", Use::Operator),
 ];
+
+/// Whether a field speaks to the gateway, not to a model.
+pub(super) fn is_ours(field: &str) -> bool {
+    FIELDS.binary_search_by(|(known, _)| (*known).cmp(field)).is_ok()
+}
 
 /// Takes what is meant for the gateway out of the body.
 pub(super) fn wishes(document: &mut Document<'_>, headers: &HeaderMap) -> Result<Wishes, Refusal> {

@@ -216,7 +216,7 @@ pub(super) fn ended(running: &Running, attempt: Attempt, outcome: &Outcome) {
 /// The request with what a fallback's entry says instead.
 pub(super) fn with_params<'d>(document: &Document<'d>, params: &Extra) -> Document<'d> {
     let mut document = document.clone();
-    for (name, value) in params {
+    for (name, value) in params.iter().filter(|(name, _)| !receive::is_ours(name)) {
         document.set_value(name, value);
     }
     document
