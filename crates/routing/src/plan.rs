@@ -344,7 +344,7 @@ impl Plan {
             if let Some(path) = self.way_back(start) {
                 let circle = path.iter().chain([&start]).map(|name| format!("`{name}`"));
                 let message = format!(
-                    "fallbacks lead in a circle: {}; each group is asked once, so take one entry out",
+                    "fallbacks lead in a circle: {}; each group is asked once",
                     circle.collect::<Vec<_>>().join(" → ")
                 );
                 told.extend(&path);
