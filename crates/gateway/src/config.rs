@@ -22,9 +22,9 @@ use std::path::{Path, PathBuf};
 
 pub use diagnose::{Problem, ProblemKind, Report, Severity};
 pub use resolved::{
-    AwsCredentials, AzureCredentials, Config, Connection, DeploymentConfig, DeploymentId, GeneralSettings,
+    AwsCredentials, AzureCredentials, CacheMode, CacheSettings, Config, Connection, DeploymentConfig, DeploymentId, GeneralSettings,
     LitellmSettings, LogFormat, LogLevel, MasterKey, MissingVariable, ModelAlias, ModelInfo, ParameterPolicy,
-    RouterSettings, RoutingStrategy, Share, TlsVerify, TollwaySettings, VertexCredentials,
+    RedisSettings, RedisTarget, RouterSettings, RoutingStrategy, Share, StoreSettings, TlsVerify, TollwaySettings, VertexCredentials,
 };
 pub use tollway::Secret;
 

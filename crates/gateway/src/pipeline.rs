@@ -1,10 +1,11 @@
 //! The life of a request, in the order of its steps. Each step is a file; what they share is the
 //! [`Exchange`](crate::exchange::Exchange).
 //!
-//! `authenticate → receive → route → call (prepare → send → read) → answer → settle`
+//! `authenticate → receive → cache → route → call (prepare → send → read) → answer → settle`
 
 pub mod answer;
 mod authenticate;
+mod cache;
 mod call;
 mod count;
 mod forward;
@@ -27,6 +28,7 @@ use crate::body::AnswerBody;
 use crate::exchange::{Bodies, Caller, Exchange, Identity};
 use crate::operation::{Endpoint, Operation};
 use crate::refusal::Refusal;
+use cache::{Found, Question};
 use stream::Format;
 
 pub use authenticate::authenticate;
@@ -57,6 +59,8 @@ pub async fn run(
 enum Reply {
     Whole(Vec<u8>),
     Stream(Box<stream::StreamAnswer>),
+    /// Given before.
+    Known(cache::Known),
 }
 
 impl Reply {
@@ -64,6 +68,7 @@ impl Reply {
         match self {
             Self::Whole(body) => answer::whole(running, body),
             Self::Stream(stream) => answer::stream(running, *stream),
+            Self::Known(known) => cache::respond(running, &known),
         }
     }
 }
@@ -122,14 +127,20 @@ async fn steps(
     let stream = receive::stream(&document, &endpoint)?;
     running.exchange.requested_model.clone_from(&model);
     running.exchange.stream = stream;
+    let events = dialect != Dialect::Gemini || query.split('&').any(|pair| pair == "alt=sse");
+    let format = if events { Format::Events } else { Format::Array };
+    let question = Question { document: &document, form: None, model: &model, wishes: &wishes, headers: request.headers(), format };
+    let recording = match cache::look_up(running, &snapshot, &question).await? {
+        Found::Answer(known) => return Ok(Reply::Known(known)),
+        Found::Nothing(recording) => recording,
+    };
     let served = route::route(&snapshot, &model, &mut running.exchange)?;
     match endpoint.operation {
         Operation::Converse(_) => {
             let ask = Ask::new(dialect, &document, &model, stream);
-            let events = dialect != Dialect::Gemini || query.split('&').any(|pair| pair == "alt=sse");
-            let format = if events { Format::Events } else { Format::Array };
             let call = call::Call { snapshot: &snapshot, served, wishes, headers: request.headers(), format };
-            call::converse(running, call, ask).await
+            let reply = call::converse(running, call, ask).await?;
+            Ok(cache::record(running, recording, reply))
         }
         Operation::CountTokens(_) => count::tokens(running, &served, document),
         // Handed over above.

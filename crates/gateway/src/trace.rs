@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 
 use crate::events::log::timestamp;
 use crate::events::{outcome_name, stop_name};
-use crate::exchange::{Attempt, Bodies, Exchange, Outcome};
+use crate::cache::Key;
+use crate::exchange::{Attempt, Bodies, CacheState, CacheUse, Exchange, Outcome, Saved};
 
 /// A bounded memory of finished requests: the newest push out the oldest.
 #[derive(Debug)]
@@ -72,6 +73,7 @@ impl Exchange {
                 "user_agent": self.caller.user_agent,
             }),
         );
+        trace.insert("cache".into(), self.cache.as_ref().map(cache_json).into());
         let candidates = self.candidates.iter().map(
             |candidate| json!({"deployment": &*candidate.deployment, "verdict": candidate.verdict.name()}),
         );
@@ -134,6 +136,27 @@ impl Exchange {
             "cost": self.answer.cost.as_ref().map(cost_json),
         })
     }
+}
+
+fn cache_json(used: &CacheUse) -> Value {
+    let saved = (used.saved != Saved::default()).then(|| {
+        json!({
+            "tokens": used.saved.tokens,
+            "usd": used.saved.cost.to_string(),
+            "seconds": used.saved.time.as_secs_f64(),
+        })
+    });
+    json!({
+        "state": used.state.name(),
+        "why": match used.state {
+            CacheState::Declined(why) => Some(why.name()),
+            _ => None,
+        },
+        "key": used.key.as_ref().map(Key::to_string),
+        "age_s": used.age.map(|age| age.as_secs_f64()),
+        "items": used.items.map(|(known, all)| json!({"known": known, "all": all})),
+        "saved": saved,
+    })
 }
 
 fn attempt(attempt: &Attempt) -> Value {

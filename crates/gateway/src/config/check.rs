@@ -161,6 +161,16 @@ impl Checker<'_> {
         let finding = match key.status {
             Status::Effective => {
                 let strategy = pair.value.scalar().map(|scalar| scalar.text.as_str());
+                if (key.section, name) == (Section::CacheParams, "type")
+                    && strategy.is_some_and(|kind| !matches!(kind, "local" | "redis" | "disk"))
+                {
+                    let finding = Finding::warning(
+                        ProblemKind::NotYetEffective,
+                        "this kind of cache is known but not yet effective in this version; nothing is cached",
+                    );
+                    self.diagnosis.report(&pair.key.span, finding);
+                    return;
+                }
                 if (key.section, name) != (Section::RouterSettings, "routing_strategy")
                     || strategy == Some("simple-shuffle")
                 {
@@ -317,6 +327,7 @@ fn nested(key: KnownKey) -> bool {
         ) | (Section::Model, "litellm_params" | "model_info")
             | (Section::Credential, "credential_values")
             | (Section::RouterSettings, "default_litellm_params")
+            | (Section::LitellmSettings, "cache_params")
     )
 }
 
@@ -329,7 +340,6 @@ fn severity(key: KnownKey) -> Severity {
     let is_told = key.section == Section::ModelInfo || keys::is_price(key.name);
     match key.status {
         Status::Effective if !is_default && !is_told => Severity::Error,
-        Status::NotYet if key.section == Section::CacheParams && key.name == "type" => Severity::Error,
         Status::Effective | Status::NotYet | Status::NoEffect => Severity::Warning,
     }
 }

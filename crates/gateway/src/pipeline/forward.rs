@@ -19,6 +19,7 @@ use http::{HeaderMap, HeaderValue};
 use tollway::answer::AnswerStream;
 use tollway::ask::Prepared;
 
+use super::cache::{self, Found, Question, Recording};
 use super::call::{self, Call};
 use super::stream::{Format, Source, StreamAnswer};
 use super::{Reply, Running, receive, route};
@@ -51,6 +52,21 @@ pub(super) async fn forward(
     let model = receive::model(&fields, endpoint, query)?;
     running.exchange.requested_model.clone_from(&model);
     let asked = service::asked(service, &fields)?;
+    let question = Question {
+        document: &fields,
+        form: form.as_ref().map(|(form, _)| form),
+        model: &model,
+        wishes: &wishes,
+        headers,
+        format: Format::Events,
+    };
+    let recording = match cache::look_up(running, snapshot, &question).await? {
+        Found::Answer(known) => return Ok(Reply::Known(known)),
+        Found::Nothing(recording) => recording,
+    };
+    if let Some(unknown) = recording.as_ref().and_then(Recording::unknown_items) {
+        fields.set("input", unknown);
+    }
     let served = route::route(snapshot, &model, &mut running.exchange)?;
     if let Upstream::Mock(_) = served.upstream {
         return Err(Refusal::bad_request(format!(
@@ -67,7 +83,8 @@ pub(super) async fn forward(
     if let Some(bodies) = &mut running.exchange.bodies {
         bodies.provider_request = Some(prepared.body.clone());
     }
-    send(running, &call, &mut prepared, service, &asked).await
+    let reply = send(running, &call, &mut prepared, service, &asked).await?;
+    Ok(cache::record(running, recording, reply))
 }
 
 /// The form that a body is, and its type with the boundary.

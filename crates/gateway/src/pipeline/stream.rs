@@ -18,6 +18,7 @@ use tokio::time::Sleep;
 use tollway::answer::AnswerStream;
 use tollway::transport::{ProviderBody, TransportError, TransportErrorKind};
 
+use super::cache::Recording;
 use super::{Running, settle};
 use crate::exchange::Bodies;
 use crate::refusal::Refusal;
@@ -47,6 +48,8 @@ pub struct StreamAnswer {
     /// Written, not yet handed over.
     out: Vec<u8>,
     ended: bool,
+    /// Keeps what the client gets, for those who ask the same.
+    recording: Option<Recording>,
     /// Set when the head of the answer is sent.
     running: Option<Running>,
 }
@@ -143,6 +146,7 @@ impl StreamAnswer {
             array: (format == Format::Array).then(ArrayFraming::default),
             out: Vec::new(),
             ended: false,
+            recording: None,
             running: None,
         }
     }
@@ -150,6 +154,11 @@ impl StreamAnswer {
     #[must_use]
     pub fn format(&self) -> Format {
         if self.array.is_some() { Format::Array } else { Format::Events }
+    }
+
+    /// Everything that the client gets is recorded too.
+    pub(super) fn record(&mut self, recording: Recording) {
+        self.recording = Some(recording);
     }
 
     /// The head of the answer is on its way; from now on the stream settles the request.
@@ -249,6 +258,7 @@ impl StreamAnswer {
     /// Ends the stream with an error event; what has been answered until then stays answered.
     fn fail(&mut self, refusal: &Refusal) {
         self.ended = true;
+        self.recording = None;
         let before = self.out.len();
         match &mut self.source {
             Source::Provider { answer, .. } => answer.write_error(&refusal.reply(), &mut self.out),
@@ -270,12 +280,18 @@ impl StreamAnswer {
         if let Some(mut running) = self.running.take() {
             running.exchange.upstream_time = self.began.elapsed();
             settle::observe(&mut running, self.source.observed());
+            if let Some(recording) = self.recording.take() {
+                recording.end(&running, &self.out);
+            }
             settle::finished(&mut running);
         }
     }
 
     fn take_out(&mut self) -> Bytes {
         let bytes = Bytes::from(std::mem::take(&mut self.out));
+        if let Some(recording) = &mut self.recording {
+            recording.push(&bytes);
+        }
         if let Some(running) = &mut self.running
             && let Some(bodies) = &mut running.exchange.bodies
         {

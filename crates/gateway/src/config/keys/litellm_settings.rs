@@ -64,11 +64,12 @@ pub(super) const KEYS: &[Group] = &[
         ],
     ),
     group(
-        NotYet,
+        Effective,
         P0,
-        "cache of answers",
-        &[("cache", Bool), ("cache_params", Map), ("enable_redis_auth_cache", Bool)],
+        "cache of answers: on or off, and how",
+        &[("cache", Bool), ("cache_params", Map)],
     ),
+    group(NotYet, P0, "keys remembered in Redis", &[("enable_redis_auth_cache", Bool)]),
     group(
         NotYet,
         P0,
