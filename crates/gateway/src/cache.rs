@@ -22,15 +22,15 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use crate::config::{CacheMode, CacheSettings};
-use crate::events::{self, Log};
 use crate::events::metrics::CacheMetrics;
+use crate::events::{self, Log};
 use crate::operation::Operation;
 
 pub use control::Controls;
 pub use entry::{Entry, Facts, Form, Stop, now_ms};
 pub use flight::{Flights, Landing, Lease, Seat};
 pub use key::{Key, KeyWriter};
-pub use store::{Store, StoreError, Write};
+pub use store::{ServerInfo, Store, StoreError, Work, Write};
 
 use breaker::{Breaker, Change};
 
@@ -67,7 +67,9 @@ impl Declined {
             Self::NotAsked => "`mode` is `default_off`, and the request does not say `use-cache`",
             Self::ByRequest => "the request declined it",
             Self::TooManyMessages => "more messages than `max_messages`",
-            Self::NotRepeatable => "the request asks for several answers, or for one that depends on stored state",
+            Self::NotRepeatable => {
+                "the request asks for several answers, or for one that depends on stored state"
+            }
         }
     }
 }
@@ -80,10 +82,15 @@ impl Cache {
     #[must_use]
     pub fn open(settings: CacheSettings, log: Log, metrics: CacheMetrics) -> Arc<Self> {
         let store = store::open(&settings);
+        Arc::new(Self::with_store(settings, store, log, metrics))
+    }
+
+    fn with_store(settings: CacheSettings, store: Arc<dyn Store>, log: Log, metrics: CacheMetrics) -> Self {
         let patience = store.patience().min(Self::PATIENCE);
-        let guard = Arc::new(Guard { breaker: Breaker::default(), patience, store: store.name(), log, metrics });
+        let guard =
+            Arc::new(Guard { breaker: Breaker::default(), patience, store: store.name(), log, metrics });
         let queue = (!store.is_instant()).then(|| Queue::start(Arc::clone(&store), Arc::clone(&guard)));
-        Arc::new(Self { settings, store, guard, flights: Arc::default(), queue })
+        Self { settings, store, guard, flights: Arc::default(), queue }
     }
 
     /// Whether a request of this operation, with these wishes, may be looked up.
@@ -167,7 +174,7 @@ impl Cache {
     ///
     /// # Errors
     /// When it does not answer.
-    pub async fn server_info(&self) -> Result<Option<String>, StoreError> {
+    pub async fn server_info(&self) -> Result<Option<ServerInfo>, StoreError> {
         by_operator(self.store.info()).await
     }
 

@@ -61,11 +61,7 @@ pub fn cache_left_alone(log: &Log, store: &str, cause: &dyn std::fmt::Display, p
     log.line(
         Level::Warn,
         "the cache fails; requests go on without it, and it is tried again after a pause",
-        &[
-            ("store", json!(store)),
-            ("cause", json!(cause.to_string())),
-            ("pause_s", json!(pause.as_secs())),
-        ],
+        &[("store", json!(store)), ("cause", json!(cause.to_string())), ("pause_s", json!(pause.as_secs()))],
     );
 }
 

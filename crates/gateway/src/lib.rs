@@ -48,7 +48,8 @@ impl Gateway {
     #[must_use]
     pub fn new(snapshot: Snapshot, log: Log) -> Arc<Self> {
         let metrics = Metrics::default();
-        let cache = snapshot.cache.clone().map(|settings| Cache::open(settings, log.clone(), metrics.cache()));
+        let cache =
+            snapshot.cache.clone().map(|settings| Cache::open(settings, log.clone(), metrics.cache()));
         Arc::new(Self {
             cache: ArcSwapOption::new(cache),
             log,

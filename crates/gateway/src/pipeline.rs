@@ -129,7 +129,14 @@ async fn steps(
     running.exchange.stream = stream;
     let events = dialect != Dialect::Gemini || query.split('&').any(|pair| pair == "alt=sse");
     let format = if events { Format::Events } else { Format::Array };
-    let question = Question { document: &document, form: None, model: &model, wishes: &wishes, headers: request.headers(), format };
+    let question = Question {
+        document: &document,
+        form: None,
+        model: &model,
+        wishes: &wishes,
+        headers: request.headers(),
+        format,
+    };
     let recording = match cache::look_up(running, &snapshot, &question).await? {
         Found::Answer(known) => return Ok(Reply::Known(known)),
         Found::Nothing(recording) => recording,

@@ -8,9 +8,9 @@ use catalog::Cost;
 use dialects::conversation::Usage;
 use serde_json::{Map, Value, json};
 
+use crate::cache::Key;
 use crate::events::log::timestamp;
 use crate::events::{outcome_name, stop_name};
-use crate::cache::Key;
 use crate::exchange::{Attempt, Bodies, CacheState, CacheUse, Exchange, Outcome, Saved};
 
 /// A bounded memory of finished requests: the newest push out the oldest.

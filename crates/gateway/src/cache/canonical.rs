@@ -185,15 +185,36 @@ mod tests {
         let plain = canonical(r#"{"a":"é","b":[1,{"c":null,"d":true}]}"#);
         // Each member keeps a comma behind it, so that members can change places.
         assert_eq!(plain, r#"{"a":"é","b":[1,{"c":null,"d":true,}],}"#.as_bytes());
-        assert_eq!(plain, canonical("{ \"b\" : [ 1 , { \"d\":true , \"c\" : null } ] , \"a\":\"\\u00e9\" }\n"));
+        assert_eq!(
+            plain,
+            canonical("{ \"b\" : [ 1 , { \"d\":true , \"c\" : null } ] , \"a\":\"\\u00e9\" }\n")
+        );
     }
 
     #[test]
     fn what_differs_stays_different() {
         let texts = [
-            "1", "1.0", "\"1\"", "[1]", "[1,1]", "[11]", "{}", "[]", "null", "\"\"", r#"{"a":1}"#, r#"{"a":2}"#,
-            r#"{"b":1}"#, r#"{"a":1,"b":1}"#, r#"{"a":{"b":1}}"#, r#"{"a":1,"a":2}"#, r#"{"a":2,"a":1}"#,
-            r#""\ud800""#, r#""\\ud800""#, r#""a\nb""#, r#""a\\nb""#,
+            "1",
+            "1.0",
+            "\"1\"",
+            "[1]",
+            "[1,1]",
+            "[11]",
+            "{}",
+            "[]",
+            "null",
+            "\"\"",
+            r#"{"a":1}"#,
+            r#"{"a":2}"#,
+            r#"{"b":1}"#,
+            r#"{"a":1,"b":1}"#,
+            r#"{"a":{"b":1}}"#,
+            r#"{"a":1,"a":2}"#,
+            r#"{"a":2,"a":1}"#,
+            r#""\ud800""#,
+            r#""\\ud800""#,
+            r#""a\nb""#,
+            r#""a\\nb""#,
         ];
         for (place, left) in texts.iter().enumerate() {
             for right in texts.iter().skip(place + 1) {
@@ -211,7 +232,8 @@ mod tests {
 
     #[test]
     fn depth_and_length_together_cost_no_more_than_their_sum() {
-        let deep = format!("{}\"{}\"{}", r#"{"b":"#.repeat(120), "x".repeat(200_000), r#","a":1}"#.repeat(120));
+        let deep =
+            format!("{}\"{}\"{}", r#"{"b":"#.repeat(120), "x".repeat(200_000), r#","a":1}"#.repeat(120));
         assert!(canonical(&deep).len() < 5000);
     }
 
@@ -246,9 +268,13 @@ mod tests {
     /// Every character of every string as an escape.
     fn escaped(json: &str) -> String {
         json.chars()
-            .map(|c| if c.is_ascii() { c.to_string() } else {
-                let mut units = [0; 2];
-                c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04X}")).collect()
+            .map(|c| {
+                if c.is_ascii() {
+                    c.to_string()
+                } else {
+                    let mut units = [0; 2];
+                    c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04X}")).collect()
+                }
             })
             .collect()
     }

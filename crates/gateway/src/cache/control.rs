@@ -41,7 +41,10 @@ impl Controls {
         };
         controls.ttl = seconds(&fields, "ttl")?;
         if controls.ttl.is_some_and(|ttl| ttl.is_zero()) {
-            return Err(Invalid::new("cache.ttl", "expected a number of seconds above 0; `no-store` keeps nothing"));
+            return Err(Invalid::new(
+                "cache.ttl",
+                "expected a number of seconds above 0; `no-store` keeps nothing",
+            ));
         }
         controls.max_age = match seconds(&fields, "s-maxage")? {
             Some(age) => Some(age),
@@ -72,7 +75,8 @@ impl Controls {
     #[must_use]
     pub fn max_age_of_header(value: &str) -> Option<Duration> {
         let directives = value.split(',').filter_map(|directive| directive.split_once('='));
-        let (_, seconds) = directives.into_iter().find(|(name, _)| name.trim().eq_ignore_ascii_case("s-maxage"))?;
+        let (_, seconds) =
+            directives.into_iter().find(|(name, _)| name.trim().eq_ignore_ascii_case("s-maxage"))?;
         seconds.trim().trim_matches('"').parse().ok().map(Duration::from_secs)
     }
 }

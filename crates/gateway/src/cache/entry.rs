@@ -204,7 +204,8 @@ mod tests {
 
     #[test]
     fn cut_and_filtered_answers_have_no_end_to_store() {
-        for reason in [StopReason::MaxTokens, StopReason::ContentFilter, StopReason::Pause, StopReason::Error] {
+        for reason in [StopReason::MaxTokens, StopReason::ContentFilter, StopReason::Pause, StopReason::Error]
+        {
             assert_eq!(Stop::of(&reason), None);
         }
         assert_eq!(Stop::of(&StopReason::Other("new".to_owned())), None);

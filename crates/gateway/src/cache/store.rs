@@ -43,9 +43,18 @@ pub trait Store: fmt::Debug + Send + Sync {
     fn ping(&self) -> Work<'_, ()>;
 
     /// What its server says about itself, if it has one.
-    fn info(&self) -> Work<'_, Option<String>> {
+    fn info(&self) -> Work<'_, Option<ServerInfo>> {
         Box::pin(async { Ok(None) })
     }
+}
+
+/// Redis's words.
+#[derive(Clone, Debug)]
+pub struct ServerInfo {
+    /// The answer to `INFO`.
+    pub info: String,
+    /// The answer to `CLIENT LIST`.
+    pub clients: String,
 }
 
 /// What a store is doing.
@@ -78,7 +87,9 @@ impl std::error::Error for StoreError {}
 
 pub(super) fn open(settings: &CacheSettings) -> Arc<dyn Store> {
     match &settings.store {
-        StoreSettings::Memory { max_entries } => Arc::new(memory::Memory::new(settings.max_bytes, *max_entries)),
+        StoreSettings::Memory { max_entries } => {
+            Arc::new(memory::Memory::new(settings.max_bytes, *max_entries))
+        }
         StoreSettings::Redis(redis) => Arc::new(redis::Redis::connect(redis)),
         StoreSettings::Disk { folder } => Arc::new(disk::Disk::new(folder.clone(), settings.max_bytes)),
     }

@@ -349,7 +349,8 @@ fn finished(
 /// Where two are the same, the same question may have the same answer.
 fn fingerprint(deployment: &Deployment, upstream: &Upstream) -> [u8; 32] {
     let Deployment { provider, model, shown_base, defaults, extra_body, policy, .. } = deployment;
-    let parts = format!("{provider:?} {model:?} {shown_base:?} {defaults:?} {extra_body:?} {policy:?} {upstream:?}");
+    let parts =
+        format!("{provider:?} {model:?} {shown_base:?} {defaults:?} {extra_body:?} {policy:?} {upstream:?}");
     Sha256::digest(parts).into()
 }
 

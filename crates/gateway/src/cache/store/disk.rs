@@ -150,7 +150,8 @@ impl Index {
                 if path.extension().is_none_or(|extension| extension != EXTENSION) {
                     continue;
                 }
-                let (Some(name), Ok(about)) = (path.file_stem().and_then(|name| name.to_str()), file.metadata())
+                let (Some(name), Ok(about)) =
+                    (path.file_stem().and_then(|name| name.to_str()), file.metadata())
                 else {
                     continue;
                 };

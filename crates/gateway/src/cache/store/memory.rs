@@ -21,7 +21,8 @@ impl Memory {
         let weigh = move |_: &[u8; 32], entry: &Arc<Entry>| {
             u32::try_from(entry.size().max(least)).unwrap_or(u32::MAX)
         };
-        let entries = Cache::builder().max_capacity(max_bytes).weigher(weigh).expire_after(UntilExpired).build();
+        let entries =
+            Cache::builder().max_capacity(max_bytes).weigher(weigh).expire_after(UntilExpired).build();
         Self { entries }
     }
 }

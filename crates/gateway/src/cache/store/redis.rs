@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fred::clients::Pool;
-use fred::interfaces::{ClientLike, KeysInterface};
+use fred::interfaces::{ClientInterface, ClientLike, KeysInterface};
 use fred::types::config::{
-    Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, Server, ServerConfig, TlsConfig, TlsConnector,
-    UnresponsiveConfig,
+    Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, Server, ServerConfig, TlsConfig,
+    TlsConnector, UnresponsiveConfig,
 };
 use fred::types::{Builder, Expiration, InfoKind};
 use tollway::transport::client_config;
 
-use super::{Store, StoreError, Work, Write};
+use super::{ServerInfo, Store, StoreError, Work, Write};
 use crate::cache::{Entry, Key, now_ms};
 use crate::config::{RedisSettings, RedisTarget};
 
@@ -61,7 +61,10 @@ impl Redis {
                 let pattern = format!("{PREFIX}*");
                 let page: (String, Vec<String>) = match &server {
                     Some(server) => {
-                        client.with_cluster_node(server.clone()).scan_page(cursor, pattern, Some(1000), None).await?
+                        client
+                            .with_cluster_node(server.clone())
+                            .scan_page(cursor, pattern, Some(1000), None)
+                            .await?
                     }
                     None => client.scan_page(cursor, pattern, Some(1000), None).await?,
                 };
@@ -107,7 +110,8 @@ fn pool(settings: &RedisSettings) -> Result<Pool, StoreError> {
     let mut config = match &settings.target {
         RedisTarget::Url(url) => {
             // The library's message would show the address, and with it a password.
-            Config::from_url(url.expose()).map_err(|_| StoreError::new("the `url` of the Redis cache is not an address"))?
+            Config::from_url(url.expose())
+                .map_err(|_| StoreError::new("the `url` of the Redis cache is not an address"))?
         }
         RedisTarget::Single { host, port } => of(ServerConfig::new_centralized(host, *port)),
         RedisTarget::Socket(path) => of(ServerConfig::Unix { path: path.clone() }),
@@ -121,7 +125,8 @@ fn pool(settings: &RedisSettings) -> Result<Pool, StoreError> {
     };
     config.fail_fast = false;
     config.username = settings.username.clone().or(config.username);
-    config.password = settings.password.as_ref().map(|password| password.expose().to_owned()).or(config.password);
+    config.password =
+        settings.password.as_ref().map(|password| password.expose().to_owned()).or(config.password);
     config.database = settings.database.or(config.database);
     if config.tls.is_some() || settings.tls.is_some() {
         let options = settings.tls.clone().unwrap_or_default();
@@ -190,7 +195,8 @@ impl Store for Redis {
                 let left = entry.expires_ms.saturating_sub(now_ms());
                 if let Some(left) = i64::try_from(left).ok().filter(|left| *left > 0) {
                     let value = Bytes::from(entry.encode());
-                    let _: () = pipeline.set(name(key), value, Some(Expiration::PX(left)), None, false).await?;
+                    let _: () =
+                        pipeline.set(name(key), value, Some(Expiration::PX(left)), None, false).await?;
                 }
             }
             let results: Vec<Result<(), fred::error::Error>> = pipeline.try_all().await;
@@ -210,7 +216,12 @@ impl Store for Redis {
         Box::pin(async move { Ok(self.pool()?.next().ping(None).await?) })
     }
 
-    fn info(&self) -> Work<'_, Option<String>> {
-        Box::pin(async move { Ok(Some(self.pool()?.next().info(None::<InfoKind>).await?)) })
+    fn info(&self) -> Work<'_, Option<ServerInfo>> {
+        Box::pin(async move {
+            let client = self.pool()?.next();
+            let info = client.info(None::<InfoKind>).await?;
+            let clients = client.client_list::<String, String>(None, None).await?;
+            Ok(Some(ServerInfo { info, clients }))
+        })
     }
 }

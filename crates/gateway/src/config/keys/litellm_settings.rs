@@ -63,12 +63,7 @@ pub(super) const KEYS: &[Group] = &[
             ("audit_log_callbacks", TextOrList),
         ],
     ),
-    group(
-        Effective,
-        P0,
-        "cache of answers: on or off, and how",
-        &[("cache", Bool), ("cache_params", Map)],
-    ),
+    group(Effective, P0, "cache of answers: on or off, and how", &[("cache", Bool), ("cache_params", Map)]),
     group(NotYet, P0, "keys remembered in Redis", &[("enable_redis_auth_cache", Bool)]),
     group(
         NotYet,

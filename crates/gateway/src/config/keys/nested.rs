@@ -171,12 +171,7 @@ pub(super) const CACHE_PARAMS: &[Group] = &[
             ("azure_blob_container", Text),
         ],
     ),
-    group(
-        Effective,
-        P2,
-        "folder of a cache on disk (.litellm_cache)",
-        &[("disk_cache_dir", Text)],
-    ),
+    group(Effective, P2, "folder of a cache on disk (.litellm_cache)", &[("disk_cache_dir", Text)]),
     group(
         NoEffect,
         P2,

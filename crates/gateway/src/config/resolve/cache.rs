@@ -84,7 +84,8 @@ fn redis(params: &Layers<'_>, environment: &Environment<'_>) -> Option<RedisSett
     let nodes = |key: &str, name: &str, port: u16| {
         let written = params.get(key).map(Node::to_json);
         let listed = written.or_else(|| serde_json::from_str(&variable(name)?).ok())?;
-        let nodes: Vec<(String, u16)> = listed.as_array()?.iter().filter_map(|item| node(item, port)).collect();
+        let nodes: Vec<(String, u16)> =
+            listed.as_array()?.iter().filter_map(|item| node(item, port)).collect();
         (!nodes.is_empty()).then_some(nodes)
     };
     let sentinels = nodes("sentinel_nodes", "REDIS_SENTINEL_NODES", SENTINEL_PORT);
@@ -106,7 +107,8 @@ fn redis(params: &Layers<'_>, environment: &Environment<'_>) -> Option<RedisSett
     };
     let ssl = params.bool("ssl").unwrap_or_else(|| environment.flag("REDIS_SSL"));
     // redis-py's words for "take any certificate".
-    let unchecked = params.text("ssl_cert_reqs").is_some_and(|word| matches!(word.as_str(), "none" | "CERT_NONE"));
+    let unchecked =
+        params.text("ssl_cert_reqs").is_some_and(|word| matches!(word.as_str(), "none" | "CERT_NONE"));
     let ca_file = params.text("ssl_ca_certs").map(PathBuf::from);
     let tls = (ssl || unchecked || ca_file.is_some())
         .then_some(TlsOptions { ca_file, accept_any_certificate: unchecked });
@@ -117,7 +119,10 @@ fn redis(params: &Layers<'_>, environment: &Environment<'_>) -> Option<RedisSett
         password: secret("password", "REDIS_PASSWORD"),
         database: database.and_then(|database| u8::try_from(database).ok()),
         tls,
-        connections: params.integer("max_connections").and_then(|count| usize::try_from(count).ok()).map_or(2, |count| count.clamp(1, 16)),
+        connections: params
+            .integer("max_connections")
+            .and_then(|count| usize::try_from(count).ok())
+            .map_or(2, |count| count.clamp(1, 16)),
         timeout: params.seconds("socket_timeout").map_or(PATIENCE, |timeout| timeout.min(PATIENCE)),
         connect_timeout: params.seconds("socket_connect_timeout").unwrap_or(CONNECT_PATIENCE),
     })

@@ -106,7 +106,8 @@ impl Items {
         let token_shares = shares(tokens, &weights);
         let cost_shares = shares(u64::try_from(cost).unwrap_or(0), &weights);
         let took_ms = u64::try_from(exchange.upstream_time.as_millis()).unwrap_or(u64::MAX);
-        for (((place, vector), tokens), cost) in asked.iter().zip(vectors).zip(token_shares).zip(cost_shares) {
+        for (((place, vector), tokens), cost) in asked.iter().zip(vectors).zip(token_shares).zip(cost_shares)
+        {
             let Some(item) = self.items.get_mut(*place) else { continue };
             item.body = vector.into();
             item.new = Some(Facts {
@@ -132,7 +133,8 @@ impl Items {
         if known == 0 {
             return body;
         }
-        let bodies = self.items.iter().map(|item| item.known.as_ref().map_or(&item.body, |entry| &entry.body));
+        let bodies =
+            self.items.iter().map(|item| item.known.as_ref().map_or(&item.body, |entry| &entry.body));
         self.write(tokens.saturating_add(saved_tokens), bodies)
     }
 
@@ -161,7 +163,8 @@ impl Items {
             }
         }
         let model = serde_json::Value::from(self.model.as_str());
-        let end = format!(r#"],"model":{model},"usage":{{"prompt_tokens":{tokens},"total_tokens":{tokens}}}}}"#);
+        let end =
+            format!(r#"],"model":{model},"usage":{{"prompt_tokens":{tokens},"total_tokens":{tokens}}}}}"#);
         out.extend_from_slice(end.as_bytes());
         out
     }
