@@ -13,6 +13,7 @@ from google import genai
 
 import deployments
 import subject
+from redis_server import redis_server as redis_server
 from upstream import Upstream
 from upstream.server import closed_port
 
