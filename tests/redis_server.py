@@ -7,7 +7,9 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,12 +17,36 @@ from subject import eventually, free_port
 
 
 class RedisServer:
-    def __init__(self) -> None:
+    """`options` go to the program; `file` is a configuration file, `tls` a folder with a key and a certificate."""
+
+    def __init__(
+        self, *options: str, file: Path | None = None, password: str | None = None, tls: Path | None = None
+    ) -> None:
         program = shutil.which("redis-server") or shutil.which("valkey-server")
         assert program, "there is no redis-server: install it (apt-get install redis-server)"
         self.port = free_port()
-        self._command = [program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        self.password = password
+        self._folder = tempfile.TemporaryDirectory()
+        self._command = [program, *([str(file)] if file else []), "--port", str(self.port), "--bind", "127.0.0.1"]
+        self._command += ["--dir", self._folder.name, *options]
+        if "--sentinel" not in options:
+            self._command += ["--save", "", "--appendonly", "no"]
+        if password:
+            self._command += ["--requirepass", password]
+        if tls:
+            self.tls_port = free_port()
+            self._command += ["--tls-port", str(self.tls_port), "--tls-auth-clients", "no"]
+            for option, name in (("cert", "certificate"), ("key", "key"), ("ca-cert", "certificate")):
+                self._command += [f"--tls-{option}-file", str(tls / f"{name}.pem")]
         self.start()
+
+    def __enter__(self) -> RedisServer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.thaw()
+        self.kill()
+        self._folder.cleanup()
 
     def start(self) -> None:
         self.process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
@@ -32,10 +58,13 @@ class RedisServer:
 
     def says(self, *words: str) -> str | None:
         """The first line of the answer to a command; `None` if there is none."""
-        command = f"*{len(words)}\r\n" + "".join(f"${len(word.encode())}\r\n{word}\r\n" for word in words)
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 2) as connection:
-            connection.sendall(command.encode())
-            return connection.makefile("rb").readline().decode().strip()
+            answers = connection.makefile("rb")
+            if self.password:
+                connection.sendall(command("AUTH", self.password))
+                answers.readline()
+            connection.sendall(command(*words))
+            return answers.readline().decode().strip()
         return None
 
     def count(self) -> int:
@@ -53,9 +82,11 @@ class RedisServer:
         self.process.wait()
 
 
+def command(*words: str) -> bytes:
+    return (f"*{len(words)}\r\n" + "".join(f"${len(word.encode())}\r\n{word}\r\n" for word in words)).encode()
+
+
 @pytest.fixture(scope="module")
 def redis_server() -> Iterator[RedisServer]:
-    server = RedisServer()
-    yield server
-    server.thaw()
-    server.kill()
+    with RedisServer() as server:
+        yield server

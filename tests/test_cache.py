@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import datetime
 import http.client
 import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import anthropic
 import openai
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from google import genai
 
 import deployments
 from deployments import GEMINI, OPENAI, PROVIDERS, Provider
 from redis_server import RedisServer
-from subject import Gateway, Process, eventually, started
+from subject import Gateway, Process, eventually, free_port, started
 from upstream import Upstream
 
 HIT = "x-litellm-cache-key"
@@ -181,6 +186,11 @@ class TestEmbeddings:
         assert status == 200, answer
         return headers, answer
 
+    def is_stored(self, gateway: Gateway, texts) -> bool:
+        """Until it is, whoever asks the same gets the answer from the one who asks."""
+        headers, _ = self.embed(gateway, texts)
+        return gateway.get(f"/trace/{headers['x-litellm-call-id']}")[2]["cache"]["state"] == "hit"
+
     def asked(self, upstream: Upstream) -> list:
         return [seen.body["input"] for seen in upstream.seen("to-embeddings")]
 
@@ -188,7 +198,7 @@ class TestEmbeddings:
         texts = [f"text number {number}" for number in range(99)]
         headers, whole = self.embed(gateway, texts)
         assert not is_hit(headers)
-        eventually(lambda: is_hit(self.embed(gateway, texts)[0]), "the storing of all items")
+        eventually(lambda: self.is_stored(gateway, texts), "the storing of all items")
         upstream.forget()
         headers, mixed = self.embed(gateway, [*texts[:50], "a new one", *texts[50:]])
         assert self.asked(upstream) == [["a new one"]]
@@ -204,7 +214,7 @@ class TestEmbeddings:
 
     def test_one_text_and_a_list_of_one_share_their_vector(self, gateway: Gateway, upstream: Upstream):
         _, alone = self.embed(gateway, "shared")
-        eventually(lambda: is_hit(self.embed(gateway, "shared")[0]), "the storing")
+        eventually(lambda: self.is_stored(gateway, "shared"), "the storing")
         headers, listed = self.embed(gateway, ["shared"])
         assert is_hit(headers)
         assert alone["data"][0]["embedding"] == listed["data"][0]["embedding"]
@@ -501,17 +511,89 @@ class TestRoutes:
             assert not is_hit(ask(gateway)[0])
 
 
+class TestEveryRedis:
+    """One server, one behind a sentinel, a cluster, one with TLS and a password: each keeps answers and forgets them."""
+
+    def works(self, gateway: Gateway) -> None:
+        eventually(lambda: gateway.get("/cache/ping")[0] == 200, "the connection")
+        ask(gateway)
+        eventually(lambda: self.is_stored(gateway), "the storing")
+        status, _, answer = gateway.post("/cache/flushall", {})
+        assert status == 200, answer
+        assert not is_hit(ask(gateway)[0])
+
+    def is_stored(self, gateway: Gateway) -> bool:
+        headers, _ = ask(gateway)
+        return gateway.get(f"/trace/{headers['x-litellm-call-id']}")[2]["cache"]["state"] == "hit"
+
+    def test_named_by_variables(self, start, provider_side: Upstream, upstream: Upstream, redis_server: RedisServer):
+        variables = {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(redis_server.port)}
+        with start(configuration(provider_side, type="redis"), **variables) as gateway:
+            self.works(gateway)
+
+    def test_cluster(self, start, provider_side: Upstream, upstream: Upstream):
+        # By itself it takes the port 10,000 above for the cluster's own talk, which may not exist.
+        options = {"enabled": "yes", "announce-ip": "127.0.0.1", "port": str(free_port())}
+        options = [word for name, value in options.items() for word in (f"--cluster-{name}", value)]
+        with RedisServer(*options) as server:
+            server.says("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+            eventually(lambda: server.says("SET", "x", "1") == "+OK", "the cluster")
+            params = {"type": "redis", "redis_startup_nodes": [{"host": "127.0.0.1", "port": server.port}]}
+            with start(configuration(provider_side, **params)) as gateway:
+                self.works(gateway)
+                texts = {"model": "to-embeddings", "input": [str(number) for number in range(50)]}
+                gateway.post("/v1/embeddings", texts)
+                eventually(lambda: is_hit(gateway.post("/v1/embeddings", texts)[1]), "the storing of many keys")
+
+    def test_sentinel(self, start, provider_side: Upstream, upstream: Upstream, tmp_path, redis_server: RedisServer):
+        settings = tmp_path / "sentinel.conf"
+        settings.write_text(f"sentinel monitor main 127.0.0.1 {redis_server.port} 1\n")
+        with RedisServer("--sentinel", file=settings) as sentinel:
+            params = {"type": "redis", "service_name": "main", "sentinel_nodes": [["127.0.0.1", sentinel.port]]}
+            with start(configuration(provider_side, **params)) as gateway:
+                self.works(gateway)
+
+    def test_tls_and_a_password(self, start, provider_side: Upstream, upstream: Upstream, tmp_path):
+        authority = certificate(tmp_path)
+        with RedisServer(password="of-redis", tls=tmp_path) as server:
+            params = {"type": "redis", "host": "localhost", "port": server.tls_port, "ssl": True}
+            params |= {"password": "of-redis", "ssl_ca_certs": str(authority)}
+            with start(configuration(provider_side, **params)) as gateway:
+                self.works(gateway)
+            params |= {"ssl_ca_certs": None}
+            with start(configuration(provider_side, **params)) as gateway:
+                ask(gateway)
+                assert gateway.get("/cache/ping")[0] == 503, "a certificate that nobody vouches for is not taken"
+
+
+def certificate(folder: Path) -> Path:
+    """A key and a certificate for `localhost` that vouches for itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    until = now + datetime.timedelta(days=1)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, until)
+    made = (
+        builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "key.pem").write_bytes(key.private_bytes(pem, *private))
+    (folder / "certificate.pem").write_bytes(made.public_bytes(pem))
+    return folder / "certificate.pem"
+
+
 class TestABrokenRedis:
     @pytest.fixture
     def broken(self, start, provider_side: Upstream, upstream: Upstream) -> Iterator[tuple[Process, RedisServer]]:
-        server = RedisServer()
-        params = {"type": "redis", "host": "127.0.0.1", "port": server.port}
-        with start(configuration(provider_side, **params)) as gateway:
-            ask(gateway, text="warm")
-            eventually(lambda: is_hit(ask(gateway, text="warm")[0]), "the storing")
-            yield gateway, server
-        server.thaw()
-        server.kill()
+        with RedisServer() as server:
+            params = {"type": "redis", "host": "127.0.0.1", "port": server.port}
+            with start(configuration(provider_side, **params)) as gateway:
+                ask(gateway, text="warm")
+                eventually(lambda: is_hit(ask(gateway, text="warm")[0]), "the storing")
+                yield gateway, server
 
     def load(self, gateway: Gateway, seconds: float) -> list[float]:
         """Asks from several threads and tells how long each answer took; all of them must succeed."""
@@ -558,13 +640,12 @@ class TestABrokenRedis:
         eventually(lambda: "the cache works again" in gateway.log, "the note")
 
     def test_one_that_is_not_there_at_the_start_is_used_when_it_comes(self, start, provider_side, upstream):
-        server = RedisServer()
-        server.kill()
-        params = {"type": "redis", "host": "127.0.0.1", "port": server.port}
-        with start(configuration(provider_side, **params)) as gateway:
-            ask(gateway, text="early")
-            status, _, answer = gateway.get("/cache/ping")
-            assert status == 503 and answer["error"]["type"] == "cache_ping_error"
-            server.start()
-            eventually(lambda: is_hit(ask(gateway, text="early")[0]), "the use of the cache", patience=30)
-        server.kill()
+        with RedisServer() as server:
+            server.kill()
+            params = {"type": "redis", "host": "127.0.0.1", "port": server.port}
+            with start(configuration(provider_side, **params)) as gateway:
+                ask(gateway, text="early")
+                status, _, answer = gateway.get("/cache/ping")
+                assert status == 503 and answer["error"]["type"] == "cache_ping_error"
+                server.start()
+                eventually(lambda: is_hit(ask(gateway, text="early")[0]), "the use of the cache", patience=30)

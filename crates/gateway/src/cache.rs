@@ -112,10 +112,8 @@ impl Cache {
 
     /// What is stored under each key; nothing where the store does not answer in time.
     pub async fn get(&self, keys: &[Key]) -> Vec<Option<Arc<Entry>>> {
-        let mut found = match self.guard.within(self.guard.patience, self.store.get(keys)).await {
-            Some(found) => found,
-            None => Vec::new(),
-        };
+        let mut found =
+            self.guard.within(self.guard.patience, self.store.get(keys)).await.unwrap_or_default();
         found.resize(keys.len(), None);
         let now = now_ms();
         for entry in &mut found {

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use memchr::memchr2;
 use sha2::{Digest, Sha256};
 
 /// Longer values stand in the canonical text as `#` and their SHA-256. No JSON value begins like that.
@@ -120,20 +121,19 @@ impl Writer<'_, '_> {
     fn string(&mut self) {
         let start = self.at;
         let mut escaped = false;
-        self.at += 1;
         let bytes = self.source.as_bytes();
-        while let Some(byte) = bytes.get(self.at) {
-            self.at += 1;
-            match byte {
-                b'"' => break,
-                b'\\' => {
-                    escaped = true;
-                    self.at += 1;
-                }
-                _ => {}
+        let mut at = start + 1;
+        self.at = loop {
+            let Some(offset) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) else {
+                break bytes.len();
+            };
+            let found = at + offset;
+            if bytes.get(found) == Some(&b'"') {
+                break found + 1;
             }
-        }
-        self.at = self.at.min(bytes.len());
+            escaped = true;
+            at = found + 2;
+        };
         let raw = self.source.get(start..self.at).unwrap_or_default();
         // Half of a surrogate pair is no text; it stays as it is spelled.
         match escaped.then(|| serde_json::from_str::<String>(raw).ok()).flatten() {

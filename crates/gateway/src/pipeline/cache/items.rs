@@ -210,7 +210,7 @@ fn shares(total: u64, weights: &[u64]) -> Vec<u64> {
     let mut weight_left: u128 = weights.iter().map(|weight| u128::from(*weight)).sum();
     let mut left = u128::from(total);
     let mut share = |weight: u64| {
-        let part = if weight_left == 0 { 0 } else { left * u128::from(weight) / weight_left };
+        let part = (left * u128::from(weight)).checked_div(weight_left).unwrap_or(0);
         weight_left -= u128::from(weight);
         left -= part;
         u64::try_from(part).unwrap_or(u64::MAX)
