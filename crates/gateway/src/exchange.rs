@@ -71,6 +71,12 @@ impl Identity {
             Self::Master => "litellm_proxy_master_key",
         }
     }
+
+    /// Whose answers may be given to this caller: those of callers with the same scope, and nobody else's.
+    #[must_use]
+    pub fn cache_scope(&self) -> &str {
+        self.name()
+    }
 }
 
 /// What the cache did for a request.

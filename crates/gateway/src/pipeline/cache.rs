@@ -157,7 +157,7 @@ fn writer(exchange: &Exchange, snapshot: &Snapshot, group: &Group, question: &Qu
         operation => operation.name(),
     };
     writer.part("operation", operation.as_bytes());
-    writer.part("scope", exchange.caller.identity.name().as_bytes());
+    writer.part("scope", exchange.caller.identity.cache_scope().as_bytes());
     writer.part("group", group.name.as_bytes());
     for served in &group.members {
         writer.part("deployment", &served.fingerprint);
@@ -416,4 +416,124 @@ pub(super) fn respond(mut running: Running, known: &Known) -> Response<AnswerBod
     }
     settle::finished(&mut running);
     answer::respond(StatusCode::OK, headers, AnswerBody::Whole(entry.body.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::path::Path;
+
+    use http::HeaderName;
+
+    use super::*;
+    use crate::config::{Config, Sources};
+    use crate::exchange::{Caller, Identity};
+
+    const CHAT: Operation = Operation::Converse(Dialect::OpenaiChat);
+
+    fn snapshot(settings: &str) -> Snapshot {
+        let none = |_: &str| None;
+        let no_file = |path: &Path| Err(std::io::Error::other(path.display().to_string()));
+        let any = |_: &str, _: Option<&str>| Ok(());
+        let sources = Sources { environment: &none, file: &no_file, provider: &any };
+        let loaded = Config::from_text(Path::new("config.yaml"), settings, &sources);
+        Snapshot::build(&loaded.config.unwrap(), Vec::new())
+    }
+
+    fn model(params: &str) -> Snapshot {
+        snapshot(&format!(
+            "model_list: [{{model_name: m, litellm_params: {{model: openai/gpt-4o, api_key: k, {params}}}}}]"
+        ))
+    }
+
+    struct Asked<'a> {
+        snapshot: &'a Snapshot,
+        operation: Operation,
+        identity: Identity,
+        headers: &'a [(&'static str, &'static str)],
+        namespace: Option<&'a str>,
+    }
+
+    impl Asked<'_> {
+        fn key(&self) -> [u8; 32] {
+            let caller = Caller {
+                ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+                user_agent: None,
+                identity: self.identity.clone(),
+            };
+            let exchange = Exchange::begin("id".to_owned(), self.operation, "/", caller);
+            let document = Document::of(r#"{"model":"m","messages":[]}"#).unwrap();
+            let headers = self
+                .headers
+                .iter()
+                .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+            let question = Question {
+                document: &document,
+                form: None,
+                model: "m",
+                wishes: &Wishes::default(),
+                headers: &headers.collect(),
+                format: Format::Events,
+            };
+            let group = self.snapshot.group("m").unwrap();
+            writer(&exchange, self.snapshot, &group, &question).finish(self.namespace).digest()
+        }
+    }
+
+    fn asked(snapshot: &Snapshot) -> Asked<'_> {
+        Asked { snapshot, operation: CHAT, identity: Identity::Master, headers: &[], namespace: None }
+    }
+
+    #[test]
+    fn no_callers_question_is_anothers() {
+        let snapshot = model("");
+        let own = asked(&snapshot).key();
+        assert_eq!(own, asked(&snapshot).key());
+        assert_ne!(own, Asked { identity: Identity::Local, ..asked(&snapshot) }.key());
+        assert_ne!(own, Asked { namespace: Some("a"), ..asked(&snapshot) }.key());
+    }
+
+    #[test]
+    fn an_operation_is_part_of_the_question() {
+        let snapshot = model("");
+        let mut keys: Vec<[u8; 32]> =
+            Operation::ALL.map(|operation| Asked { operation, ..asked(&snapshot) }.key()).to_vec();
+        keys.sort_unstable();
+        keys.dedup();
+        // Counting has one name in both dialects, and is never cached.
+        assert_eq!(keys.len(), Operation::ALL.len() - 1);
+    }
+
+    #[test]
+    fn a_deployment_that_answers_differently_makes_another_question() {
+        let key = |params: &str| asked(&model(params)).key();
+        let plain = key("");
+        for other in
+            ["temperature: 0.1", "drop_params: true", "api_base: 'https://other'", "mock_response: hi"]
+        {
+            assert_ne!(plain, key(other), "{other}");
+        }
+        for same in ["rpm: 7", "timeout: 3", "weight: 2"] {
+            assert_eq!(plain, key(same), "{same}");
+        }
+    }
+
+    #[test]
+    fn headers_count_where_they_reach_the_provider() {
+        let snapshots = [
+            model(""),
+            snapshot(
+                "general_settings: {forward_client_headers_to_llm_api: true}\n\
+             model_list: [{model_name: m, litellm_params: {model: openai/gpt-4o, api_key: k}}]",
+            ),
+        ];
+        let differs = |snapshot: &Snapshot, headers: &'static [(&'static str, &'static str)]| {
+            asked(snapshot).key() != Asked { headers, ..asked(snapshot) }.key()
+        };
+        let [kept, forwarded] = &snapshots;
+        assert!(differs(kept, &[("anthropic-beta", "new")]));
+        assert!(!differs(kept, &[("x-tone", "polite")]));
+        assert!(differs(forwarded, &[("x-tone", "polite")]));
+        assert!(!differs(forwarded, &[("x-request-id", "1"), ("x-forwarded-for", "2"), ("accept", "3")]));
+    }
 }
