@@ -448,7 +448,7 @@ class TestBooks:
             trace = gateway.get(f"/trace/{headers['x-litellm-call-id']}")[2]
             assert trace["cache"]["state"] == "hit" and trace["cache"]["key"] == headers[HIT]
             assert trace["cache"]["saved"]["tokens"] == answer["usage"]["total_tokens"]
-            assert trace["attempts"] == [] and trace["answer"]["cost"] is None
+            assert trace["attempts"] == [] and trace["route"] == [] and trace["answer"]["cost"] is None
 
             def logged() -> list[dict]:
                 lines = [json.loads(line) for line in gateway.log.splitlines() if line.startswith("{")]

@@ -76,8 +76,6 @@ def answered(calls: list[types.FunctionCall]) -> list[types.Part]:
 def test_signatures_survive_a_tool_loop(gemini_client: genai.Client, provider: Provider, upstream: Upstream, ask):
     if provider is OPENAI:
         pytest.skip("Chat Completions shows no reasoning")
-    if provider is ANTHROPIC and ask is streamed:
-        pytest.xfail("the pieces of a streamed thought do not come back as one thought with its signature yet")
     thinking = types.ThinkingConfig(thinking_budget=1024, include_thoughts=True)
     config = types.GenerateContentConfig(
         tools=[types.Tool(function_declarations=[WEATHER])], thinking_config=thinking, max_output_tokens=4000

@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Chat(ChatArgs),
     /// Tell what happened to a request: why which deployment, what was sent, what it cost.
     Explain(ExplainArgs),
+    /// Show how each deployment of a running gateway is doing.
+    Router(RouterArgs),
     /// Write a commented starter configuration for the provider keys found in the environment.
     Init(InitArgs),
 }
@@ -118,6 +120,15 @@ pub(crate) struct ChatArgs {
     /// The question; without one, chat until end of input.
     #[arg(value_name = "QUESTION")]
     pub question: Vec<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RouterArgs {
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+    /// Print the state as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -28,6 +28,31 @@ async fn fetch(args: &ExplainArgs) -> Result<Value, Failure> {
     remote.get(&format!("/trace/{id}")).await
 }
 
+/// A step on the way to a deployment.
+fn explain_step(step: &Value, out: &mut String) {
+    let after = shown(step.get("after_ms"));
+    if let Some(why) = step.get("stopped") {
+        let _ = writeln!(out, "stopped    {} at {after} ms", shown(Some(why)));
+        return;
+    }
+    if let Some(waited) = step.get("waited_ms") {
+        let _ =
+            writeln!(out, "waited     {} ms at {after} ms: {}", shown(Some(waited)), shown(step.get("why")));
+        return;
+    }
+    let _ = writeln!(out, "choice     in {} at {after} ms", shown(step.get("group")));
+    for candidate in rows(step, "/candidates") {
+        let left = candidate.get("left_ms").filter(|left| !left.is_null());
+        let left = left.map(|left| format!(", {} ms left", shown(Some(left)))).unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "candidate  {}: {}{left}",
+            short(&candidate["deployment"]),
+            shown(candidate.get("verdict"))
+        );
+    }
+}
+
 /// The trace in words.
 fn explain(trace: &Value) -> String {
     let text = |path: &str| shown(trace.pointer(path));
@@ -43,13 +68,8 @@ fn explain(trace: &Value) -> String {
         if trace["stream"] == true { ", streamed" } else { "" }
     );
     let _ = writeln!(out, "model      {} → group {}", text("/requested_model"), text("/model_group"));
-    for candidate in rows(trace, "/candidates") {
-        let _ = writeln!(
-            out,
-            "candidate  {}: {}",
-            short(&candidate["deployment"]),
-            shown(candidate.get("verdict"))
-        );
+    for step in rows(trace, "/route") {
+        explain_step(step, &mut out);
     }
     for attempt in rows(trace, "/attempts") {
         let _ = writeln!(

@@ -9,6 +9,7 @@ mod local;
 mod models;
 mod output;
 mod remote;
+mod router;
 mod serve;
 mod watch;
 
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Some(Command::Models(models)) => models::run(&models),
         Some(Command::Chat(chat)) => chat::run(&chat),
         Some(Command::Explain(explain)) => explain::run(&explain),
+        Some(Command::Router(router)) => router::run(&router),
         Some(Command::Init(init)) => init::run(&init),
     };
     match result {

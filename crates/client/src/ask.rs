@@ -1,8 +1,7 @@
 //! From what a client said to what a deployment is sent.
 
-use std::cell::OnceCell;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use dialects::conversation::{Request, StreamOptions, Tool};
@@ -26,13 +25,13 @@ pub struct Ask<'a> {
     /// The model the client asked for, wherever its dialect says so.
     pub model: &'a str,
     pub stream: bool,
-    request: OnceCell<Arc<Request>>,
+    request: OnceLock<Arc<Request>>,
 }
 
 impl<'a> Ask<'a> {
     #[must_use]
     pub fn new(dialect: Dialect, document: &'a Document<'a>, model: &'a str, stream: bool) -> Self {
-        Self { dialect, document, model, stream, request: OnceCell::new() }
+        Self { dialect, document, model, stream, request: OnceLock::new() }
     }
 
     /// Whether the client wants usage in the stream; only OpenAI's (Chat) Completions leave it open.
@@ -52,9 +51,19 @@ impl<'a> Ask<'a> {
             .map_err(|error| Invalid::new("stream_options", error.to_string()))
     }
 
-    /// Puts `request`, an improved copy of what [`Ask::request`] gave, in its place.
-    pub fn replace_request(&mut self, request: Arc<Request>) {
-        self.request = OnceCell::from(request);
+    /// The same with `request`, an improved copy of what [`Ask::request`] gave.
+    #[must_use]
+    pub fn with_request(&self, request: Arc<Request>) -> Self {
+        Self {
+            request: OnceLock::from(request),
+            ..Self::new(self.dialect, self.document, self.model, self.stream)
+        }
+    }
+
+    /// The same with another document.
+    #[must_use]
+    pub fn of<'d>(&'d self, document: &'d Document<'d>) -> Ask<'d> {
+        Ask::new(self.dialect, document, self.model, self.stream)
     }
 
     /// Whether the provider is asked to search the web.
@@ -271,7 +280,7 @@ mod tests {
             roads,
             services: Vec::new(),
             unusable: None,
-            timeouts: Timeouts { total: Duration::from_secs(1), stream: None },
+            timeouts: Timeouts::of(Duration::from_secs(1)),
             defaults: Extra::new(),
             extra_body: Extra::new(),
             policy: ParameterPolicy::default(),

@@ -77,6 +77,18 @@ pub struct Timeouts {
     pub total: Duration,
     /// Streams: until the head of the answer, and between any two pieces of it.
     pub stream: Option<Duration>,
+    /// Until a stream has said something: content, not a role or a keep-alive.
+    pub first_token: Option<Duration>,
+    /// Between two pieces of a stream's content.
+    pub next_token: Option<Duration>,
+}
+
+impl Timeouts {
+    /// One limit for everything.
+    #[must_use]
+    pub fn of(total: Duration) -> Self {
+        Self { total, stream: None, first_token: None, next_token: None }
+    }
 }
 
 impl Deployment {

@@ -1,8 +1,8 @@
 //! Anthropic Messages: `POST /v1/messages`.
 //!
-//! Written down from Anthropic's API reference (<https://platform.claude.com/docs/en/api/messages>, read
-//! 2026-11-21) and the types of its official SDK. Spoken by Anthropic itself, Claude on Vertex AI, Bedrock and
-//! Azure, and by a dozen other hosts under an `/anthropic` path.
+//! Written down from Anthropic's API reference (<https://platform.claude.com/docs/en/api/messages>) and the types of
+//! its official SDK. Spoken by Anthropic itself, Claude on Vertex AI, Bedrock and Azure, and by a dozen other hosts
+//! under an `/anthropic` path.
 
 mod adapt;
 mod block;
@@ -37,6 +37,10 @@ impl Codec for AnthropicMessages {
 
     fn read_request(&self, document: &Document<'_>) -> Result<Request, Invalid> {
         request::read(document)
+    }
+
+    fn report_untranslatable(&self, request: &Request, losses: &mut Losses) -> Result<(), CannotSay> {
+        request::report_untranslatable(request, losses)
     }
 
     fn write_request(

@@ -147,6 +147,17 @@ impl Invalid {
     pub fn body(message: impl Into<String>) -> Self {
         Self { param: None, message: message.into() }
     }
+
+    /// Puts `path` before the field that was named from there on.
+    #[must_use]
+    pub(crate) fn under(self, path: &str) -> Self {
+        let param = match self.param {
+            Some(field) if field.starts_with('[') => format!("{path}{field}"),
+            Some(field) => format!("{path}.{field}"),
+            None => path.to_owned(),
+        };
+        Self { param: Some(param), ..self }
+    }
 }
 
 impl fmt::Display for Invalid {

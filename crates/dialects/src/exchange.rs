@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::Dialect;
-use crate::conversation::{Request, StopReason, Usage};
+use crate::conversation::{Effort, Request, StopReason, Usage};
 use crate::error::ProviderError;
 use crate::loss::ParameterPolicy;
 use crate::quirk::Quirk;
@@ -50,6 +50,21 @@ pub struct ModelFacts {
     pub supports_xhigh_reasoning_effort: Option<bool>,
     pub supports_max_reasoning_effort: Option<bool>,
     pub supports_adaptive_thinking: Option<bool>,
+}
+
+impl ModelFacts {
+    /// The highest effort that the model has, where `effort` is known to be above it.
+    #[must_use]
+    pub fn highest_effort_below(&self, effort: &Effort) -> Option<Effort> {
+        let lacks_xhigh = self.supports_xhigh_reasoning_effort == Some(false);
+        match effort {
+            Effort::XHigh if lacks_xhigh => Some(Effort::High),
+            Effort::Max if self.supports_max_reasoning_effort == Some(false) => {
+                Some(if lacks_xhigh { Effort::High } else { Effort::XHigh })
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A header beyond content type and sign-in: lower-case name, value.

@@ -44,6 +44,10 @@ impl Codec for Gemini {
         request::read(document)
     }
 
+    fn report_untranslatable(&self, request: &Request, losses: &mut Losses) -> Result<(), CannotSay> {
+        request::report_untranslatable(request, losses)
+    }
+
     fn write_request(
         &self,
         request: &Request,

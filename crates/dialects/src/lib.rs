@@ -25,6 +25,7 @@ mod media_type;
 mod openai_error;
 pub mod quirk;
 pub mod service;
+mod shape;
 
 pub mod anthropic_messages;
 pub mod gemini;

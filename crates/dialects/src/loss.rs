@@ -83,6 +83,12 @@ impl Losses {
         self.notes.push(Note { param: param.into(), change, detail: detail.into() });
     }
 
+    /// Whether `param` was left out already, so that it need not be told again.
+    #[must_use]
+    pub fn has_dropped(&self, param: &str) -> bool {
+        self.notes.iter().any(|note| note.change == Change::Dropped && note.param == param)
+    }
+
     #[must_use]
     pub fn notes(&self) -> &[Note] {
         &self.notes

@@ -61,6 +61,9 @@ pub enum NamedQuirk {
     NoStrictTools,
     /// `additionalProperties: false` in the schemas of tools is refused.
     NoClosedToolSchemas,
+    /// Documents are parts of type `document_url`, which name a web address or a data URL; uploaded ones stand by
+    /// their id in the `file` part itself.
+    DocumentsAreAddresses,
     /// Documents (`file` parts) are refused.
     NoFiles,
     /// Reasoning is switched by `thinking: {type: enabled | disabled}`, without a budget; `reasoning_effort` is
@@ -77,8 +80,8 @@ pub enum NamedQuirk {
     NoEmptyAssistantTurns,
     /// Reasoning models refuse an assistant turn with tool calls but no `reasoning_content`; a blank stands in.
     ToolCallsNeedReasoningContent,
-    /// Ids of tool calls keep the signature of another provider that Tollway and LiteLLM put behind them; otherwise it
-    /// is taken off.
+    /// Ids of tool calls keep the signature of another provider that Tollway and LiteLLM put behind them, and messages
+    /// their `provider_specific_fields`; otherwise both are taken off.
     KeepsSignedCallIds,
     /// Web searches are offered on the Responses endpoint only; requests that ask for one go there.
     SearchesByResponses,

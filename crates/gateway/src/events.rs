@@ -6,9 +6,12 @@ pub mod metrics;
 use std::time::Duration;
 
 use dialects::conversation::StopReason;
+use routing::Change;
 use serde_json::json;
 
-use crate::exchange::{Exchange, Outcome};
+use crate::Gateway;
+use crate::exchange::{Attempt, Exchange, Outcome};
+use crate::refusal::Refusal;
 pub use log::{Level, Log};
 pub use metrics::Metrics;
 
@@ -16,6 +19,43 @@ pub use metrics::Metrics;
 pub fn request_finished(log: &Log, metrics: &Metrics, exchange: &Exchange) {
     metrics.request_finished(exchange);
     log.request(exchange);
+}
+
+/// An attempt failed; what the request comes to is told when it is over.
+pub fn attempt_failed(gateway: &Gateway, exchange: &Exchange, attempt: &Attempt, refusal: &Refusal) {
+    gateway.metrics.attempt_failed(&attempt.served.labels, refusal.status, refusal.class);
+    let deployment = &attempt.served.deployment;
+    gateway.log.line(
+        Level::Info,
+        "attempt failed",
+        &[
+            ("call_id", json!(exchange.id)),
+            ("deployment", json!(&*deployment.id)),
+            ("group", json!(&*deployment.group)),
+            ("status", json!(refusal.status)),
+            ("error", json!(refusal.tell)),
+        ],
+    );
+}
+
+/// A deployment is left alone for a while, or is well again.
+pub fn deployment_changed(gateway: &Gateway, id: &str, change: Option<Change>) {
+    let Some(change) = change else { return };
+    gateway.metrics.deployment_changed(id, &change);
+    match change {
+        Change::CooledDown { until, reason } => gateway.log.line(
+            Level::Warn,
+            "deployment cooled down",
+            &[
+                ("deployment", json!(id)),
+                ("seconds", json!(until.since(gateway.now()).as_secs_f64())),
+                ("reason", json!(reason.to_string())),
+            ],
+        ),
+        Change::Recovered => {
+            gateway.log.line(Level::Info, "deployment recovered", &[("deployment", json!(id))]);
+        }
+    }
 }
 
 /// The gateway listens.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use dialects::conversation::{StopReason, Usage};
 use dialects::loss::Note;
 use dialects::{Dialect, ErrorClass};
+use routing::{Verdict, Why};
 
 use crate::cache::{Declined, Key};
 use crate::operation::Operation;
@@ -30,8 +31,13 @@ pub struct Exchange {
     pub stream: bool,
     /// What the cache said; `None` if it was not asked.
     pub cache: Option<CacheUse>,
-    pub candidates: Vec<Candidate>,
+    /// How its deployments were found.
+    pub route: Vec<RouteStep>,
     pub attempts: Vec<Attempt>,
+    /// Attempts in a group beyond its first.
+    pub retries: u32,
+    /// Groups that were fallen back to.
+    pub fallbacks: u32,
     /// What was left out, renamed or changed in the request.
     pub notes: Vec<Note>,
     /// Time spent waiting for providers.
@@ -139,29 +145,36 @@ impl CacheUse {
     }
 }
 
+/// A step on the way to a deployment.
+#[derive(Clone, Debug)]
+pub enum RouteStep {
+    /// One of a group's deployments was looked for.
+    Considered {
+        /// Since the request began.
+        after: Duration,
+        group: Arc<str>,
+        /// In the order of the configuration; of a large group not all.
+        candidates: Vec<Candidate>,
+    },
+    Waited {
+        after: Duration,
+        duration: Duration,
+        why: Why,
+    },
+    /// No (further) attempt was made.
+    Stopped {
+        after: Duration,
+        why: String,
+    },
+}
+
 /// A deployment that could have answered.
 #[derive(Clone, Debug)]
 pub struct Candidate {
     pub deployment: Arc<str>,
     pub verdict: Verdict,
-}
-
-/// Why a candidate was taken or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Chosen,
-    /// Another was drawn by weight.
-    NotDrawn,
-}
-
-impl Verdict {
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Chosen => "chosen",
-            Self::NotDrawn => "another deployment was drawn by weight",
-        }
-    }
+    /// Until a cooldown ends.
+    pub left: Option<Duration>,
 }
 
 /// One call of a provider.
@@ -274,8 +287,10 @@ impl Exchange {
             group: None,
             stream: false,
             cache: None,
-            candidates: Vec::new(),
+            route: Vec::new(),
             attempts: Vec::new(),
+            retries: 0,
+            fallbacks: 0,
             notes: Vec::new(),
             upstream_time: Duration::ZERO,
             first_token: None,

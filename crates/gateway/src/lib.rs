@@ -17,11 +17,14 @@ pub mod routes;
 pub mod server;
 pub mod snapshot;
 pub mod trace;
+mod whereabouts;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use routing::Moment;
 use tollway::remote_media::MediaFetcher;
 use tollway::transport::Transport;
 
@@ -29,6 +32,7 @@ use cache::Cache;
 use events::{Log, Metrics};
 use snapshot::Snapshot;
 use trace::Traces;
+use whereabouts::Whereabouts;
 
 /// A running gateway.
 #[derive(Debug)]
@@ -40,7 +44,9 @@ pub struct Gateway {
     transport: Transport,
     media: MediaFetcher,
     traces: Traces,
+    whereabouts: Whereabouts,
     stopping: AtomicBool,
+    started: Instant,
 }
 
 impl Gateway {
@@ -58,7 +64,9 @@ impl Gateway {
             media: MediaFetcher::new(snapshot.transport.tls.clone()),
             traces: Traces::new(snapshot.trace_capacity),
             snapshot: ArcSwap::from_pointee(snapshot),
+            whereabouts: Whereabouts::default(),
             stopping: AtomicBool::new(false),
+            started: Instant::now(),
         })
     }
 
@@ -75,7 +83,13 @@ impl Gateway {
             let open = |settings| Cache::open(settings, self.log.clone(), self.metrics.cache());
             self.cache.store(snapshot.cache.clone().map(open));
         }
-        self.snapshot.store(Arc::new(snapshot));
+        self.snapshot.store(Arc::new(snapshot.following(&self.snapshot())));
+    }
+
+    /// The time, as routing counts it.
+    #[must_use]
+    pub fn now(&self) -> Moment {
+        Moment::after_start(self.started.elapsed())
     }
 
     /// Readiness says no from now on.
@@ -97,6 +111,10 @@ impl Gateway {
     #[must_use]
     pub fn traces(&self) -> &Traces {
         &self.traces
+    }
+
+    pub(crate) fn whereabouts(&self) -> &Whereabouts {
+        &self.whereabouts
     }
 
     pub(crate) fn media(&self) -> &MediaFetcher {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use dialects::Dialect;
 use dialects::conversation::{
     Choice, Delta, Event, FunctionTool, Message, Part, Request, Response, Role, StopReason, Tool, ToolCall,
     ToolChoice, Usage, replay,
 };
+use dialects::{Dialect, ErrorClass, ProviderError};
 use serde_json::{Map, Value, json};
 
 use crate::refusal::Refusal;
@@ -26,7 +26,7 @@ pub enum Says {
     /// A fixed text (`mock_response: "…"`), with LiteLLM's fixed usage of 10 input and 20 output tokens.
     Text(String),
     /// An error, by the name of LiteLLM's exception (`mock_response: "litellm.RateLimitError"`).
-    Failure { status: u16, message: String },
+    Failure { class: ErrorClass, message: String },
     /// Talks about what it was asked, calls the tools it is given, counts tokens.
     Demo,
 }
@@ -41,12 +41,16 @@ impl Mock {
     /// `mock_response` as LiteLLM understands it.
     #[must_use]
     pub fn text(text: &str, delay: Duration) -> Self {
-        let failure = |status: u16, what: &str| Says::Failure { status, message: format!("mocked: {what}") };
+        let failure = |class, what: &str| Says::Failure { class, message: format!("mocked: {what}") };
         let says = match text.trim_start_matches("litellm.") {
-            "RateLimitError" => failure(429, "the rate limit is reached"),
-            "ContextWindowExceededError" => failure(400, "the prompt is longer than the context window"),
-            "InternalServerError" => failure(500, "the provider failed"),
-            "Exception: content_filter_policy" => failure(400, "the content filter refused"),
+            "RateLimitError" => failure(ErrorClass::RateLimited, "the rate limit is reached"),
+            "ContextWindowExceededError" => {
+                failure(ErrorClass::ContextWindowExceeded, "the prompt is longer than the context window")
+            }
+            "InternalServerError" => failure(ErrorClass::Internal, "the provider failed"),
+            "Exception: content_filter_policy" => {
+                failure(ErrorClass::ContentPolicy, "the content filter refused")
+            }
             _ => Says::Text(text.to_owned()),
         };
         Self { says, delay, pause: Duration::ZERO }
@@ -55,7 +59,10 @@ impl Mock {
     /// The answer.
     pub(crate) fn answer(&self, request: &Request, seed: &str) -> Result<Response, Refusal> {
         let (parts, usage) = match &self.says {
-            Says::Failure { status, message } => return Err(Refusal::of_status(*status, message.clone())),
+            // As if a provider had said it, so that retries, fallbacks and cooldowns can be tried with it.
+            Says::Failure { class, message } => {
+                return Err(Refusal::from_provider("Mock", &ProviderError::new(*class, 0, message.as_str())));
+            }
             Says::Text(text) => (vec![Part::text(text)], Usage { input: 10, output: 20, ..Usage::default() }),
             Says::Demo => {
                 let parts = demo_parts(request, seed);

@@ -19,8 +19,10 @@ use std::sync::Arc;
 
 use dialects::Dialect;
 use dialects::document::Document;
-use http::{HeaderMap, Request, Response};
+use http::header::USER_AGENT;
+use http::{HeaderMap, Request as HttpRequest, Response};
 use hyper::body::Incoming;
+use routing::Request;
 use tollway::ask::Ask;
 
 use crate::Gateway;
@@ -29,6 +31,7 @@ use crate::exchange::{Bodies, Caller, Exchange, Identity};
 use crate::operation::{Endpoint, Operation};
 use crate::refusal::Refusal;
 use cache::{Found, Question};
+use route::Tries;
 use stream::Format;
 
 pub use authenticate::authenticate;
@@ -37,13 +40,13 @@ pub use authenticate::authenticate;
 pub async fn run(
     gateway: &Arc<Gateway>,
     endpoint: Endpoint<'_>,
-    mut request: Request<Incoming>,
+    mut request: HttpRequest<Incoming>,
     peer: IpAddr,
 ) -> Response<AnswerBody> {
     let head = request.headers();
     let caller = Caller {
         ip: peer,
-        user_agent: receive::header(head, "user-agent").map(str::to_owned),
+        user_agent: receive::header(head, USER_AGENT).map(str::to_owned),
         identity: Identity::Unknown,
     };
     let exchange = Exchange::begin(receive::call_id(head), endpoint.operation, request.uri().path(), caller);
@@ -107,7 +110,7 @@ impl Drop for Running {
 async fn steps(
     running: &mut Running,
     endpoint: Endpoint<'_>,
-    request: &mut Request<Incoming>,
+    request: &mut HttpRequest<Incoming>,
 ) -> Result<Reply, Refusal> {
     let snapshot = running.gateway.snapshot();
     let dialect = endpoint.operation.dialect();
@@ -141,15 +144,28 @@ async fn steps(
         Found::Answer(known) => return Ok(Reply::Known(known)),
         Found::Nothing(recording) => recording,
     };
-    let served = route::route(&snapshot, &model, &mut running.exchange)?;
     match endpoint.operation {
         Operation::Converse(_) => {
             let ask = Ask::new(dialect, &document, &model, stream);
-            let call = call::Call { snapshot: &snapshot, served, wishes, headers: request.headers(), format };
-            let reply = call::converse(running, call, ask).await?;
+            let own_timeout = wishes.timeout.is_some() || wishes.stream_timeout.is_some();
+            let before = document.text("previous_response_id").ok().flatten();
+            let routed = Request {
+                stream,
+                pinned: before.and_then(|id| running.gateway.whereabouts().of(&id)).into_iter().collect(),
+                input_tokens: receive::rough_tokens(body.len()),
+                ..Request::new(model.as_str())
+            };
+            let tries = Tries::new(&snapshot, routed, own_timeout);
+            let call = call::Call { snapshot: &snapshot, wishes, headers: request.headers(), format };
+            let reply = call::converse(running, call, ask, tries).await?;
             Ok(cache::record(running, recording, reply))
         }
-        Operation::CountTokens(_) => count::tokens(running, &served, document),
+        Operation::CountTokens(_) => {
+            let group = snapshot.group(&model);
+            let served = group.as_ref().and_then(|group| group.members.first());
+            let served = served.ok_or_else(|| Refusal::unknown_model(&model, snapshot.nearest(&model)))?;
+            count::tokens(running, served, document)
+        }
         // Handed over above.
         Operation::Forward(_) => Err(Refusal::bad_request("this path serves no conversations")),
     }

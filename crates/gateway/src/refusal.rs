@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use dialects::error::ErrorReply;
 use dialects::{CannotSay, ErrorClass, Invalid, ProviderError};
+use routing::Stop;
 use tollway::transport::TransportError;
 
 /// Whose mistake it is.
@@ -163,6 +164,21 @@ impl Refusal {
         let mut refusal = Self::new(status, kind_of(class, status), Fault::Gateway, tell);
         refusal.class = Some(class);
         refusal
+    }
+
+    /// Routing found no deployment to ask.
+    #[must_use]
+    pub fn from_stop(stop: &Stop) -> Self {
+        let status = stop.status().unwrap_or(500);
+        let mut refusal = Self::misconfigured(status, stop.to_string());
+        refusal.retry_after = stop.retry_after();
+        refusal
+    }
+
+    /// Whether another deployment might say otherwise. Not so where the caller wrote what nobody can read.
+    #[must_use]
+    pub(crate) fn may_pass_elsewhere(&self) -> bool {
+        self.fault != Fault::Caller || self.class == Some(ErrorClass::UnsupportedParameter)
     }
 
     /// Names the field that is wrong.

@@ -7,6 +7,7 @@ mod cache;
 mod docs;
 mod health;
 mod models;
+mod router;
 mod table;
 mod traces;
 mod utils;
@@ -45,6 +46,9 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/v1beta/models/{*id}", get(models::one_google))
         .route("/model/info", get(models::info))
         .route("/v1/model/info", get(models::info))
+        .route("/model_group/info", get(router::groups))
+        .route("/router/settings", get(router::settings))
+        .route("/router/state", get(router::state))
         .route("/utils/token_counter", post(utils::token_counter))
         .route("/utils/transform_request", post(utils::transform_request))
         .route("/cache/ping", get(cache::ping))

@@ -13,6 +13,7 @@ use catalog::{Cost, CostContext};
 use dialects::conversation::{Extra, Usage};
 use http::HeaderValue;
 use http::header::HeaderName;
+use routing::{DeploymentIndex, Fleet, Settings};
 use serde_json::Value;
 use tollway::Deployment;
 use tollway::transport::TransportOptions;
@@ -47,6 +48,12 @@ pub struct Snapshot {
     aliases: HashMap<String, Alias>,
     /// Wildcard groups, the most specific first.
     wildcards: Vec<Wildcard>,
+    /// The deployments and what is going on at them.
+    fleet: Arc<Fleet>,
+    /// How the fleet is routed: its deployments left out.
+    pub routing: Settings,
+    /// What the fleet's deployments are, at their indexes.
+    places: Vec<Place>,
     /// Files that the configuration was read from.
     pub files: Vec<PathBuf>,
 }
@@ -96,8 +103,6 @@ pub struct Group {
 pub struct Served {
     pub deployment: Deployment,
     pub upstream: Upstream,
-    /// Share in the draw among the group; all zero draws evenly.
-    pub weight: u64,
     pub prices: Option<catalog::ModelEntry>,
     /// `model_info` as shown to clients.
     pub info: Extra,
@@ -122,6 +127,17 @@ pub enum Upstream {
 struct Alias {
     group: String,
     hidden: bool,
+}
+
+/// Where a deployment of the fleet is.
+#[derive(Debug)]
+enum Place {
+    Fixed(Arc<Served>),
+    /// One of a wildcard group's members, which are made when a name comes up.
+    Made {
+        wildcard: usize,
+        member: usize,
+    },
 }
 
 /// A group whose name is a pattern; the deployments it stands for are made when their names come up.
@@ -154,16 +170,48 @@ impl Snapshot {
         self.by_deployment(model)
     }
 
-    fn by_deployment(&self, model: &str) -> Option<Arc<Group>> {
-        let by_id = |served: &&Arc<Served>| *served.deployment.id == *model;
+    /// The deployments and what is going on at them.
+    #[must_use]
+    pub fn fleet(&self) -> &Arc<Fleet> {
+        &self.fleet
+    }
+
+    /// The deployment at an index of the fleet's plan; `name` led to it.
+    #[must_use]
+    pub fn served(&self, index: DeploymentIndex, name: &str) -> Option<Arc<Served>> {
+        match self.places.get(index.get())? {
+            Place::Fixed(served) => Some(Arc::clone(served)),
+            Place::Made { wildcard, member } => {
+                self.wildcards.get(*wildcard)?.group(name).members.get(*member).cloned()
+            }
+        }
+    }
+
+    /// Goes on with what the snapshot before this one knows about its deployments.
+    #[must_use]
+    pub fn following(mut self, before: &Self) -> Self {
+        if let Some(fleet) = Arc::get_mut(&mut self.fleet) {
+            fleet.take_over(&before.fleet);
+        }
+        self
+    }
+
+    /// The deployment that has this id, or that calls its model so: a name by which callers pick one past its group.
+    #[must_use]
+    pub fn deployment(&self, name: &str) -> Option<&Arc<Served>> {
+        let by_id = |served: &&Arc<Served>| *served.deployment.id == *name;
         let by_name = |served: &&Arc<Served>| {
             let deployment = &served.deployment;
-            deployment.model == model
-                || model.split_once('/').is_some_and(|(provider, name)| {
+            deployment.model == name
+                || name.split_once('/').is_some_and(|(provider, name)| {
                     deployment.provider == provider && deployment.model == name
                 })
         };
-        let served = self.members().find(by_id).or_else(|| self.members().find(by_name))?;
+        self.members().find(by_id).or_else(|| self.members().find(by_name))
+    }
+
+    fn by_deployment(&self, model: &str) -> Option<Arc<Group>> {
+        let served = self.deployment(model)?;
         let name = Arc::clone(&served.deployment.group);
         Some(Arc::new(Group { name, members: vec![Arc::clone(served)] }))
     }

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use catalog::Cost;
 use dialects::conversation::Usage;
+use routing::Why;
 use serde_json::{Map, Value, json};
 
 use crate::cache::Key;
 use crate::events::log::timestamp;
 use crate::events::{outcome_name, stop_name};
-use crate::exchange::{Attempt, Bodies, CacheState, CacheUse, Exchange, Outcome, Saved};
+use crate::exchange::{Attempt, Bodies, CacheState, CacheUse, Exchange, Outcome, RouteStep, Saved};
 
 /// A bounded memory of finished requests: the newest push out the oldest.
 #[derive(Debug)]
@@ -74,10 +75,9 @@ impl Exchange {
             }),
         );
         trace.insert("cache".into(), self.cache.as_ref().map(cache_json).into());
-        let candidates = self.candidates.iter().map(
-            |candidate| json!({"deployment": &*candidate.deployment, "verdict": candidate.verdict.name()}),
-        );
-        trace.insert("candidates".into(), candidates.collect());
+        trace.insert("route".into(), self.route.iter().map(route_step).collect());
+        trace.insert("retries".into(), json!(self.retries));
+        trace.insert("fallbacks".into(), json!(self.fallbacks));
         trace.insert("attempts".into(), self.attempts.iter().map(attempt).collect());
         let notes = self
             .notes
@@ -157,6 +157,33 @@ fn cache_json(used: &CacheUse) -> Value {
         "items": used.items.map(|(known, all)| json!({"known": known, "all": all})),
         "saved": saved,
     })
+}
+
+fn route_step(step: &RouteStep) -> Value {
+    match step {
+        RouteStep::Considered { after, group, candidates } => {
+            let candidates = candidates.iter().map(|candidate| {
+                json!({
+                    "deployment": &*candidate.deployment,
+                    "verdict": candidate.verdict.reason(),
+                    "left_ms": candidate.left.map(milliseconds),
+                })
+            });
+            json!({
+                "after_ms": milliseconds(*after),
+                "group": &**group,
+                "candidates": candidates.collect::<Value>(),
+            })
+        }
+        RouteStep::Waited { after, duration, why } => {
+            let why = match why {
+                Why::Room => "all deployments were at their limits",
+                Why::BackOff => "before the same deployment was asked again",
+            };
+            json!({"after_ms": milliseconds(*after), "waited_ms": milliseconds(*duration), "why": why})
+        }
+        RouteStep::Stopped { after, why } => json!({"after_ms": milliseconds(*after), "stopped": why}),
+    }
 }
 
 fn attempt(attempt: &Attempt) -> Value {

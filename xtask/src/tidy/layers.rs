@@ -7,14 +7,15 @@ use std::process::Command;
 use serde::Deserialize;
 
 /// The crates from the ground up. Each may depend on those before it.
-const LAYERS: [&str; 5] =
-    ["tollway-dialects", "tollway-catalog", "tollway", "tollway-gateway", "tollway-cli"];
+const LAYERS: [&str; 6] =
+    ["tollway-dialects", "tollway-catalog", "tollway-routing", "tollway", "tollway-gateway", "tollway-cli"];
 
 /// Crates that do no I/O, and all that they may depend on beside the layers below them: no runtime, HTTP client,
 /// clock or random numbers. Dependencies of tests are free.
-const PURE: [(&str, &[&str]); 2] = [
+const PURE: [(&str, &[&str]); 3] = [
     ("tollway-dialects", &["base64", "memchr", "serde", "serde_json", "serde_path_to_error"]),
     ("tollway-catalog", &["base64", "regex-syntax", "serde", "serde_json"]),
+    ("tollway-routing", &[]),
 ];
 
 #[derive(Deserialize)]

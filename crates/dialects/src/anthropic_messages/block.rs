@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use crate::Dialect;
 use crate::conversation::{
-    CacheMarker, CacheTtl, Citation, Extra, Media, MediaKind, Opaque, Part, Reasoning, Seal, SealKind,
-    Source, Text, ToolCall, ToolCallKind, ToolResult,
+    CacheMarker, CacheTtl, Citation, CustomTool, Extra, Media, MediaKind, Opaque, Part, Reasoning, Seal,
+    SealKind, Source, Text, ToolCall, ToolCallKind, ToolResult,
 };
 
 use super::wire;
@@ -64,8 +64,8 @@ pub(super) fn read_signature(signature: &str) -> Option<Seal> {
 pub(super) fn read(block: wire::Block) -> Part {
     match block {
         wire::Block::Text(block) => Part::Text(Text {
+            citations: read_citations(block.citations.unwrap_or_default(), block.text.chars().count()),
             text: block.text,
-            citations: block.citations.unwrap_or_default().into_iter().map(read_citation).collect(),
             cache: read_cache(block.cache_control.as_ref()),
             seal: None,
             extra: block.extra,
@@ -186,11 +186,8 @@ pub(super) fn write_input(arguments: &str, kind: ToolCallKind) -> Value {
         ToolCallKind::Function => serde_json::from_str(arguments).ok(),
         ToolCallKind::Custom => None,
     };
-    object.map_or_else(|| json!({CUSTOM_INPUT: arguments}), Value::Object)
+    object.map_or_else(|| json!({CustomTool::INPUT: arguments}), Value::Object)
 }
-
-/// The one argument of a custom tool, whose input is free text.
-pub(super) const CUSTOM_INPUT: &str = "input";
 
 pub(super) fn read_cache(cache: Option<&wire::CacheControl>) -> Option<CacheMarker> {
     cache.map(|cache| CacheMarker {
@@ -215,17 +212,21 @@ pub(super) fn write_cache(cache: Option<CacheMarker>) -> Option<wire::CacheContr
     })
 }
 
-pub(super) fn read_citation(original: Value) -> Citation {
-    let text = |name: &str| original.get(name).and_then(Value::as_str).map(str::to_owned);
-    Citation {
-        url: text("url").or_else(|| text("source")),
-        title: text("title").or_else(|| text("document_title")),
-        quote: text("cited_text"),
-        // The offsets that Anthropic gives are in the source, not in the answer.
-        start: None,
-        end: None,
-        original: Some(original),
-    }
+/// The citations of a text of that many characters. They support the whole of it: the offsets that Anthropic gives are
+/// in the source, not in the answer.
+pub(super) fn read_citations(citations: Vec<Value>, characters: usize) -> Vec<Citation> {
+    let read = |original: Value| {
+        let text = |name: &str| original.get(name).and_then(Value::as_str).map(str::to_owned);
+        Citation {
+            url: text("url").or_else(|| text("source")),
+            title: text("title").or_else(|| text("document_title")),
+            quote: text("cited_text"),
+            start: Some(0),
+            end: u64::try_from(characters).ok(),
+            original: Some(original),
+        }
+    };
+    citations.into_iter().map(read).collect()
 }
 
 /// A citation as Anthropic wrote it; one of another dialect in the form that Anthropic has for the web.

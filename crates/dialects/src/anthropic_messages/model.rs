@@ -104,6 +104,11 @@ impl<'a> Model<'a> {
         self.since(4, 7)
     }
 
+    /// `temperature` and `top_p` in one request are answered with a 400.
+    pub(super) fn draws_by_one_parameter(&self) -> bool {
+        self.since(4, 1)
+    }
+
     /// `system` turns between the others.
     pub(super) fn takes_system_turns(&self) -> bool {
         self.since(4, 8)

@@ -3,5 +3,5 @@
 mod read;
 mod write;
 
-pub(super) use read::{check, read};
+pub(super) use read::{check, read, report_untranslatable};
 pub(super) use write::write;

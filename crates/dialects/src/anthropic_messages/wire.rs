@@ -3,10 +3,12 @@
 //! <https://platform.claude.com/docs/en/api/messages/create>. Fields without a name here are
 //! kept in the `extra` of the object in which they stand.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::value::SeqAccessDeserializer;
-use serde::de::{DeserializeOwned, Error, SeqAccess, Visitor};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Number, Value};
 
@@ -114,36 +116,75 @@ pub(super) enum Block {
 
 impl<'de> Deserialize<'de> for Block {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (kind, object) = tagged(deserializer)?;
+        deserializer.deserialize_map(TaggedVisitor(PhantomData))
+    }
+}
+
+impl Tagged for Block {
+    fn of_kind<'de, D: Deserializer<'de>>(kind: Option<String>, rest: D) -> Result<Self, D::Error> {
         match kind.as_deref() {
-            Some("text") => rest(object).map(Self::Text),
-            Some("image") => rest(object).map(Self::Image),
-            Some("document") => rest(object).map(Self::Document),
-            Some("tool_use") => rest(object).map(Self::ToolUse),
-            Some("tool_result") => rest(object).map(Self::ToolResult),
-            Some("thinking") => rest(object).map(Self::Thinking),
-            Some("redacted_thinking") => rest(object).map(Self::RedactedThinking),
-            Some(_) => Ok(Self::Other(Value::Object(object))),
+            Some("text") => Deserialize::deserialize(rest).map(Self::Text),
+            Some("image") => Deserialize::deserialize(rest).map(Self::Image),
+            Some("document") => Deserialize::deserialize(rest).map(Self::Document),
+            Some("tool_use") => Deserialize::deserialize(rest).map(Self::ToolUse),
+            Some("tool_result") => Deserialize::deserialize(rest).map(Self::ToolResult),
+            Some("thinking") => Deserialize::deserialize(rest).map(Self::Thinking),
+            Some("redacted_thinking") => Deserialize::deserialize(rest).map(Self::RedactedThinking),
+            Some(_) => whole(kind, rest).map(|object| Self::Other(Value::Object(object))),
             None => Err(D::Error::missing_field("type")),
         }
     }
 }
 
-/// Reads an object and its `type`, which stays in it.
-fn tagged<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(Option<String>, Extra), D::Error> {
-    let object = Extra::deserialize(deserializer)?;
-    let kind = match object.get("type") {
-        None | Some(Value::Null) => None,
-        Some(Value::String(kind)) => Some(kind.clone()),
-        Some(_) => return Err(D::Error::custom("`type` must be a string")),
-    };
-    Ok((kind, object))
+/// What is told apart by its `type`. (serde's own tagged enums buffer what they read, and have no kind for what is
+/// unknown.)
+trait Tagged: Sized {
+    /// Reads the fields beside the `type`.
+    fn of_kind<'de, D: Deserializer<'de>>(kind: Option<String>, rest: D) -> Result<Self, D::Error>;
 }
 
-/// Reads what an object has beside its `type`.
-fn rest<T: DeserializeOwned, E: Error>(mut object: Extra) -> Result<T, E> {
-    object.shift_remove("type");
-    serde_json::from_value(Value::Object(object)).map_err(E::custom)
+/// The object with its `type` put back in front.
+fn whole<'de, D: Deserializer<'de>>(kind: Option<String>, rest: D) -> Result<Extra, D::Error> {
+    let kind = kind.map(|kind| ("type".to_owned(), Value::String(kind)));
+    let mut object: Extra = kind.into_iter().collect();
+    object.append(&mut Extra::deserialize(rest)?);
+    Ok(object)
+}
+
+struct TaggedVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Tagged> Visitor<'de> for TaggedVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with a `type`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<T, A::Error> {
+        // The type comes first wherever it was not written by hand; then nothing has to be kept until it is known.
+        let first = fields.next_key::<Cow<'_, str>>()?;
+        if first.as_deref() == Some("type") {
+            let kind = kind(&fields.next_value()?)?;
+            return T::of_kind(kind, MapAccessDeserializer::new(fields));
+        }
+        let mut object = Extra::new();
+        if let Some(first) = first {
+            object.insert(first.into_owned(), fields.next_value()?);
+        }
+        while let Some((name, value)) = fields.next_entry()? {
+            object.insert(name, value);
+        }
+        let kind = object.shift_remove("type").map_or(Ok(None), |value| kind(&value))?;
+        T::of_kind(kind, Value::Object(object)).map_err(A::Error::custom)
+    }
+}
+
+fn kind<E: Error>(value: &Value) -> Result<Option<String>, E> {
+    match value {
+        Value::Null => Ok(None),
+        Value::String(kind) => Ok(Some(kind.clone())),
+        _ => Err(E::custom("`type` must be a string")),
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -269,29 +310,30 @@ pub(super) enum Tool {
 
 impl<'de> Deserialize<'de> for Tool {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (kind, mut object) = tagged(deserializer)?;
+        deserializer.deserialize_map(TaggedVisitor(PhantomData))
+    }
+}
+
+impl Tagged for Tool {
+    fn of_kind<'de, D: Deserializer<'de>>(kind: Option<String>, rest: D) -> Result<Self, D::Error> {
         match kind.as_deref() {
-            None | Some("custom") => rest(object).map(Self::Custom),
-            Some(kind) if kind.starts_with("web_search_") => {
-                serde_json::from_value(Value::Object(object)).map(Self::WebSearch).map_err(D::Error::custom)
+            None | Some("custom") => Deserialize::deserialize(rest).map(Self::Custom),
+            Some(name) if name.starts_with("web_search_") => {
+                let object = Value::Object(whole(kind, rest)?);
+                serde_json::from_value(object).map(Self::WebSearch).map_err(D::Error::custom)
             }
-            Some(kind) if kind.starts_with("code_execution_") => {
-                forget_name(&mut object);
-                Ok(Self::CodeExecution(object))
-            }
-            Some(kind) if kind.starts_with("web_fetch_") => {
-                forget_name(&mut object);
-                Ok(Self::WebFetch(object))
-            }
-            Some(_) => Ok(Self::Other(Value::Object(object))),
+            Some(name) if name.starts_with("code_execution_") => without_name(rest).map(Self::CodeExecution),
+            Some(name) if name.starts_with("web_fetch_") => without_name(rest).map(Self::WebFetch),
+            Some(_) => whole(kind, rest).map(|object| Self::Other(Value::Object(object))),
         }
     }
 }
 
 /// A hosted tool's name and version say nothing that its kind does not.
-fn forget_name(object: &mut Extra) {
-    object.shift_remove("type");
+fn without_name<'de, D: Deserializer<'de>>(rest: D) -> Result<Extra, D::Error> {
+    let mut object = Extra::deserialize(rest)?;
     object.shift_remove("name");
+    Ok(object)
 }
 
 #[derive(Debug, PartialEq, Deserialize, Serialize)]

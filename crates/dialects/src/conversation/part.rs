@@ -24,6 +24,20 @@ impl Part {
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text(Text { text: text.into(), ..Text::default() })
     }
+
+    /// Whether it, or a part inside it, carries a [`CacheMarker`].
+    #[must_use]
+    pub fn is_cache_marked(&self) -> bool {
+        match self {
+            Self::Text(text) => text.cache.is_some(),
+            Self::Media(media) => media.cache.is_some(),
+            Self::ToolCall(call) => call.cache.is_some(),
+            Self::ToolResult(result) => {
+                result.cache.is_some() || result.parts.iter().any(Self::is_cache_marked)
+            }
+            Self::Reasoning(_) | Self::Refusal(_) | Self::Opaque(_) => false,
+        }
+    }
 }
 
 /// Text, with what the model or the client attached to it.

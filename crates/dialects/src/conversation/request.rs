@@ -1,6 +1,6 @@
 use serde_json::{Number, Value};
 
-use super::{Extra, Message, Tool, ToolChoice};
+use super::{Extra, Message, Part, Tool, ToolChoice};
 use crate::Dialect;
 
 /// What a client asks of a model.
@@ -60,6 +60,18 @@ impl Request {
             prompt_cache_key: None,
             extra: Extra::new(),
         }
+    }
+
+    /// Whether a part or a tool carries a [`CacheMarker`](super::CacheMarker).
+    #[must_use]
+    pub fn is_cache_marked(&self) -> bool {
+        let marked = |tool: &Tool| match tool {
+            Tool::Function(function) => function.cache.is_some(),
+            Tool::WebSearch(search) => search.cache.is_some(),
+            Tool::Custom(_) | Tool::CodeExecution(_) | Tool::UrlFetch(_) | Tool::Opaque(_) => false,
+        };
+        self.tools.iter().any(marked)
+            || self.messages.iter().flat_map(|message| &message.parts).any(Part::is_cache_marked)
     }
 }
 

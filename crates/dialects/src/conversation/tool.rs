@@ -1,4 +1,4 @@
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{CacheMarker, Extra};
 
@@ -39,6 +39,26 @@ pub struct CustomTool {
     /// OpenAI `format`: text, or a grammar.
     pub format: Option<Value>,
     pub extra: Extra,
+}
+
+impl CustomTool {
+    /// The one argument of the function that stands for a custom tool.
+    pub const INPUT: &str = "input";
+
+    /// The function that stands for the tool where a dialect knows functions only: the free text is an argument.
+    #[must_use]
+    pub fn as_function(&self) -> FunctionTool {
+        FunctionTool {
+            name: self.name.clone(),
+            description: self.description.clone(),
+            parameters: Some(json!({
+                "type": "object",
+                "properties": {Self::INPUT: {"type": "string"}},
+                "required": [Self::INPUT],
+            })),
+            ..FunctionTool::default()
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -12,16 +12,17 @@ pub(super) struct Grounding {
     pub(super) searches: u64,
 }
 
-/// Reads the metadata. `text` gives a part's text, to turn Google's bytes into characters.
-pub(super) fn read<'t>(metadata: &Value, text: impl Fn(usize) -> Option<&'t str>) -> Grounding {
+/// Reads the metadata. `text` finds the text that Google means by a part's index, and says the part's true one: where
+/// thoughts come first, Google leaves the index out.
+pub(super) fn read<'t>(metadata: &Value, text: impl Fn(usize) -> Option<(usize, &'t str)>) -> Grounding {
     let wire: wire::GroundingMetadata = serde::Deserialize::deserialize(metadata).unwrap_or_default();
     let mut citations = Vec::new();
     for support in &wire.grounding_supports {
         let segment = &support.segment;
-        let part = segment.part_index.unwrap_or(0);
-        let characters = |bytes: Option<u64>| {
-            let text = text(part)?;
-            let end = usize::try_from(bytes.unwrap_or(0)).ok()?;
+        let Some((part, text)) = text(segment.part_index.unwrap_or(0)) else { continue };
+        // Google counts bytes.
+        let characters = |bytes: u64| {
+            let end = usize::try_from(bytes).ok()?;
             u64::try_from(text.get(..end)?.chars().count()).ok()
         };
         let chunks =
@@ -32,9 +33,10 @@ pub(super) fn read<'t>(metadata: &Value, text: impl Fn(usize) -> Option<&'t str>
                 Citation {
                     url: source.uri.clone(),
                     title: source.title.clone(),
-                    quote: segment.text.clone(),
-                    start: characters(segment.start_index),
-                    end: segment.end_index.and_then(|end| characters(Some(end))),
+                    // The segment's text is the answer's own, not what the source says.
+                    quote: None,
+                    start: characters(segment.start_index.unwrap_or(0)),
+                    end: segment.end_index.and_then(characters),
                     original: None,
                 },
             ));
@@ -64,15 +66,16 @@ pub(super) fn write<'t>(texts: impl Iterator<Item = (usize, &'t str, &'t [Citati
             });
             let bytes = |characters: u64| {
                 let characters = usize::try_from(characters).ok()?;
-                let at = text.char_indices().map(|(at, _)| at).chain([text.len()]).nth(characters)?;
-                u64::try_from(at).ok()
+                text.char_indices().map(|(at, _)| at).chain([text.len()]).nth(characters)
             };
+            let start = citation.start.and_then(bytes).unwrap_or(0);
+            let end = citation.end.and_then(bytes).unwrap_or(text.len());
             wire.grounding_supports.push(wire::GroundingSupport {
                 segment: wire::Segment {
                     part_index: (part > 0).then_some(part),
-                    start_index: citation.start.and_then(bytes),
-                    end_index: citation.end.and_then(bytes),
-                    text: citation.quote.clone(),
+                    start_index: u64::try_from(start).ok(),
+                    end_index: u64::try_from(end).ok(),
+                    text: text.get(start..end).map(str::to_owned),
                 },
                 grounding_chunk_indices: vec![index],
             });
@@ -95,7 +98,7 @@ mod tests {
             "groundingChunks": [{"web": {"uri": "https://a.example", "title": "A"}}],
             "groundingSupports": [{"segment": {"startIndex": 14, "endIndex": 25, "text": "Tiefe: 3 m."}, "groundingChunkIndices": [0]}]
         });
-        let grounding = read(&metadata, |_| Some(text));
+        let grounding = read(&metadata, |part| Some((part, text)));
         assert_eq!(grounding.searches, 2);
         let (_, citation) = &grounding.citations[0];
         assert_eq!((citation.start, citation.end), (Some(12), Some(23)));

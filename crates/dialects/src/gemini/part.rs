@@ -5,8 +5,11 @@ use serde_json::{Map, Value, json};
 use super::{seal, wire};
 use crate::Dialect;
 use crate::conversation::{
-    Extra, Media, MediaKind, Opaque, Part, Reasoning, Seal, Source, Text, ToolCall, ToolCallKind, ToolResult,
+    CustomTool, Extra, Media, MediaKind, Opaque, Part, Reasoning, Seal, Source, Text, ToolCall, ToolCallKind,
+    ToolResult,
 };
+use crate::error::Invalid;
+use crate::exchange::AnswerContext;
 use crate::media_type;
 
 /// Who reads what is written.
@@ -16,6 +19,42 @@ pub(super) enum Reader {
     Google { with_ids: bool },
     /// Someone who speaks to us as to Gemini.
     Client,
+}
+
+/// Checks that a part has the fields that Google demands of requests; answers may lack some.
+///
+/// # Errors
+/// Names the field, relative to the part.
+pub(super) fn check(part: &wire::Part) -> Result<(), Invalid> {
+    let missing = |field: &str| Err(Invalid::new(field, "the field is missing; give a string"));
+    match part {
+        wire::Part { function_call: Some(call), .. } if call.name.is_empty() => missing("functionCall.name"),
+        wire::Part { function_response: Some(result), .. } => {
+            if result.name.is_empty() {
+                return missing("functionResponse.name");
+            }
+            result.parts.iter().enumerate().try_for_each(|(index, part)| {
+                check(part).map_err(|error| error.under(&format!("functionResponse.parts[{index}]")))
+            })
+        }
+        wire::Part { inline_data: Some(blob), .. } if blob.mime_type.is_empty() => {
+            missing("inlineData.mimeType")
+        }
+        wire::Part { file_data: Some(file), .. } if file.file_uri.is_empty() => missing("fileData.fileUri"),
+        wire::Part {
+            text: None,
+            thought: None,
+            thought_signature: None,
+            inline_data: None,
+            file_data: None,
+            function_call: None,
+            extra,
+            ..
+        } if extra.is_empty() => {
+            Err(Invalid::body("a part needs content: `text`, `inlineData`, `functionCall`, …"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Reads a part. `new_id` names function calls that have no id; results without one are left with an empty id.
@@ -48,11 +87,16 @@ pub(super) fn read(part: wire::Part, new_id: impl FnOnce() -> String) -> Part {
                 extra: with_inner(extra, "functionResponse", result.extra),
             })
         }
-        // Google's SDKs leave an empty text out: what is left of the last piece of a streamed thought is its signature.
+        // Google's SDKs leave an empty text out: what is left of the last piece of a stream is its signature.
         wire::Part { text: None, inline_data: None, file_data: None, extra, .. }
-            if thought && seal.is_some() && extra.is_empty() =>
+            if thought && extra.is_empty() =>
         {
             Part::Reasoning(Reasoning { seal, extra, ..Reasoning::default() })
+        }
+        wire::Part { text: None, inline_data: None, file_data: None, extra, .. }
+            if !thought && seal.is_some() && extra.is_empty() =>
+        {
+            Part::Text(Text { seal, extra, ..Text::default() })
         }
         wire::Part { text: Some(text), extra, .. } if thought => {
             Part::Reasoning(Reasoning { text, seal, extra, ..Reasoning::default() })
@@ -150,6 +194,11 @@ pub(super) fn write(part: &Part, read_from: Dialect, reader: Reader) -> Option<w
                     }),
                     ..part
                 },
+                // The id is that of an earlier answer of another provider.
+                Source::FileId(_) if media.kind == MediaKind::Audio && !own => match &media.transcript {
+                    Some(transcript) => wire::Part { text: Some(transcript.clone()), ..part },
+                    None => return None,
+                },
                 Source::FileId(id) => wire::Part {
                     file_data: Some(wire::FileData { mime_type: None, file_uri: id.clone(), display_name }),
                     ..part
@@ -162,6 +211,23 @@ pub(super) fn write(part: &Part, read_from: Dialect, reader: Reader) -> Option<w
         }
         Part::Opaque(_) | Part::ToolResult(_) => return None,
     })
+}
+
+/// `speechConfig` of an answer that one speaker speaks.
+pub(super) fn one_voice(voice: &Value) -> Value {
+    json!({"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": voice}}})
+}
+
+/// The media type of a sound in an answer: OpenAI says the format in the request only.
+pub(super) fn audio_type(answer: &AnswerContext) -> &'static str {
+    let audio = answer.request.as_ref().and_then(|request| request.audio.as_ref());
+    match audio.and_then(|audio| audio.format.as_deref()) {
+        Some("wav") => "audio/wav",
+        Some("mp3") => "audio/mpeg",
+        Some("flac") => "audio/flac",
+        Some("opus") => "audio/ogg",
+        _ => "audio/L16;codec=pcm;rate=24000",
+    }
 }
 
 /// Writes a tool's result for the function `name`. Its text is Gemini's `response`, its media are `parts` of it.
@@ -201,7 +267,7 @@ pub(super) fn arguments(call: &ToolCall) -> Option<Extra> {
         ToolCallKind::Function if call.arguments.trim().is_empty() => Some(Extra::new()),
         ToolCallKind::Function => object(&call.arguments),
         // Custom tools take free text, functions take named arguments.
-        ToolCallKind::Custom => Some(wrapped("input", &call.arguments)),
+        ToolCallKind::Custom => Some(wrapped(CustomTool::INPUT, &call.arguments)),
     }
 }
 

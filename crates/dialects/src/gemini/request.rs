@@ -3,7 +3,7 @@
 mod read;
 mod write;
 
-pub(super) use read::{check, read, read_wire};
+pub(super) use read::{check, read, read_wire, report_untranslatable};
 pub(super) use write::write;
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::part::Reader;
 use super::{finish, grounding, part, usage, wire};
 use crate::Dialect;
-use crate::conversation::{Choice, Extra, Part, Response, StopReason, TokenLogprob, Usage};
+use crate::conversation::{Choice, Extra, Media, MediaKind, Part, Response, StopReason, TokenLogprob, Usage};
 use crate::error::BadReply;
 use crate::exchange::AnswerContext;
 
@@ -59,10 +59,12 @@ fn read_candidate(candidate: wire::Candidate, index: u32, seed: &str, calls: &mu
     let mut extra = candidate.extra;
     let mut searches = 0;
     if let Some(metadata) = candidate.grounding_metadata {
-        let found = grounding::read(&metadata, |index| match parts.get(index) {
-            Some(Part::Text(text)) => Some(text.text.as_str()),
+        let text = |index: usize| match parts.get(index) {
+            Some(Part::Text(text)) => Some((index, text.text.as_str())),
             _ => None,
-        });
+        };
+        let first = || (0..parts.len()).find_map(text);
+        let found = grounding::read(&metadata, |index| text(index).or_else(first));
         searches = found.searches;
         for (index, citation) in found.citations {
             if let Some(Part::Text(text)) = parts.get_mut(index) {
@@ -143,7 +145,7 @@ pub(super) fn write(response: &Response, answer: &AnswerContext) -> Vec<u8> {
     let candidates = if prompt_feedback.as_ref().and_then(block_reason).is_some() {
         Vec::new()
     } else {
-        response.choices.iter().map(|choice| write_candidate(choice, response.dialect)).collect()
+        response.choices.iter().map(|choice| write_candidate(choice, response.dialect, answer)).collect()
     };
     let wire = wire::Response {
         candidates,
@@ -157,7 +159,7 @@ pub(super) fn write(response: &Response, answer: &AnswerContext) -> Vec<u8> {
     serde_json::to_vec(&wire).unwrap_or_default()
 }
 
-fn write_candidate(choice: &Choice, read_from: Dialect) -> wire::Candidate {
+fn write_candidate(choice: &Choice, read_from: Dialect, answer: &AnswerContext) -> wire::Candidate {
     let own = read_from == Dialect::Gemini;
     let mut extra = if own { choice.extra.clone() } else { Extra::new() };
     let finish_reason = match extra.shift_remove("finishReason") {
@@ -167,7 +169,13 @@ fn write_candidate(choice: &Choice, read_from: Dialect) -> wire::Candidate {
     let mut parts = Vec::with_capacity(choice.parts.len());
     let mut cited = Vec::new();
     for part in &choice.parts {
-        let Some(written) = part::write(part, read_from, Reader::Client) else { continue };
+        let Some(mut written) = part::write(part, read_from, Reader::Client) else { continue };
+        if let (Part::Media(Media { kind: MediaKind::Audio, .. }), Some(blob)) =
+            (part, &mut written.inline_data)
+            && !own
+        {
+            part::audio_type(answer).clone_into(&mut blob.mime_type);
+        }
         if let Part::Text(text) = part {
             cited.push((parts.len(), text.text.as_str(), text.citations.as_slice()));
         }

@@ -1,8 +1,7 @@
 //! JSON Schema into Google's `Schema` and back.
 //!
-//! `Schema` is a select subset of an `OpenAPI` 3.0 schema object (<https://ai.google.dev/api/caching#Schema>, read
-//! 2026-11-21). It has no references, no `null` type and no unions of types, and any field it does not list is
-//! refused.
+//! `Schema` is a select subset of an `OpenAPI` 3.0 schema object (<https://ai.google.dev/api/caching#Schema>). It
+//! has no references, no `null` type and no unions of types, and any field it does not list is refused.
 
 use serde_json::{Map, Value, json};
 

@@ -136,6 +136,15 @@ pub(super) fn write_part(part: &Part, own_extra: bool) -> Option<wire::ContentPa
     }
 }
 
+/// Whether a part is a file that stands at a web address. The API takes files by the id of an upload or as data; an
+/// address is LiteLLM's extension, which few servers know.
+pub(super) fn is_file_by_address(part: &Part) -> bool {
+    matches!(
+        part,
+        Part::Media(Media { kind: MediaKind::File | MediaKind::Audio, source: Source::Url { .. }, .. })
+    )
+}
+
 fn write_media(media: &Media) -> wire::ContentPart {
     let base = wire::ContentPart::default();
     match (media.kind, &media.source) {

@@ -28,7 +28,7 @@ pub(super) fn read_assistant(message: wire::Message, seed: &str) -> Result<Vec<P
         parts.push(Part::Refusal(refusal));
     }
     for image in message.images.unwrap_or_default() {
-        let mut part = media::read_part(image).map_err(|error| below("images", error))?;
+        let mut part = media::read_part(image).map_err(|error| error.under("images"))?;
         if let Part::Media(image) = &mut part {
             image.extra.shift_remove("index");
         }
@@ -40,7 +40,7 @@ pub(super) fn read_assistant(message: wire::Message, seed: &str) -> Result<Vec<P
     let first_call = parts.len();
     for (index, call) in message.tool_calls.unwrap_or_default().into_iter().enumerate() {
         let call = read_tool_call(call, || format!("call_{seed}_{index}"));
-        parts.push(Part::ToolCall(call.map_err(|error| below(&format!("tool_calls[{index}]"), error))?));
+        parts.push(Part::ToolCall(call.map_err(|error| error.under(&format!("tool_calls[{index}]")))?));
     }
     if let Some(call) = message.function_call {
         let id = format!("call_{seed}_{}", parts.len() - first_call);
@@ -57,6 +57,36 @@ pub(super) fn read_assistant(message: wire::Message, seed: &str) -> Result<Vec<P
         mark(&mut parts, cache);
     }
     Ok(parts)
+}
+
+/// What must be there in a history, and what answers of providers may lack.
+///
+/// # Errors
+/// Names the field that is missing, relative to the message.
+pub(super) fn check_history(message: &wire::Message) -> Result<(), Invalid> {
+    let missing = |path: String| Err(Invalid::new(path, "the field is missing; give a string"));
+    for (index, call) in message.tool_calls.iter().flatten().enumerate() {
+        let path = |field: &str| format!("tool_calls[{index}].{field}");
+        if call.id.as_deref().is_none_or(str::is_empty) {
+            return missing(path("id"));
+        }
+        match (&call.function, &call.custom) {
+            (Some(function), _) if function.name.is_none() => return missing(path("function.name")),
+            (Some(function), _) if function.arguments.is_none() => {
+                return missing(path("function.arguments"));
+            }
+            (None, Some(custom)) if custom.name.is_none() => return missing(path("custom.name")),
+            (None, Some(custom)) if custom.input.is_none() => return missing(path("custom.input")),
+            _ => {}
+        }
+    }
+    if message.function_call.as_ref().is_some_and(|call| call.name.is_none()) {
+        return missing("function_call.name".to_owned());
+    }
+    if message.audio.as_ref().is_some_and(|audio| audio.id.is_none() && audio.data.is_none()) {
+        return missing("audio.id".to_owned());
+    }
+    Ok(())
 }
 
 /// Puts a message's cache mark on its last part that can hold one.
@@ -84,19 +114,10 @@ pub(super) fn read_content(content: Option<wire::Content>) -> Result<Vec<Part>, 
             .into_iter()
             .enumerate()
             .map(|(index, part)| {
-                media::read_part(part).map_err(|error| below(&format!("content[{index}]"), error))
+                media::read_part(part).map_err(|error| error.under(&format!("content[{index}]")))
             })
             .collect(),
     }
-}
-
-/// Puts `path` before the field that `error` names.
-pub(super) fn below(path: &str, error: Invalid) -> Invalid {
-    let param = match error.param {
-        Some(field) => format!("{path}.{field}"),
-        None => path.to_owned(),
-    };
-    Invalid::new(param, error.message)
 }
 
 fn read_reasoning(message: &wire::Message, parts: &mut Vec<Part>) {
@@ -299,11 +320,13 @@ pub(super) fn write_assistant(parts: &[Part], own_extra: bool) -> (wire::Message
     let mut message = wire::Message { role: Some("assistant".to_owned()), ..wire::Message::default() };
     let mut signatures = Vec::new();
     let mut foreign_citations = Vec::new();
+    // Citations count from the beginning of the content, in which texts stand one behind the other.
+    let mut said = 0;
     for part in parts {
         match part {
             Part::Text(text) => {
                 for citation in &text.citations {
-                    match write_citation(citation, own_extra) {
+                    match write_citation(citation, own_extra, said) {
                         Ok(annotation) => message.annotations.get_or_insert_default().push(annotation),
                         Err(original) => foreign_citations.push(original),
                     }
@@ -311,6 +334,7 @@ pub(super) fn write_assistant(parts: &[Part], own_extra: bool) -> (wire::Message
                 if let Some(seal) = &text.seal {
                     signatures.push(Value::from(seal.to_slot(Dialect::Gemini, SealKind::Signature)));
                 }
+                said += characters(&text.text);
                 if !text.text.is_empty() || text.cache.is_some() {
                     content.extend(media::write_part(part, own_extra));
                 }
@@ -419,8 +443,14 @@ pub(super) fn write_reasoning_item(reasoning: &Reasoning, own_extra: bool) -> wi
     }
 }
 
-/// An annotation, or the citation itself where it points to no address.
-pub(super) fn write_citation(citation: &Citation, own: bool) -> Result<wire::Annotation, Value> {
+/// How long a text is, as annotations count.
+pub(super) fn characters(text: &str) -> u64 {
+    u64::try_from(text.chars().count()).unwrap_or(u64::MAX)
+}
+
+/// An annotation, or the citation itself where it points to no address. `before` is how many characters of the content
+/// stand before the text that it is about.
+pub(super) fn write_citation(citation: &Citation, own: bool, before: u64) -> Result<wire::Annotation, Value> {
     if own && let Some(original) = &citation.original {
         return serde_json::from_value(original.clone()).map_err(|_| original.clone());
     }
@@ -432,8 +462,8 @@ pub(super) fn write_citation(citation: &Citation, own: bool) -> Result<wire::Ann
     Ok(wire::Annotation {
         kind: "url_citation".to_owned(),
         url_citation: Some(wire::UrlCitation {
-            start_index: citation.start,
-            end_index: citation.end,
+            start_index: citation.start.map(|start| before.saturating_add(start)),
+            end_index: citation.end.map(|end| before.saturating_add(end)),
             title: citation.title.clone(),
             url: citation.url.clone(),
             content: citation.quote.clone(),

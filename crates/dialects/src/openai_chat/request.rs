@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value};
 
 use super::adapt::is_openai_model;
-use super::message::{self, below};
+use super::message;
 use super::{media, wire};
 use crate::Dialect;
 use crate::conversation::{
@@ -18,112 +18,62 @@ use crate::exchange::Target;
 use crate::json;
 use crate::loss::{Change, Losses};
 use crate::quirk::{NamedQuirk, Quirk};
-
-/// What JSON type a field of the body has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Number,
-    Boolean,
-    Array,
-    Object,
-    TextOrArray,
-    TextOrObject,
-}
-
-impl Kind {
-    fn admits(self, first: u8) -> bool {
-        match self {
-            Self::Text => first == b'"',
-            Self::Number => first == b'-' || first.is_ascii_digit(),
-            Self::Boolean => matches!(first, b't' | b'f'),
-            Self::Array => first == b'[',
-            Self::Object => first == b'{',
-            Self::TextOrArray => matches!(first, b'"' | b'['),
-            Self::TextOrObject => matches!(first, b'"' | b'{'),
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Text => "a string",
-            Self::Number => "a number",
-            Self::Boolean => "a boolean",
-            Self::Array => "an array",
-            Self::Object => "an object",
-            Self::TextOrArray => "a string or an array",
-            Self::TextOrObject => "a string or an object",
-        }
-    }
-}
+use crate::shape::{self, Shape};
 
 /// The fields of a request that [`Request`] has a place for, and those whose type is checked on the way through.
-const FIELDS: &[(&str, Kind)] = &[
-    ("audio", Kind::Object),
-    ("frequency_penalty", Kind::Number),
-    ("function_call", Kind::TextOrObject),
-    ("functions", Kind::Array),
-    ("logit_bias", Kind::Object),
-    ("logprobs", Kind::Boolean),
-    ("max_completion_tokens", Kind::Number),
-    ("max_tokens", Kind::Number),
-    ("messages", Kind::Array),
-    ("metadata", Kind::Object),
-    ("modalities", Kind::Array),
-    ("model", Kind::Text),
-    ("n", Kind::Number),
-    ("parallel_tool_calls", Kind::Boolean),
-    ("presence_penalty", Kind::Number),
-    ("prompt_cache_key", Kind::Text),
-    ("reasoning_effort", Kind::TextOrObject),
-    ("response_format", Kind::Object),
-    ("seed", Kind::Number),
-    ("service_tier", Kind::Text),
-    ("stop", Kind::TextOrArray),
-    ("stream", Kind::Boolean),
-    ("stream_options", Kind::Object),
-    ("temperature", Kind::Number),
-    ("thinking", Kind::Object),
-    ("tool_choice", Kind::TextOrObject),
-    ("tools", Kind::Array),
-    ("top_k", Kind::Number),
-    ("top_logprobs", Kind::Number),
-    ("top_p", Kind::Number),
-    ("user", Kind::Text),
-    ("web_search_options", Kind::Object),
+const FIELDS: &[(&str, Shape)] = &[
+    ("audio", Shape::Object),
+    ("frequency_penalty", Shape::Number),
+    ("function_call", Shape::TextOrObject),
+    ("functions", Shape::List),
+    ("logit_bias", Shape::Object),
+    ("logprobs", Shape::Flag),
+    ("max_completion_tokens", Shape::Number),
+    ("max_tokens", Shape::Number),
+    ("messages", Shape::List),
+    ("metadata", Shape::Object),
+    ("modalities", Shape::List),
+    ("model", Shape::Text),
+    ("n", Shape::Number),
+    ("parallel_tool_calls", Shape::Flag),
+    ("presence_penalty", Shape::Number),
+    ("prompt_cache_key", Shape::Text),
+    ("reasoning_effort", Shape::TextOrObject),
+    ("response_format", Shape::Object),
+    ("seed", Shape::Number),
+    ("service_tier", Shape::Text),
+    ("stop", Shape::TextOrList),
+    ("stream", Shape::Flag),
+    ("stream_options", Shape::Object),
+    ("temperature", Shape::Number),
+    ("thinking", Shape::Object),
+    ("tool_choice", Shape::TextOrObject),
+    ("tools", Shape::List),
+    ("top_k", Shape::Number),
+    ("top_logprobs", Shape::Number),
+    ("top_p", Shape::Number),
+    ("user", Shape::Text),
+    ("web_search_options", Shape::Object),
 ];
 
 /// Fields that stay in `extra`, and whose type is checked.
-const EXTRA_FIELDS: &[(&str, Kind)] = &[
-    ("prediction", Kind::Object),
-    ("prompt_cache_retention", Kind::Text),
-    ("safety_identifier", Kind::Text),
-    ("store", Kind::Boolean),
-    ("verbosity", Kind::Text),
+const EXTRA_FIELDS: &[(&str, Shape)] = &[
+    ("prediction", Shape::Object),
+    ("prompt_cache_retention", Shape::Text),
+    ("safety_identifier", Shape::Text),
+    ("store", Shape::Flag),
+    ("verbosity", Shape::Text),
 ];
 
 /// Fields beyond the conversation model that OpenAI has in both of its APIs.
 const SHARED_WITH_RESPONSES: [&str; 3] = ["prompt_cache_retention", "safety_identifier", "store"];
-
-fn kind_of(name: &str) -> Option<Kind> {
-    let find =
-        |fields: &[(&str, Kind)]| fields.iter().find(|(field, _)| *field == name).map(|(_, kind)| *kind);
-    find(FIELDS).or_else(|| find(EXTRA_FIELDS))
-}
 
 /// See [`Codec::check_request`](crate::codec::Codec::check_request).
 pub(super) fn check(document: &Document<'_>) -> Result<(), Invalid> {
     if !document.has("messages") {
         return Err(Invalid::new("messages", "Missing required parameter: 'messages'."));
     }
-    for name in document.names() {
-        let (Some(kind), Some(text)) = (kind_of(name), document.get(name)) else { continue };
-        if text != "null" && !text.as_bytes().first().is_some_and(|first| kind.admits(*first)) {
-            let found: String = text.chars().take(40).collect();
-            return Err(Invalid::new(name, format!("expected {}, found `{found}`", kind.name())));
-        }
-    }
-    Ok(())
+    shape::check(document, |name| shape::listed(FIELDS, name).or_else(|| shape::listed(EXTRA_FIELDS, name)))
 }
 
 /// See [`Codec::read_request`](crate::codec::Codec::read_request).
@@ -169,17 +119,8 @@ pub(super) fn read(document: &Document<'_>) -> Result<Request, Invalid> {
 fn field<T: DeserializeOwned>(document: &Document<'_>, name: &str) -> Result<Option<T>, Invalid> {
     match document.get(name) {
         None | Some("null") => Ok(None),
-        Some(text) => json::read(text.as_bytes()).map(Some).map_err(|error| under(name, error)),
+        Some(text) => json::read(text.as_bytes()).map(Some).map_err(|error| error.under(name)),
     }
-}
-
-fn under(name: &str, error: Invalid) -> Invalid {
-    let param = match error.param {
-        Some(path) if path.starts_with('[') => format!("{name}{path}"),
-        Some(path) => format!("{name}.{path}"),
-        None => name.to_owned(),
-    };
-    Invalid::new(param, error.message)
 }
 
 fn read_messages(messages: Vec<wire::Message>) -> Result<Vec<Message>, Invalid> {
@@ -189,7 +130,7 @@ fn read_messages(messages: Vec<wire::Message>) -> Result<Vec<Message>, Invalid> 
     for (index, message) in messages.into_iter().enumerate() {
         let path = format!("messages[{index}]");
         let message = read_message(message, index, &mut function_calls);
-        read.push(message.map_err(|error| below(&path, error))?);
+        read.push(message.map_err(|error| error.under(&path))?);
     }
     Ok(read)
 }
@@ -209,6 +150,7 @@ fn read_message(
         "developer" => Role::Developer,
         "user" => Role::User,
         "assistant" => {
+            message::check_history(&message)?;
             let legacy = message.function_call.as_ref().and_then(|call| call.name.clone());
             let parts = message::read_assistant(message, &format!("m{index}"))?;
             if let (Some(name), Some(Part::ToolCall(call))) = (legacy, parts.last()) {
@@ -224,6 +166,10 @@ fn read_message(
     };
     let cache = message.cache_control.as_ref().and_then(media::read_cache);
     let legacy = message.role.as_deref() == Some("function");
+    // A deprecated `function` message may say `null`, and an assistant's says nothing beside its calls.
+    if message.content.is_none() && !legacy {
+        return Err(Invalid::new("content", "the field is required: a string or an array of content parts"));
+    }
     let call_id = message.tool_call_id.take();
     let mut parts = message::read_content(message.content)?;
     let mut name = name;
@@ -256,7 +202,7 @@ fn read_tools(document: &Document<'_>) -> Result<Vec<Tool>, Invalid> {
     for (index, tool) in
         field::<Vec<wire::Tool>>(document, "tools")?.unwrap_or_default().into_iter().enumerate()
     {
-        tools.push(read_tool(tool).map_err(|error| below(&format!("tools[{index}]"), error))?);
+        tools.push(read_tool(tool).map_err(|error| error.under(&format!("tools[{index}]")))?);
     }
     for function in field::<Vec<wire::FunctionTool>>(document, "functions")?.unwrap_or_default() {
         tools.push(Tool::Function(read_function(function, None)));
@@ -288,6 +234,9 @@ fn read_tool(tool: wire::Tool) -> Result<Tool, Invalid> {
     match tool.kind.as_deref() {
         Some("function") => Err(Invalid::new("function", "a tool of type `function` needs `function`")),
         Some("custom") => Err(Invalid::new("custom", "a tool of type `custom` needs `custom`")),
+        None if tool.extra.is_empty() => {
+            Err(Invalid::new("type", "a tool needs its `type`, `function` for one that the client runs"))
+        }
         // Tools that a provider runs, as LiteLLM's clients write them: Anthropic's by versioned type,
         Some(kind) if kind.starts_with("web_search") => {
             Ok(Tool::WebSearch(read_web_search(kind, &tool.extra)))
@@ -342,7 +291,7 @@ fn read_web_search(kind: &str, fields: &Extra) -> WebSearch {
 fn read_tool_choice(document: &Document<'_>) -> Result<Option<ToolChoice>, Invalid> {
     let choice = match field(document, "tool_choice")? {
         Some(wire::ToolChoice::Mode(mode)) => read_tool_mode(&mode, "tool_choice")?,
-        Some(wire::ToolChoice::Named(object)) => read_named_choice(object),
+        Some(wire::ToolChoice::Named(object)) => read_named_choice(object)?,
         // The deprecated form names the function without a type.
         None => match field(document, "function_call")? {
             None => return Ok(None),
@@ -368,14 +317,16 @@ fn read_tool_mode(mode: &str, field: &str) -> Result<ToolChoice, Invalid> {
     }
 }
 
-fn read_named_choice(object: Extra) -> ToolChoice {
+fn read_named_choice(object: Extra) -> Result<ToolChoice, Invalid> {
     let name_in = |kind: &str| {
         let inner = object.get(kind).unwrap_or(&Value::Null);
-        inner.get("name").and_then(Value::as_str).map(str::to_owned)
+        let name = inner.get("name").and_then(Value::as_str).map(str::to_owned);
+        name.ok_or_else(|| Invalid::new(format!("tool_choice.{kind}.name"), "name the tool to be called"))
     };
     let choice = match object.get("type").and_then(Value::as_str) {
-        Some("function") => name_in("function").map(ToolChoice::Function),
-        Some("custom") => name_in("custom").map(ToolChoice::Custom),
+        None => return Err(Invalid::new("tool_choice.type", "say what is chosen, e.g. `function`")),
+        Some("function") => Some(ToolChoice::Function(name_in("function")?)),
+        Some("custom") => Some(ToolChoice::Custom(name_in("custom")?)),
         Some("allowed_tools") => object.get("allowed_tools").and_then(read_allowed_tools),
         // Anthropic's spellings, which LiteLLM's clients use too.
         Some("tool") => {
@@ -386,7 +337,7 @@ fn read_named_choice(object: Extra) -> ToolChoice {
         Some("none") => Some(ToolChoice::None),
         _ => None,
     };
-    choice.unwrap_or_else(|| ToolChoice::Opaque(Value::Object(object)))
+    Ok(choice.unwrap_or_else(|| ToolChoice::Opaque(Value::Object(object))))
 }
 
 fn read_allowed_tools(allowed: &Value) -> Option<ToolChoice> {
@@ -417,7 +368,11 @@ fn read_output_format(document: &Document<'_>) -> Result<Option<OutputFormat>, I
                 strict: schema.get("strict").and_then(Value::as_bool),
             })
         }
-        _ => OutputFormat::Opaque(Value::Object(format)),
+        Some(_) => OutputFormat::Opaque(Value::Object(format)),
+        None => {
+            let message = "say which format: `text`, `json_object` or `json_schema`";
+            return Err(Invalid::new("response_format.type", message));
+        }
     };
     Ok(Some(format))
 }
@@ -462,6 +417,10 @@ fn read_reasoning(document: &Document<'_>) -> Result<ReasoningRequest, Invalid> 
     }
     if let Some(thinking) = field::<wire::Thinking>(document, "thinking")? {
         reasoning.thinking = Some(match (thinking.kind.as_str(), thinking.budget_tokens) {
+            ("", _) => {
+                let message = "say how to think: `enabled`, `adaptive` or `disabled`";
+                return Err(Invalid::new("thinking.type", message));
+            }
             ("disabled", _) => Thinking::Disabled,
             ("adaptive", _) | (_, None) => Thinking::Adaptive,
             (_, Some(budget)) => Thinking::Budget(budget),
@@ -512,11 +471,8 @@ pub(super) fn write(
         n: request.sampling.n,
         logprobs: request.sampling.logprobs,
         top_logprobs: request.sampling.top_logprobs,
-        modalities: request.modalities.iter().map(|modality| write_modality(*modality)).collect(),
-        audio: request
-            .audio
-            .as_ref()
-            .map(|audio| wire::AudioOutput { voice: audio.voice.clone(), format: audio.format.clone() }),
+        modalities: write_modalities(request),
+        audio: write_audio_output(request, target, losses)?,
         user: request.user.clone(),
         metadata: request.metadata.clone(),
         service_tier: request.service_tier.as_deref().map(write_service_tier),
@@ -555,6 +511,7 @@ fn carry_extra(request: &Request, target: &Target<'_>, losses: &mut Losses) -> E
             _ if shared && SHARED_WITH_RESPONSES.contains(&name.as_str()) => {
                 carried.insert(name.clone(), value.clone());
             }
+            _ if losses.has_dropped(name) => {}
             _ => losses.note(name, Change::Dropped, "OpenAI Chat Completions has no such field"),
         }
     }
@@ -562,17 +519,58 @@ fn carry_extra(request: &Request, target: &Target<'_>, losses: &mut Losses) -> E
 }
 
 fn write_service_tier(tier: &str) -> String {
-    // Anthropic's opposite of `auto`.
-    if tier == "standard_only" { "default".to_owned() } else { tier.to_owned() }
+    // Anthropic's opposite of `auto`, and its name for the ordinary tier.
+    if matches!(tier, "standard_only" | "standard") { "default".to_owned() } else { tier.to_owned() }
 }
 
-fn write_modality(modality: Modality) -> String {
-    let name = match modality {
+fn write_modalities(request: &Request) -> Vec<String> {
+    let name = |modality: &Modality| match modality {
         Modality::Text => "text",
         Modality::Audio => "audio",
         Modality::Image => "image",
     };
-    name.to_owned()
+    let mut names: Vec<String> =
+        request.modalities.iter().map(|modality| name(modality).to_owned()).collect();
+    // OpenAI's models speak and write at once, Gemini's only speak.
+    if request.dialect == Dialect::Gemini && names == ["audio"] {
+        names.insert(0, "text".to_owned());
+    }
+    names
+}
+
+/// The voices of OpenAI's models: <https://platform.openai.com/docs/guides/text-to-speech#voice-options>.
+const VOICES: [&str; 13] = [
+    "alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage", "shimmer",
+    "verse",
+];
+
+/// How spoken answers sound. Gemini names no format, since it knows one, and has voices of its own.
+fn write_audio_output(
+    request: &Request,
+    target: &Target<'_>,
+    losses: &mut Losses,
+) -> Result<Option<wire::AudioOutput>, CannotSay> {
+    let foreign = request.dialect == Dialect::Gemini;
+    let speaks = request.modalities.contains(&Modality::Audio);
+    let audio = match &request.audio {
+        Some(audio) => audio,
+        None if foreign && speaks => &AudioOutput::default(),
+        None => return Ok(None),
+    };
+    let mut written = wire::AudioOutput { voice: audio.voice.clone(), format: audio.format.clone() };
+    if foreign {
+        written.format.get_or_insert_with(|| "pcm16".to_owned());
+        if let Some(voice) = &audio.voice
+            && is_openai_model(target.model)
+            && !voice.as_str().is_some_and(|voice| VOICES.contains(&voice))
+        {
+            let why = format!("OpenAI has no voice {voice}; its voices are `{}`", VOICES.join("`, `"));
+            losses.cannot_carry("generationConfig.speechConfig", why)?;
+            written.voice = None;
+        }
+        written.voice.get_or_insert_with(|| Value::from("alloy"));
+    }
+    Ok(Some(written))
 }
 
 fn write_messages(
@@ -581,6 +579,8 @@ fn write_messages(
     losses: &mut Losses,
 ) -> Result<Vec<wire::Message>, CannotSay> {
     let own = request.dialect == Dialect::OpenaiChat;
+    let fetches_files = own || target.has(&Quirk::Named(NamedQuirk::DocumentsAreAddresses));
+    let turns = Turns { own, fetches_files };
     let mut messages = Vec::with_capacity(request.messages.len());
     for (index, message) in request.messages.iter().enumerate() {
         let path = format!("messages[{index}]");
@@ -594,9 +594,9 @@ fn write_messages(
                     messages.push(turn);
                 }
             }
-            Role::System => write_turn("system", &message.parts, own, &path, &mut messages, losses)?,
-            Role::Developer => write_turn("developer", &message.parts, own, &path, &mut messages, losses)?,
-            Role::User | Role::Tool => write_turn("user", &message.parts, own, &path, &mut messages, losses)?,
+            Role::System => turns.write("system", &message.parts, &path, &mut messages, losses)?,
+            Role::Developer => turns.write("developer", &message.parts, &path, &mut messages, losses)?,
+            Role::User | Role::Tool => turns.write("user", &message.parts, &path, &mut messages, losses)?,
         }
         for written in messages.iter_mut().skip(first) {
             if written.role.as_deref() != Some("tool") {
@@ -671,34 +671,83 @@ fn cannot_hold(place: &str, part: &Part) -> String {
     format!("{place} of OpenAI Chat Completions holds no {what}")
 }
 
-/// Any turn but the assistant's. Results of tools become messages of their own, in their place.
-fn write_turn(
-    role: &str,
-    parts: &[Part],
+/// How turns are written, other than the assistant's.
+struct Turns {
+    /// The request speaks this dialect itself.
     own: bool,
-    path: &str,
-    messages: &mut Vec<wire::Message>,
-    losses: &mut Losses,
-) -> Result<(), CannotSay> {
-    let mut content = Vec::new();
-    let empty = parts.is_empty();
-    for part in parts {
-        if let Part::ToolResult(result) = part {
-            flush(role, &mut content, messages);
-            messages.push(write_tool_result(result, own, path, losses)?);
-            continue;
+    /// Files may be named by their address.
+    fetches_files: bool,
+}
+
+impl Turns {
+    /// Results of tools become messages of their own, in their place.
+    fn write(
+        &self,
+        role: &str,
+        parts: &[Part],
+        path: &str,
+        messages: &mut Vec<wire::Message>,
+        losses: &mut Losses,
+    ) -> Result<(), CannotSay> {
+        let mut content = Vec::new();
+        for part in parts {
+            if let Part::ToolResult(result) = part {
+                flush(role, &mut content, messages);
+                messages.push(self.tool_result(result, path, losses)?);
+                continue;
+            }
+            self.part(part, "such a turn", path, &mut content, losses)?;
         }
-        match media::write_part(part, own) {
+        flush(role, &mut content, messages);
+        if parts.is_empty() {
+            let content = Some(wire::Content::Text(String::new()));
+            messages.push(wire::Message { role: Some(role.to_owned()), content, ..wire::Message::default() });
+        }
+        Ok(())
+    }
+
+    fn part(
+        &self,
+        part: &Part,
+        place: &str,
+        path: &str,
+        content: &mut Vec<wire::ContentPart>,
+        losses: &mut Losses,
+    ) -> Result<(), CannotSay> {
+        if !self.fetches_files && media::is_file_by_address(part) {
+            let why = "OpenAI Chat Completions takes files as data or by the id of an upload, not by address";
+            return losses.cannot_carry(format!("{path}.content.file"), why);
+        }
+        match media::write_part(part, self.own) {
             Some(part) => content.push(part),
-            None => losses.cannot_carry(path, cannot_hold("such a turn", part))?,
+            None => losses.cannot_carry(path, cannot_hold(place, part))?,
         }
+        Ok(())
     }
-    flush(role, &mut content, messages);
-    if empty {
-        let content = Some(wire::Content::Text(String::new()));
-        messages.push(wire::Message { role: Some(role.to_owned()), content, ..wire::Message::default() });
+
+    fn tool_result(
+        &self,
+        result: &ToolResult,
+        path: &str,
+        losses: &mut Losses,
+    ) -> Result<wire::Message, CannotSay> {
+        let mut content = Vec::new();
+        for part in &result.parts {
+            self.part(part, "a tool result", path, &mut content, losses)?;
+        }
+        if result.is_error {
+            losses.note(path, Change::Dropped, "the mark that the tool failed; its text says so");
+        }
+        Ok(wire::Message {
+            role: Some("tool".to_owned()),
+            tool_call_id: Some(result.call_id.clone()),
+            name: if self.own { result.name.clone() } else { None },
+            content: Some(write_content(content)),
+            cache_control: result.cache.map(media::write_cache),
+            extra: if self.own { result.extra.clone() } else { Extra::new() },
+            ..wire::Message::default()
+        })
     }
-    Ok(())
 }
 
 fn flush(role: &str, content: &mut Vec<wire::ContentPart>, messages: &mut Vec<wire::Message>) {
@@ -720,33 +769,6 @@ fn write_content(mut parts: Vec<wire::ContentPart>) -> wire::Content {
         }
         _ => wire::Content::Parts(parts),
     }
-}
-
-fn write_tool_result(
-    result: &ToolResult,
-    own: bool,
-    path: &str,
-    losses: &mut Losses,
-) -> Result<wire::Message, CannotSay> {
-    let mut content = Vec::new();
-    for part in &result.parts {
-        match media::write_part(part, own) {
-            Some(part) => content.push(part),
-            None => losses.cannot_carry(path, cannot_hold("a tool result", part))?,
-        }
-    }
-    if result.is_error {
-        losses.note(path, Change::Dropped, "the mark that the tool failed; its text says so");
-    }
-    Ok(wire::Message {
-        role: Some("tool".to_owned()),
-        tool_call_id: Some(result.call_id.clone()),
-        name: if own { result.name.clone() } else { None },
-        content: Some(write_content(content)),
-        cache_control: result.cache.map(media::write_cache),
-        extra: if own { result.extra.clone() } else { Extra::new() },
-        ..wire::Message::default()
-    })
 }
 
 fn write_tools(

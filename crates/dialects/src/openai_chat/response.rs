@@ -1,11 +1,12 @@
 //! Complete answers.
 
-use serde_json::{Map, Value};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::usage::{self, Shares};
 use super::{message, wire};
 use crate::Dialect;
-use crate::conversation::{Choice, Part, Response, StopReason, TokenLogprob};
+use crate::conversation::{Choice, Extra, Part, Response, StopReason, TokenLogprob};
 use crate::error::BadReply;
 use crate::exchange::AnswerContext;
 use crate::json;
@@ -139,59 +140,97 @@ fn write_logprob(token: &TokenLogprob) -> wire::TokenLogprob {
 /// See [`Codec::write_response`](crate::codec::Codec::write_response).
 pub(super) fn write(response: &Response, answer: &AnswerContext) -> Vec<u8> {
     let own = response.dialect == Dialect::OpenaiChat;
-    let mut body = Map::new();
-    let id = response.id.clone().unwrap_or_else(|| format!("chatcmpl-{}", answer.seed));
-    body.insert("id".to_owned(), Value::from(id));
-    body.insert("object".to_owned(), Value::from("chat.completion"));
-    body.insert("created".to_owned(), Value::from(response.created.unwrap_or(answer.created)));
-    body.insert("model".to_owned(), Value::from(answer.model.as_str()));
-    let choices = response.choices.iter().map(|choice| write_choice(choice, own)).collect();
-    body.insert("choices".to_owned(), Value::Array(choices));
-    if let Some(usage) = &response.usage {
+    let made_id;
+    let id = match &response.id {
+        Some(id) => id.as_str(),
+        None => {
+            made_id = format!("chatcmpl-{}", answer.seed);
+            &made_id
+        }
+    };
+    let usage = response.usage.as_ref().map(|usage| {
         let mut shares = Shares::default();
         for choice in &response.choices {
             shares.add(Shares::of(&choice.parts));
         }
-        body.insert("usage".to_owned(), usage::write(usage, shares, own));
-    }
-    if let Some(tier) = &response.service_tier {
-        body.insert("service_tier".to_owned(), Value::from(tier.as_str()));
-    }
-    if own {
-        body.extend(response.extra.clone());
-    }
-    json::write(&body)
+        usage::write(usage, shares, own)
+    });
+    json::write(&Written {
+        id,
+        object: "chat.completion",
+        created: response.created.unwrap_or(answer.created),
+        model: &answer.model,
+        choices: response.choices.iter().map(|choice| write_choice(choice, own)).collect(),
+        usage,
+        // `standard` is Anthropic's name for the ordinary one, which `usage` keeps as LiteLLM does.
+        service_tier: response.service_tier.as_deref().map(|tier| match tier {
+            "standard" if !own => "default",
+            tier => tier,
+        }),
+        extra: own.then_some(&response.extra),
+    })
 }
 
-fn write_choice(choice: &Choice, own: bool) -> Value {
+/// An answer as it is written. (A [`wire::Response`] is for reading: it takes what providers get wrong.)
+#[derive(Serialize)]
+struct Written<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+    choices: Vec<WrittenChoice<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<usage::Written<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'a str>,
+    #[serde(flatten)]
+    extra: Option<&'a Extra>,
+}
+
+#[derive(Serialize)]
+struct WrittenChoice<'a> {
+    index: u32,
+    message: WrittenMessage,
+    logprobs: Option<wire::Logprobs>,
+    finish_reason: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider_specific_fields: Option<NativeReason<'a>>,
+    #[serde(flatten)]
+    extra: Extra,
+}
+
+#[derive(Serialize)]
+struct WrittenMessage {
+    role: &'static str,
+    /// Clients read it without looking whether it is there.
+    content: Option<wire::Content>,
+    #[serde(flatten)]
+    rest: wire::Message,
+}
+
+#[derive(Serialize)]
+struct NativeReason<'a> {
+    native_finish_reason: &'a str,
+}
+
+fn write_choice(choice: &Choice, own: bool) -> WrittenChoice<'_> {
     // What answers of this dialect cannot hold (hosted tools' runs of another) the client did not ask of it.
     let (mut message, _) = message::write_assistant(&choice.parts, own);
     message::sign_ids(&choice.parts, &mut message);
-    let mut extra = if own { choice.extra.clone() } else { Map::new() };
+    let mut extra = if own { choice.extra.clone() } else { Extra::new() };
     if let Some(Value::Object(fields)) = extra.shift_remove("message") {
         message.extra = fields;
     }
-    let mut message = serde_json::to_value(message).unwrap_or_default();
-    if let Value::Object(fields) = &mut message
-        && !fields.contains_key("content")
-    {
-        // Clients read it without looking whether it is there.
-        fields.insert("content".to_owned(), Value::Null);
-    }
+    message.role = None;
     let (reason, native) = write_stop(&choice.stop);
-    let mut body = Map::new();
-    body.insert("index".to_owned(), Value::from(choice.index));
-    body.insert("message".to_owned(), message);
-    let logprobs = choice.logprobs.as_deref().map(write_logprobs);
-    body.insert("logprobs".to_owned(), serde_json::to_value(logprobs).unwrap_or_default());
-    match native {
-        Some(native) if own => body.insert("finish_reason".to_owned(), Value::from(native)),
-        _ => body.insert("finish_reason".to_owned(), Value::from(reason)),
-    };
-    if let (Some(native), false) = (native, own) {
-        let fields = Map::from_iter([("native_finish_reason".to_owned(), Value::from(native))]);
-        body.insert("provider_specific_fields".to_owned(), Value::Object(fields));
+    WrittenChoice {
+        index: choice.index,
+        message: WrittenMessage { role: "assistant", content: message.content.take(), rest: message },
+        logprobs: choice.logprobs.as_deref().map(write_logprobs),
+        finish_reason: native.filter(|_| own).unwrap_or(reason),
+        provider_specific_fields: native
+            .filter(|_| !own)
+            .map(|native_finish_reason| NativeReason { native_finish_reason }),
+        extra,
     }
-    body.extend(extra);
-    Value::Object(body)
 }

@@ -90,6 +90,46 @@ fn a_mistake_is_named_with_its_place() {
 }
 
 #[test]
+fn what_is_missing_is_named_with_its_place() {
+    let param = |body: Value| read(&body.to_string()).unwrap_err().param.unwrap();
+    for role in ["system", "developer", "user"] {
+        assert_eq!(param(json!({"messages": [{"role": role, "content": null}]})), "messages[0].content");
+    }
+    assert_eq!(param(json!({"messages": [{"role": "tool", "tool_call_id": "a"}]})), "messages[0].content");
+    for (part, field) in [
+        (json!({"text": "x"}), "type"),
+        (json!({"type": "image_url"}), "image_url"),
+        (json!({"type": "file"}), "file"),
+    ] {
+        let body = json!({"messages": [{"role": "user", "content": [part]}]});
+        assert_eq!(param(body), format!("messages[0].content[0].{field}"));
+    }
+    for (turn, path) in [
+        (json!({"tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}), "tool_calls[0].id"),
+        (json!({"tool_calls": [{"id": "a", "function": {}}]}), "tool_calls[0].function.name"),
+        (json!({"tool_calls": [{"id": "a", "function": {"name": "f"}}]}), "tool_calls[0].function.arguments"),
+        (json!({"tool_calls": [{"id": "a", "custom": {"name": "f"}}]}), "tool_calls[0].custom.input"),
+        (json!({"function_call": {}}), "function_call.name"),
+        (json!({"audio": {}}), "audio.id"),
+    ] {
+        let mut turn = turn;
+        turn["role"] = json!("assistant");
+        assert_eq!(param(json!({"messages": [turn]})), format!("messages[0].{path}"));
+    }
+    for (name, value, path) in [
+        ("tools", json!([{}]), "tools[0].type"),
+        ("tool_choice", json!({}), "tool_choice.type"),
+        ("tool_choice", json!({"type": "function"}), "tool_choice.function.name"),
+        ("response_format", json!({}), "response_format.type"),
+        ("thinking", json!({}), "thinking.type"),
+    ] {
+        let mut body = json!({"messages": []});
+        body[name] = value;
+        assert_eq!(param(body), path);
+    }
+}
+
+#[test]
 fn the_quick_check_finds_types_without_reading() {
     let check =
         |body: &str| OpenaiChat.check_request(&Document::of(body).unwrap()).map_err(|error| error.param);

@@ -1,13 +1,13 @@
-//! The `usage` object (<https://platform.openai.com/docs/api-reference/chat/object#chat/object-usage>, read
-//! 2026-11-21), with what providers of this dialect add to it.
+//! The `usage` object (<https://platform.openai.com/docs/api-reference/chat/object#chat/object-usage>),
+//! with what providers of this dialect add to it.
 
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde::{Deserialize, Serialize};
+use serde_json::{Number, Value};
 
 use crate::conversation::{Part, Usage};
 use crate::document::Document;
@@ -85,7 +85,7 @@ impl Wire {
         let mut completion = self.completion_tokens.count();
         let reasoning = output.reasoning_tokens.count();
         // xAI counts thinking beside the completion, and only the total says so
-        // (https://docs.x.ai/docs/guides/reasoning, read 2026-11-21).
+        // (https://docs.x.ai/docs/guides/reasoning).
         let all = prompt.saturating_add(completion).saturating_add(reasoning);
         if reasoning > 0 && self.total_tokens.count() == all {
             completion = completion.saturating_add(reasoning);
@@ -312,56 +312,109 @@ fn first<const N: usize>(counts: [&Scalar; N]) -> u64 {
     counts.into_iter().map(Scalar::count).find(|count| *count > 0).unwrap_or(0)
 }
 
-/// Writes a usage object. `own`: it was read from this dialect, so the original goes back.
-pub(crate) fn write(usage: &Usage, shares: Shares, own: bool) -> Value {
+/// The usage object of an answer. `own`: it was read from this dialect, so the original goes back.
+pub(crate) fn write(usage: &Usage, shares: Shares, own: bool) -> Written<'_> {
     if own && let Some(original) = &usage.original {
-        return original.clone();
+        return Written::Original(original);
     }
-    let mut input = Map::new();
-    input.insert("cached_tokens".to_owned(), Value::from(usage.cache_read));
-    input.insert("audio_tokens".to_owned(), Value::from(usage.input_audio));
-    let mut output = Map::new();
-    let reasoning = if usage.reasoning > 0 { usage.reasoning } else { shares.estimate(usage.output) };
-    output.insert("reasoning_tokens".to_owned(), Value::from(reasoning));
-    output.insert("audio_tokens".to_owned(), Value::from(usage.output_audio));
-    output.insert("accepted_prediction_tokens".to_owned(), Value::from(usage.accepted_prediction));
-    output.insert("rejected_prediction_tokens".to_owned(), Value::from(usage.rejected_prediction));
-    let mut object = Map::new();
-    object.insert("prompt_tokens".to_owned(), Value::from(usage.input));
-    object.insert("completion_tokens".to_owned(), Value::from(usage.output));
-    object.insert("total_tokens".to_owned(), Value::from(usage.total()));
-    if usage.cache_write() > 0 {
-        // LiteLLM's names.
-        input.insert("cache_creation_tokens".to_owned(), Value::from(usage.cache_write()));
-        let writes = Map::from_iter([
-            ("ephemeral_5m_input_tokens".to_owned(), Value::from(usage.cache_write_5m)),
-            ("ephemeral_1h_input_tokens".to_owned(), Value::from(usage.cache_write_1h)),
-        ]);
-        input.insert("cache_creation_token_details".to_owned(), Value::Object(writes));
-        object.insert("cache_creation_input_tokens".to_owned(), Value::from(usage.cache_write()));
-        object.insert("cache_read_input_tokens".to_owned(), Value::from(usage.cache_read));
-    }
-    for (name, tokens) in [("image_tokens", usage.input_image), ("video_tokens", usage.input_video)] {
-        if tokens > 0 {
-            input.insert(name.to_owned(), Value::from(tokens));
-        }
-    }
-    if usage.output_image > 0 {
-        output.insert("image_tokens".to_owned(), Value::from(usage.output_image));
-    }
-    object.insert("prompt_tokens_details".to_owned(), Value::Object(input));
-    object.insert("completion_tokens_details".to_owned(), Value::Object(output));
-    if usage.web_searches > 0 {
-        let tools = Map::from_iter([("web_search_requests".to_owned(), Value::from(usage.web_searches))]);
-        object.insert("server_tool_use".to_owned(), Value::Object(tools));
-    }
-    if let Some(tier) = &usage.service_tier {
-        object.insert("service_tier".to_owned(), Value::from(tier.as_str()));
-    }
-    if let Some(cost) = &usage.cost {
-        object.insert("cost".to_owned(), Value::Number(cost.clone()));
-    }
-    Value::Object(object)
+    // LiteLLM's names for what is written to a cache.
+    let cache_write = Some(usage.cache_write()).filter(|tokens| *tokens > 0);
+    let counted = |tokens: u64| Some(tokens).filter(|tokens| *tokens > 0);
+    Written::Counts(Box::new(Counts {
+        prompt_tokens: usage.input,
+        completion_tokens: usage.output,
+        total_tokens: usage.total(),
+        cache_creation_input_tokens: cache_write,
+        cache_read_input_tokens: cache_write.map(|_| usage.cache_read),
+        prompt_tokens_details: WrittenInput {
+            cached_tokens: usage.cache_read,
+            audio_tokens: usage.input_audio,
+            cache_creation_tokens: cache_write,
+            cache_creation_token_details: cache_write.map(|_| WrittenCache {
+                ephemeral_5m_input_tokens: usage.cache_write_5m,
+                ephemeral_1h_input_tokens: usage.cache_write_1h,
+            }),
+            image_tokens: counted(usage.input_image),
+            video_tokens: counted(usage.input_video),
+        },
+        completion_tokens_details: WrittenOutput {
+            reasoning_tokens: if usage.reasoning > 0 {
+                usage.reasoning
+            } else {
+                shares.estimate(usage.output)
+            },
+            audio_tokens: usage.output_audio,
+            accepted_prediction_tokens: usage.accepted_prediction,
+            rejected_prediction_tokens: usage.rejected_prediction,
+            image_tokens: counted(usage.output_image),
+        },
+        server_tool_use: counted(usage.web_searches)
+            .map(|web_search_requests| WrittenServerTools { web_search_requests }),
+        service_tier: usage.service_tier.as_deref(),
+        cost: usage.cost.as_ref(),
+    }))
+}
+
+/// A usage object as it is written.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(crate) enum Written<'a> {
+    Original(&'a Value),
+    Counts(Box<Counts<'a>>),
+}
+
+#[derive(Serialize)]
+pub(crate) struct Counts<'a> {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    total_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_creation_input_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_read_input_tokens: Option<u64>,
+    prompt_tokens_details: WrittenInput,
+    completion_tokens_details: WrittenOutput,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server_tool_use: Option<WrittenServerTools>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost: Option<&'a Number>,
+}
+
+#[derive(Serialize)]
+struct WrittenInput {
+    cached_tokens: u64,
+    audio_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_creation_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_creation_token_details: Option<WrittenCache>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    video_tokens: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct WrittenCache {
+    ephemeral_5m_input_tokens: u64,
+    ephemeral_1h_input_tokens: u64,
+}
+
+#[derive(Serialize)]
+struct WrittenOutput {
+    reasoning_tokens: u64,
+    audio_tokens: u64,
+    accepted_prediction_tokens: u64,
+    rejected_prediction_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_tokens: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct WrittenServerTools {
+    web_search_requests: u64,
 }
 
 /// A provider's usage object with the estimated count of thinking put in; every other byte of it stays.

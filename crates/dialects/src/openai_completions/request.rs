@@ -169,10 +169,13 @@ fn report_lost(request: &Request, losses: &mut Losses) -> Result<(), CannotSay> 
         ("metadata", request.metadata.is_some()),
         ("service_tier", request.service_tier.is_some()),
         ("prompt_cache_key", request.prompt_cache_key.is_some()),
+        ("cache_control", request.is_cache_marked()),
     ];
     let silent = silent.into_iter().filter(|(_, said)| *said).map(|(name, _)| name);
     for name in silent.chain(request.extra.keys().map(String::as_str)) {
-        losses.note(name, Change::Dropped, "OpenAI Completions has no such field");
+        if !losses.has_dropped(name) {
+            losses.note(name, Change::Dropped, "OpenAI Completions has no such field");
+        }
     }
     Ok(())
 }

@@ -95,7 +95,8 @@ pub(super) fn write(response: &Response, answer: &AnswerContext) -> Vec<u8> {
         for choice in &response.choices {
             shares.add(Shares::of(&choice.parts));
         }
-        body.insert("usage".to_owned(), usage::write(&usage, shares, own));
+        let usage = serde_json::to_value(usage::write(&usage, shares, own)).unwrap_or_default();
+        body.insert("usage".to_owned(), usage);
     }
     if own {
         body.extend(response.extra.clone());

@@ -166,8 +166,13 @@ impl Answer {
     }
 
     pub(super) fn set_service_tier(&mut self, tier: Option<&str>) {
-        if let Some(tier @ ("auto" | "default" | "flex" | "scale" | "priority")) = tier {
-            self.set("service_tier", tier);
+        match tier {
+            Some(tier @ ("auto" | "default" | "flex" | "scale" | "priority")) => {
+                self.set("service_tier", tier);
+            }
+            // Anthropic's name for the ordinary one.
+            Some("standard") => self.set("service_tier", "default"),
+            _ => {}
         }
     }
 

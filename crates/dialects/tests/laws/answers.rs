@@ -69,7 +69,11 @@ impl Told {
             model: response.model,
             choices: choices.map(|choice| (pieces(choice.parts), choice.stop, choice.logprobs)).collect(),
             usage: response.usage.map(plain),
-            tier: response.service_tier.or(counted),
+            // Chat's `usage` keeps Anthropic's word for OpenAI's `default`.
+            tier: response.service_tier.or(counted).map(|tier| match tier.as_str() {
+                "standard" => "default".to_owned(),
+                _ => tier,
+            }),
         }
     }
 }

@@ -105,7 +105,10 @@ pub(crate) fn request(dialect: Dialect) -> impl Strategy<Value = Request> {
             request.tool_choice = choice;
             let tenths = |tenths: u32| Number::from_f64(f64::from(tenths) / 10.0);
             request.sampling.temperature = temperature.and_then(tenths);
-            request.sampling.top_p = top_p.and_then(tenths);
+            // Newer Claude models take one of the two.
+            if request.sampling.temperature.is_none() {
+                request.sampling.top_p = top_p.and_then(tenths);
+            }
             request.max_output_tokens = Some(max);
             request
         },

@@ -7,6 +7,7 @@ use super::diagnose::{Diagnosis, Finding, ProblemKind, Severity, is_secret_name,
 use super::keys::{self, Kind, KnownKey, ParamRole, Section, Status};
 use super::raw::{Mapping, Node, Origin, Pair, Scalar, Value};
 use super::references::{Environment, is_foreign_reference};
+use routing::Strategy;
 use value::Fit;
 
 /// Reports everything that is wrong with the keys and values of a whole configuration.
@@ -81,6 +82,12 @@ impl Checker<'_> {
                 (S::AllowedFailsPolicy, Depth::Itself)
             }
             (S::RouterSettings, "routing_groups") => (S::RoutingGroup, Depth::EachItem),
+            (S::RouterSettings | S::RoutingGroup, "routing_strategy_args") => {
+                (S::StrategyArgs, Depth::Itself)
+            }
+            (S::Tollway, "retry_budget") => (S::RetryBudget, Depth::Itself),
+            (S::Tollway, "hedge") => (S::Hedge, Depth::Itself),
+            (S::Tollway, "canary" | "mirror") => (S::Split, Depth::EachItem),
             (S::RouterSettings, "model_group_alias") => (S::Alias, Depth::EachValueIfMapping),
             (S::GeneralSettings, "pass_through_endpoints") => (S::PassThroughEndpoint, Depth::EachItem),
             (S::GeneralSettings, "user_header_mappings") => (S::UserHeaderMapping, Depth::EachItem),
@@ -160,9 +167,9 @@ impl Checker<'_> {
         let name = pair.key.name.as_str();
         let finding = match key.status {
             Status::Effective => {
-                let strategy = pair.value.scalar().map(|scalar| scalar.text.as_str());
+                let text = pair.value.scalar().map(|scalar| scalar.text.as_str());
                 if (key.section, name) == (Section::CacheParams, "type")
-                    && strategy.is_some_and(|kind| !matches!(kind, "local" | "redis" | "disk"))
+                    && text.is_some_and(|kind| !matches!(kind, "local" | "redis" | "disk"))
                 {
                     let finding = Finding::warning(
                         ProblemKind::NotYetEffective,
@@ -171,9 +178,8 @@ impl Checker<'_> {
                     self.diagnosis.report(&pair.key.span, finding);
                     return;
                 }
-                if (key.section, name) != (Section::RouterSettings, "routing_strategy")
-                    || strategy == Some("simple-shuffle")
-                {
+                let strategy = pair.value.scalar().filter(|_| name == "routing_strategy");
+                if strategy.is_none_or(|strategy| strategy.text.parse::<Strategy>().is_ok()) {
                     return;
                 }
                 Finding::warning(

@@ -59,6 +59,8 @@ pub enum ProblemKind {
     SkippedDeployment,
     /// A name that nothing else in the file defines.
     UnknownName,
+    /// Fallbacks that lead in a circle.
+    Cycle,
     /// A master key that is unset or publicly known.
     WeakMasterKey,
     /// A value that another file or key replaces.

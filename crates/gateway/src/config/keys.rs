@@ -13,6 +13,7 @@ mod tollway;
 mod top_level;
 
 use super::diagnose::nearest;
+pub(crate) use router_settings::{OTHER_PRE_CALL_CHECKS, PRE_CALL_CHECKS};
 
 /// Where a key stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,6 +44,14 @@ pub enum Section {
     AllowedFailsPolicy,
     /// An entry of `router_settings.routing_groups`.
     RoutingGroup,
+    /// `routing_strategy_args`.
+    StrategyArgs,
+    /// `tollway.retry_budget`.
+    RetryBudget,
+    /// `tollway.hedge`.
+    Hedge,
+    /// An entry of `tollway.canary` or `tollway.mirror`.
+    Split,
     /// An entry of `general_settings.pass_through_endpoints`.
     PassThroughEndpoint,
     /// An entry of `general_settings.user_header_mappings`.
@@ -74,6 +83,10 @@ impl Section {
         Self::RetryPolicy,
         Self::AllowedFailsPolicy,
         Self::RoutingGroup,
+        Self::StrategyArgs,
+        Self::RetryBudget,
+        Self::Hedge,
+        Self::Split,
         Self::PassThroughEndpoint,
         Self::UserHeaderMapping,
         Self::CoordinationRedis,
@@ -97,6 +110,10 @@ impl Section {
             Self::RetryPolicy => "router_settings.retry_policy",
             Self::AllowedFailsPolicy => "router_settings.allowed_fails_policy",
             Self::RoutingGroup => "router_settings.routing_groups[]",
+            Self::StrategyArgs => "router_settings.routing_strategy_args",
+            Self::RetryBudget => "tollway.retry_budget",
+            Self::Hedge => "tollway.hedge",
+            Self::Split => "tollway.canary[], tollway.mirror[]",
             Self::PassThroughEndpoint => "general_settings.pass_through_endpoints[]",
             Self::UserHeaderMapping => "general_settings.user_header_mappings[]",
             Self::CoordinationRedis => "general_settings.coordination_redis",
@@ -122,6 +139,10 @@ impl Section {
             Self::RetryPolicy => "`retry_policy`",
             Self::AllowedFailsPolicy => "`allowed_fails_policy`",
             Self::RoutingGroup => "a `routing_groups` entry",
+            Self::StrategyArgs => "`routing_strategy_args`",
+            Self::RetryBudget => "`retry_budget`",
+            Self::Hedge => "`hedge`",
+            Self::Split => "an entry of `canary` or `mirror`",
             Self::PassThroughEndpoint => "a `pass_through_endpoints` entry",
             Self::UserHeaderMapping => "a `user_header_mappings` entry",
             Self::CoordinationRedis => "`coordination_redis`",
@@ -152,6 +173,10 @@ impl Section {
             Self::RetryPolicy => router_settings::RETRY_POLICY,
             Self::AllowedFailsPolicy => router_settings::ALLOWED_FAILS_POLICY,
             Self::RoutingGroup => router_settings::ROUTING_GROUP,
+            Self::StrategyArgs => router_settings::STRATEGY_ARGS,
+            Self::RetryBudget => tollway::RETRY_BUDGET,
+            Self::Hedge => tollway::HEDGE,
+            Self::Split => tollway::SPLIT,
             Self::PassThroughEndpoint => nested::PASS_THROUGH_ENDPOINT,
             Self::UserHeaderMapping => nested::USER_HEADER_MAPPING,
             Self::CoordinationRedis => nested::COORDINATION_REDIS,
@@ -169,6 +194,8 @@ pub enum Kind {
     Bool,
     /// A whole number, 0 or more.
     Integer,
+    /// A whole number.
+    SignedInteger,
     /// A number, 0 or more.
     Number,
     /// A number of seconds above 0.
@@ -189,6 +216,8 @@ pub enum Kind {
     List,
     /// A mapping.
     Map,
+    /// A mapping, or `false` for none.
+    MapOrFalse,
     /// A mapping of texts, such as headers.
     TextMap,
     /// `true`, `false`, or the path of a PEM file.

@@ -6,19 +6,20 @@
 mod cache;
 mod deployment;
 mod layers;
+mod routing;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::ProviderCheck;
-use super::diagnose::{Diagnosis, Finding, ProblemKind, nearest};
+use super::diagnose::{Diagnosis, Finding, ProblemKind};
 use super::keys::Section;
 use super::raw::{Mapping, Node, Origin, Span};
 use super::references::{Environment, is_foreign_reference};
 use super::resolved::{
-    Config, DeploymentConfig, GeneralSettings, LitellmSettings, LogFormat, LogLevel, MasterKey, ModelAlias,
-    RouterSettings, RoutingStrategy, TlsVerify, TollwaySettings,
+    Config, GeneralSettings, LitellmSettings, LogFormat, LogLevel, MasterKey, ModelAlias, RouterSettings,
+    TlsVerify, TollwaySettings,
 };
 use layers::Layers;
 use tollway::Secret;
@@ -45,8 +46,17 @@ pub(crate) fn resolve(
     let tollway = Layers::maybe(Section::Tollway, top.mapping("tollway"));
 
     let defaults = router.mapping("default_litellm_params");
-    let deployments = deployment::all(&top, defaults, provider, diagnosis);
-    let aliases = aliases(&router, &deployments, diagnosis);
+    let mut deployments = deployment::all(&top, defaults, provider, diagnosis);
+    let most = router.count("default_max_parallel_requests");
+    for deployment in &mut deployments {
+        let own = &mut deployment.routing.max_parallel_requests;
+        *own = own.or(most);
+    }
+    let mut places = routing::Places::default();
+    let aliases = aliases(&router, &mut places, diagnosis);
+    let sections = routing::Sections { router: &router, litellm: &litellm, tollway: &tollway };
+    let routing = routing::settings(&sections, &aliases, &mut places, diagnosis);
+    routing::report(&routing, &deployments, places, start, diagnosis);
     let turn_off_message_logging = litellm.bool("turn_off_message_logging").unwrap_or(false);
     let bounds = cache::Bounds::of(&tollway);
     let mut tollway = tollway_settings(&tollway, &litellm, &general);
@@ -60,6 +70,7 @@ pub(crate) fn resolve(
             ..litellm_settings(&litellm, turn_off_message_logging, environment)
         },
         router: router_settings(&router),
+        routing,
         tollway,
         environment_variables: top
             .get("environment_variables")
@@ -73,7 +84,7 @@ pub(crate) fn resolve(
 
 fn aliases(
     router: &Layers<'_>,
-    deployments: &[DeploymentConfig],
+    places: &mut routing::Places,
     diagnosis: &mut Diagnosis,
 ) -> BTreeMap<String, ModelAlias> {
     let mut aliases = BTreeMap::new();
@@ -100,23 +111,7 @@ fn aliases(
             );
             continue;
         };
-        let known = deployments
-            .iter()
-            .any(|deployment| deployment.model_name == alias.model || deployment.model_name.contains('*'));
-        if !known {
-            let mut finding = Finding::warning(
-                ProblemKind::UnknownName,
-                format!(
-                    "the alias `{}` stands for `{}`, which no `model_name` is",
-                    pair.key.name, alias.model
-                ),
-            );
-            let names = deployments.iter().map(|deployment| deployment.model_name.as_str());
-            if let Some(near) = nearest(&alias.model, names) {
-                finding = finding.help(format!("did you mean `{near}`?"));
-            }
-            diagnosis.report(&pair.value.span, finding);
-        }
+        places.alias(&pair.key.name, &alias.model, &pair.value.span);
         aliases.insert(pair.key.name.clone(), alias);
     }
     aliases
@@ -135,6 +130,7 @@ fn general_settings(
         key_header_name: general.text("litellm_key_header_name").map(|name| name.to_ascii_lowercase()),
         forward_client_headers: general.bool("forward_client_headers_to_llm_api").unwrap_or(false),
         infer_model_from_keys: general.bool("infer_model_from_keys").unwrap_or(false),
+        allow_mock_testing: general.bool("dangerously_allow_mock_testing_request_params").unwrap_or(false),
     };
     let problem = match settings.master_key {
         MasterKey::Set(_) => return settings,
@@ -205,8 +201,6 @@ fn litellm_settings(
 
 fn router_settings(router: &Layers<'_>) -> RouterSettings {
     RouterSettings {
-        // The only one that is effective; the checks have said so where another is named.
-        routing_strategy: RoutingStrategy::SimpleShuffle,
         timeout: router.seconds("timeout").unwrap_or(DEFAULT_TIMEOUT),
         stream_timeout: router.seconds("stream_timeout"),
     }
@@ -242,6 +236,8 @@ fn tollway_settings(tollway: &Layers<'_>, litellm: &Layers<'_>, general: &Layers
         client_read_timeout: tollway.seconds("client_read_timeout_s").unwrap_or(unsaid.client_read_timeout),
         connect_timeout: tollway.seconds("connect_timeout_s").unwrap_or(unsaid.connect_timeout),
         pool_idle_timeout: tollway.seconds("pool_idle_timeout_s").unwrap_or(unsaid.pool_idle_timeout),
+        first_token_timeout: tollway.seconds("first_token_timeout_s"),
+        inter_token_timeout: tollway.seconds("inter_token_timeout_s"),
         shutdown_grace: tollway.seconds("shutdown_grace_s").unwrap_or(unsaid.shutdown_grace),
         trace_capacity: tollway.integer("trace_capacity").unwrap_or(unsaid.trace_capacity),
         trace_bodies: tollway.bool("trace_bodies").unwrap_or(unsaid.trace_bodies),

@@ -11,6 +11,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use routing::settings::DeploymentSettings;
 use serde_json::Map;
 use serde_json::value::RawValue;
 
@@ -29,8 +30,11 @@ pub struct Config {
     pub general: GeneralSettings,
     /// `litellm_settings`.
     pub litellm: LitellmSettings,
-    /// `router_settings`.
+    /// `router_settings`, as far as it is about time-outs.
     pub router: RouterSettings,
+    /// Everything else about routing, wherever it is written; without the deployments, each of which has its own
+    /// [`DeploymentConfig::routing`].
+    pub routing: routing::Settings,
     /// `tollway`, and what the other sections say about the same things.
     pub tollway: TollwaySettings,
     /// `environment_variables`: they win over the process's own.
@@ -84,8 +88,12 @@ pub struct DeploymentConfig {
     pub timeout: Option<Duration>,
     /// How long a streamed attempt may take.
     pub stream_timeout: Option<Duration>,
-    /// Its share of the group's traffic.
-    pub share: Share,
+    /// How long a streamed attempt may take to its first token; absent: `tollway.first_token_timeout_s` counts.
+    pub first_token_timeout: Option<Duration>,
+    /// How long a streamed attempt may pause between two tokens; absent: `tollway.inter_token_timeout_s` counts.
+    pub inter_token_timeout: Option<Duration>,
+    /// What routing looks at, as far as it is written: the price map's facts are not filled in.
+    pub routing: DeploymentSettings,
     /// What happens to parameters that the provider does not know.
     pub parameters: ParameterPolicy,
     /// The answer to give without a provider: a text, or an object; `litellm.<Error>` for an error.
@@ -171,17 +179,6 @@ pub struct MissingVariable {
     pub variable: String,
 }
 
-/// What simple-shuffle weighs deployments by: the first of the three that is given in the group.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Share {
-    /// `weight`.
-    pub weight: Option<f64>,
-    /// `rpm`.
-    pub rpm: Option<u64>,
-    /// `tpm`.
-    pub tpm: Option<u64>,
-}
-
 /// What happens to parameters that a provider does not know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ParameterPolicy {
@@ -234,6 +231,8 @@ pub struct GeneralSettings {
     pub forward_client_headers: bool,
     /// Add the models of every provider whose variable is set.
     pub infer_model_from_keys: bool,
+    /// Let callers make a request's first group fail (`mock_testing_fallbacks` and its like).
+    pub allow_mock_testing: bool,
 }
 
 impl GeneralSettings {
@@ -292,20 +291,10 @@ pub enum TlsVerify {
 /// `router_settings`.
 #[derive(Clone, Debug)]
 pub struct RouterSettings {
-    /// How one of several deployments is chosen.
-    pub routing_strategy: RoutingStrategy,
     /// How long one attempt may take, if nothing nearer says so.
     pub timeout: Duration,
     /// How long one streamed attempt may take.
     pub stream_timeout: Option<Duration>,
-}
-
-/// How one of several deployments is chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RoutingStrategy {
-    /// By chance, weighted by [`Share`].
-    #[default]
-    SimpleShuffle,
 }
 
 /// Bounds and behaviour of the server.
@@ -333,6 +322,10 @@ pub struct TollwaySettings {
     pub connect_timeout: Duration,
     /// That a provider connection may idle.
     pub pool_idle_timeout: Duration,
+    /// From a streamed attempt's start to its first token; `None`: only the attempt's own time-out counts.
+    pub first_token_timeout: Option<Duration>,
+    /// Between two tokens of a stream; `None`: only the attempt's own time-out counts.
+    pub inter_token_timeout: Option<Duration>,
     /// That running requests get to end after a stop signal.
     pub shutdown_grace: Duration,
     /// How many requests are remembered with their traces; 0: none.
@@ -362,6 +355,8 @@ impl Default for TollwaySettings {
             client_write_timeout: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(10),
             pool_idle_timeout: Duration::from_secs(90),
+            first_token_timeout: None,
+            inter_token_timeout: None,
             shutdown_grace: Duration::from_secs(30),
             trace_capacity: 1000,
             trace_bodies: false,

@@ -9,6 +9,7 @@ use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use routing::Change;
 
 use crate::exchange::{CacheState, Exchange, Identity, Outcome, Saved};
 use crate::operation::Operation;
@@ -50,6 +51,23 @@ struct DeploymentLabels {
     api_base: String,
     api_provider: String,
     requested_model: String,
+}
+
+impl DeploymentLabels {
+    fn of(labels: &ServedLabels) -> Self {
+        Self {
+            litellm_model_name: labels.provider_model.clone(),
+            model_id: labels.model_id.clone(),
+            api_base: labels.api_base.clone(),
+            api_provider: labels.provider.clone(),
+            requested_model: labels.requested_model.clone(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CooldownLabels {
+    model_id: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -166,6 +184,8 @@ pub struct Metrics {
     deployment_requests: Family<DeploymentLabels, Counter>,
     deployment_successes: Family<DeploymentLabels, Counter>,
     deployment_failures: Family<FailureLabels, Counter>,
+    cooldowns: Family<CooldownLabels, Counter>,
+    deployment_state: Family<CooldownLabels, Gauge<i64, AtomicI64>>,
     in_flight: Gauge<i64, AtomicI64>,
     cache: CacheMetrics,
 }
@@ -204,6 +224,8 @@ impl Default for Metrics {
             deployment_requests: Family::default(),
             deployment_successes: Family::default(),
             deployment_failures: Family::default(),
+            cooldowns: Family::default(),
+            deployment_state: Family::default(),
             in_flight: Gauge::default(),
             cache: CacheMetrics::default(),
         };
@@ -226,6 +248,8 @@ impl Default for Metrics {
             "litellm_deployment_total_requests", "Calls of a deployment", metrics.deployment_requests;
             "litellm_deployment_success_responses", "Calls of a deployment that it answered", metrics.deployment_successes;
             "litellm_deployment_failure_responses", "Calls of a deployment that failed", metrics.deployment_failures;
+            "litellm_deployment_cooled_down", "Times that a deployment was left alone", metrics.cooldowns;
+            "litellm_deployment_state", "0: well, 2: left alone", metrics.deployment_state;
             "litellm_in_flight_requests", "Requests being worked on", metrics.in_flight;
             "litellm_cache_hits_metric", "Requests answered from the cache", metrics.cache.hits;
             "litellm_cache_misses_metric", "Requests that the cache had no answer for", metrics.cache.misses;
@@ -268,13 +292,13 @@ impl Metrics {
             return self.count_hit(exchange);
         }
         let Some(served) = exchange.served() else { return self.count_refused(exchange) };
-        let handles = served.handles(self);
-        handles.deployment_requests.inc();
         match &exchange.outcome {
             Outcome::Failed { status, class, .. } => {
                 self.count_failed(exchange, &served.labels, *status, *class);
             }
-            Outcome::Answered | Outcome::ClientGone | Outcome::Running => handles.count_answer(exchange),
+            Outcome::Answered | Outcome::ClientGone | Outcome::Running => {
+                served.handles(self).count_answer(exchange);
+            }
         }
     }
 
@@ -329,6 +353,12 @@ impl Metrics {
         };
         self.proxy_failures.get_or_create(&proxy).inc();
         self.proxy_requests.get_or_create(&proxy).inc();
+    }
+
+    /// One call of a deployment failed.
+    pub(super) fn attempt_failed(&self, labels: &ServedLabels, status: u16, class: Option<ErrorClass>) {
+        let exception_class = class.map_or("None", ErrorClass::exception_name);
+        self.deployment_requests.get_or_create(&DeploymentLabels::of(labels)).inc();
         let failure = FailureLabels {
             litellm_model_name: labels.provider_model.clone(),
             model_id: labels.model_id.clone(),
@@ -339,6 +369,20 @@ impl Metrics {
             exception_class,
         };
         self.deployment_failures.get_or_create(&failure).inc();
+    }
+
+    /// A deployment is left alone, or is well again.
+    pub(super) fn deployment_changed(&self, id: &str, change: &Change) {
+        let labels = CooldownLabels { model_id: id.to_owned() };
+        match change {
+            Change::CooledDown { .. } => {
+                self.cooldowns.get_or_create(&labels).inc();
+                self.deployment_state.get_or_create(&labels).set(2);
+            }
+            Change::Recovered => {
+                self.deployment_state.get_or_create(&labels).set(0);
+            }
+        }
     }
 
     /// The metrics of one deployment, looked up once instead of at every request.
@@ -355,13 +399,7 @@ impl Metrics {
             user: "None",
             end_user: "None",
         };
-        let deployment = DeploymentLabels {
-            litellm_model_name: labels.provider_model.clone(),
-            model_id: labels.model_id.clone(),
-            api_base: labels.api_base.clone(),
-            api_provider: labels.provider.clone(),
-            requested_model: labels.requested_model.clone(),
-        };
+        let deployment = DeploymentLabels::of(labels);
         let tokens = [
             &self.total_tokens,
             &self.input_tokens,
@@ -425,6 +463,7 @@ impl Handles {
         {
             counter.inc();
         }
+        self.deployment_requests.inc();
         self.deployment_successes.inc();
         self.requests.inc();
         self.total_latency.observe(exchange.duration.as_secs_f64());

@@ -107,10 +107,13 @@ pub(super) fn common_headers(running: &Running) -> HeaderMap {
         for (name, value) in &served.headers {
             headers.insert(name.clone(), value.clone());
         }
-        let retries = HeaderValue::from(exchange.attempts.len().saturating_sub(1));
-        headers.insert(HeaderName::from_static("x-litellm-attempted-retries"), retries);
-        headers
-            .insert(HeaderName::from_static("x-litellm-attempted-fallbacks"), HeaderValue::from_static("0"));
+        let counts = [
+            ("x-litellm-attempted-retries", exchange.retries),
+            ("x-litellm-attempted-fallbacks", exchange.fallbacks),
+        ];
+        for (name, count) in counts {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from(count));
+        }
     }
     headers
 }

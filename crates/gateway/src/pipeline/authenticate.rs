@@ -3,10 +3,11 @@
 
 use dialects::Dialect;
 use http::HeaderMap;
+use http::header::AUTHORIZATION;
 use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 
-use super::receive::header;
+use super::receive::{header, names};
 use crate::exchange::Identity;
 use crate::refusal::Refusal;
 use crate::snapshot::{Auth, Snapshot};
@@ -53,15 +54,15 @@ fn presented(
     {
         return Ok(without_scheme(value).unwrap_or(value).to_owned());
     }
-    if let Some(value) = header(headers, "x-litellm-api-key") {
+    if let Some(value) = header(headers, &names::LITELLM_KEY) {
         return Ok(without_scheme(value).unwrap_or(value).to_owned());
     }
-    if let Some(value) = header(headers, "authorization") {
+    if let Some(value) = header(headers, AUTHORIZATION) {
         return without_scheme(value).map(str::to_owned).ok_or_else(|| {
             Refusal::unauthenticated("Malformed API Key passed in. Ensure Key has `Bearer ` prefix.")
         });
     }
-    for name in ["x-api-key", "api-key", "x-goog-api-key", "ocp-apim-subscription-key"] {
+    for name in &names::KEYS {
         if let Some(value) = header(headers, name) {
             return Ok(value.to_owned());
         }

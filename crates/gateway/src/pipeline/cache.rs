@@ -322,7 +322,8 @@ impl Recording {
 /// What is kept beside the answer; `None` if the answer is not to be given again.
 fn facts(running: &Running, told: Told) -> Option<Facts> {
     let exchange = &running.exchange;
-    if !matches!(exchange.outcome, Outcome::Running | Outcome::Answered) {
+    // What another group answered is no answer of this one when it is well again.
+    if exchange.fallbacks > 0 || !matches!(exchange.outcome, Outcome::Running | Outcome::Answered) {
         return None;
     }
     let (stop, content_type) = match exchange.operation {

@@ -7,24 +7,25 @@ use bytes::{Bytes, BytesMut};
 use dialects::Dialect;
 use dialects::conversation::Request as Conversation;
 use dialects::exchange::{AnswerContext, Observed};
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, Response};
 use http_body_util::BodyExt;
+use routing::Attempt as Trial;
 use tollway::ask::{Ask, PrepareError, Prepared, merge_header};
 use tollway::transport::{ProviderBody, TransportError, TransportErrorKind};
 
 use super::receive::{self, Wishes};
-use super::stream::{Format, Source, StreamAnswer};
+use super::route::{self, Tries, Try};
+use super::stream::{Format, Patience, Source, StreamAnswer};
 use super::{Reply, Running, settle};
 use crate::exchange::{Attempt, Bodies};
 use crate::mock;
 use crate::refusal::Refusal;
 use crate::snapshot::{Served, Snapshot, Upstream};
 
-/// One call of one deployment.
+/// What all attempts of a request have in common.
 pub(super) struct Call<'r> {
     pub snapshot: &'r Snapshot,
-    pub served: Arc<Served>,
     pub wishes: Wishes,
     pub headers: &'r HeaderMap,
     pub format: Format,
@@ -33,51 +34,86 @@ pub(super) struct Call<'r> {
 /// The most that is read of an error answer.
 const MAX_ERROR_BYTES: u64 = 1024 * 1024;
 
-/// Asks the deployment and reads the answer, or its beginning if it is streamed.
+/// Asks one deployment after the other until one answers.
 pub(super) async fn converse(
     running: &mut Running,
     call: Call<'_>,
-    mut ask: Ask<'_>,
+    ask: Ask<'_>,
+    mut tries: Tries<'_>,
 ) -> Result<Reply, Refusal> {
-    let served = Arc::clone(&call.served);
+    loop {
+        let Try { served, attempt } = tries.next(running).await?;
+        let reply = match attempt.params() {
+            None => attempt_at(running, &call, &served, &ask).await,
+            Some(params) => {
+                let document = route::with_params(ask.document, params);
+                attempt_at(running, &call, &served, &ask.of(&document)).await
+            }
+        };
+        match reply {
+            Ok(reply) => return Ok(answered(running, attempt, reply)),
+            Err(refusal) => tries.failed(running, attempt, refusal)?,
+        }
+    }
+}
+
+/// The answer came from this attempt. That of a stream ends with the stream.
+pub(super) fn answered(running: &Running, attempt: Trial, mut reply: Reply) -> Reply {
+    match &mut reply {
+        Reply::Whole(_) => route::ended(running, attempt, &route::success(running)),
+        Reply::Stream(stream) => stream.belongs_to(attempt, running.gateway.now()),
+        // No attempt answers from the cache.
+        Reply::Known(_) => {}
+    }
+    reply
+}
+
+/// Asks the deployment and reads the answer, or its beginning if it is streamed.
+async fn attempt_at(
+    running: &mut Running,
+    call: &Call<'_>,
+    served: &Arc<Served>,
+    ask: &Ask<'_>,
+) -> Result<Reply, Refusal> {
     let include_usage = ask.include_usage()? || call.snapshot.always_include_stream_usage;
     if let Upstream::Mock(mock) = &served.upstream {
         let request = Arc::clone(ask.request()?);
-        drop(ask);
         let answer = answer_context(running, include_usage, Some(Arc::clone(&request)));
-        return mock_reply(running, &served, mock, &request, answer, call.format).await;
+        return mock_reply(running, served, mock, &request, answer, call.format).await;
     }
-    if served.deployment.inlines_media_for(ask.dialect) {
-        let request = Arc::clone(ask.request()?);
-        let inlined = running.gateway.media().inline(&request).await;
-        ask.replace_request(inlined.map_err(|error| Refusal::bad_request(error.to_string()))?);
-    }
+    let inlined;
+    let ask = if served.deployment.inlines_media_for(ask.dialect) {
+        let request = running.gateway.media().inline(ask.request()?).await;
+        inlined = ask.with_request(request.map_err(|error| Refusal::bad_request(error.to_string()))?);
+        &inlined
+    } else {
+        ask
+    };
     let policy = call.wishes.policy(&served.deployment.policy);
-    let mut prepared = served.deployment.prepare(&ask, policy.as_ref()).map_err(unprepared)?;
-    // Not shared between threads, so it must not be alive while we wait.
-    drop(ask);
+    let mut prepared = served.deployment.prepare(ask, policy.as_ref()).map_err(unprepared)?;
     forward_headers(call.headers, &mut prepared, call.snapshot);
     running.exchange.notes.append(&mut prepared.notes);
     if let Some(bodies) = &mut running.exchange.bodies {
         bodies.provider_request = Some(prepared.body.clone());
     }
-    let patience = patience(&call, prepared.stream);
+    let patience = patience(call, served, prepared.stream);
     let began = Instant::now();
-    let response = send(running, &served, &mut prepared, patience, began).await?;
+    let head = patience.head(prepared.stream);
+    let response = send(running, served, &mut prepared, head, began).await?;
     let answer = answer_context(running, include_usage, prepared.request.take());
     let dialect = prepared.road.dialect;
     if prepared.stream && !is_json(&running.provider_headers) {
         let source =
             Source::provider(response.into_body(), dialect, running.exchange.operation.dialect(), answer);
-        let stream =
-            StreamAnswer::open(running, source, served.deployment.provider_title, patience, call.format);
+        let title = served.deployment.provider_title;
+        let stream = StreamAnswer::open(running, source, title, patience, began, call.format);
         return stream.await.map(|stream| Reply::Stream(Box::new(stream)));
     }
-    let left = patience.saturating_sub(began.elapsed());
+    let left = patience.total.saturating_sub(began.elapsed());
     let body = read_body(response.into_body(), call.snapshot.bounds.max_response_bytes, left).await;
     running.exchange.upstream_time += began.elapsed();
-    let body = body.map_err(|error| failed(running, &served, &error))?;
-    whole_reply(running, &served, dialect, prepared.stream, &body, answer, call.format)
+    let body = body.map_err(|error| failed(running, served, &error))?;
+    whole_reply(running, served, dialect, prepared.stream, &body, answer, call.format)
 }
 
 pub(super) fn unprepared(error: PrepareError) -> Refusal {
@@ -89,11 +125,12 @@ pub(super) fn unprepared(error: PrepareError) -> Refusal {
     }
 }
 
-/// How long this call may take: the caller's wish, else the deployment's setting.
-pub(super) fn patience(call: &Call<'_>, stream: bool) -> Duration {
-    let timeouts = &call.served.deployment.timeouts;
+/// How long an attempt may take: the caller's wish, else the deployment's setting.
+pub(super) fn patience(call: &Call<'_>, served: &Served, stream: bool) -> Patience {
+    let timeouts = &served.deployment.timeouts;
     let total = call.wishes.timeout.unwrap_or(timeouts.total);
-    if stream { call.wishes.stream_timeout.or(timeouts.stream).unwrap_or(total) } else { total }
+    let total = if stream { call.wishes.stream_timeout.or(timeouts.stream).unwrap_or(total) } else { total };
+    Patience { total, first_token: timeouts.first_token, next_token: timeouts.next_token }
 }
 
 /// Headers of the client that are meant for the provider.
@@ -154,7 +191,7 @@ pub(super) async fn send(
         attempt.provider_request_id = provider_request_id(&running.provider_headers);
     }
     if response.status().is_success() {
-        if let Some(coding) = receive::header(&running.provider_headers, "content-encoding")
+        if let Some(coding) = receive::header(&running.provider_headers, CONTENT_ENCODING)
             && coding != "identity"
         {
             let cause = format!("it is `{coding}`-compressed although we asked for it plain");
@@ -210,14 +247,14 @@ fn without_query(uri: &http::Uri) -> String {
 
 /// The header under which providers name a call for their support.
 fn provider_request_id(headers: &HeaderMap) -> Option<String> {
-    ["x-request-id", "request-id", "apim-request-id", "x-amzn-requestid"]
+    receive::names::PROVIDER_REQUEST_IDS
         .iter()
         .find_map(|name| receive::header(headers, name))
         .map(str::to_owned)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    receive::header(headers, CONTENT_TYPE.as_str()).is_some_and(|kind| kind.starts_with("application/json"))
+    receive::header(headers, CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/json"))
 }
 
 /// Reads a body up to `limit` bytes.

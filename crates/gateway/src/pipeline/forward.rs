@@ -16,13 +16,15 @@ use dialects::service::{self, Asked, Form, Metered, Service};
 use dialects::{BadReply, Dialect, Invalid};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
+use routing::Request;
 use tollway::answer::AnswerStream;
 use tollway::ask::Prepared;
 
 use super::cache::{self, Found, Question, Recording};
 use super::call::{self, Call};
+use super::route::{self, Tries, Try};
 use super::stream::{Format, Source, StreamAnswer};
-use super::{Reply, Running, receive, route};
+use super::{Reply, Running, receive};
 use crate::exchange::Bodies;
 use crate::operation::Endpoint;
 use crate::refusal::Refusal;
@@ -67,24 +69,54 @@ pub(super) async fn forward(
     if let Some(unknown) = recording.as_ref().and_then(Recording::unknown_items) {
         fields.set("input", unknown);
     }
-    let served = route::route(snapshot, &model, &mut running.exchange)?;
+    let call = Call { snapshot, wishes, headers, format: Format::Events };
+    let request = Request { input_tokens: receive::rough_tokens(body.len()), ..Request::new(model.as_str()) };
+    let mut tries = Tries::new(snapshot, request, call.wishes.timeout.is_some());
+    let form = form.as_ref().map(|(form, kind)| (form, kind));
+    loop {
+        let Try { served, attempt } = tries.next(running).await?;
+        let with_params = attempt.params().map(|params| route::with_params(&fields, params));
+        let asking = Asking { service, fields: with_params.as_ref().unwrap_or(&fields), form, asked: &asked };
+        match attempt_at(running, &call, &served, &asking).await {
+            Ok(reply) => {
+                let reply = call::answered(running, attempt, reply);
+                return Ok(cache::record(running, recording, reply));
+            }
+            Err(refusal) => tries.failed(running, attempt, refusal)?,
+        }
+    }
+}
+
+/// What all deployments are asked.
+struct Asking<'r> {
+    service: Service,
+    fields: &'r Document<'r>,
+    form: Option<(&'r Form<'r>, &'r HeaderValue)>,
+    asked: &'r Asked,
+}
+
+async fn attempt_at(
+    running: &mut Running,
+    call: &Call<'_>,
+    served: &Arc<Served>,
+    asking: &Asking<'_>,
+) -> Result<Reply, Refusal> {
     if let Upstream::Mock(_) = served.upstream {
         return Err(Refusal::bad_request(format!(
-            "model `{model}` is a mock, and mocks hold conversations only"
+            "model `{}` is a mock, and mocks hold conversations only",
+            served.deployment.group
         )));
     }
-    let policy = wishes.policy(&served.deployment.policy);
-    let form = form.as_ref().map(|(form, kind)| (form, kind.clone()));
-    let prepared = served.deployment.prepare_service(service, &fields, form, policy.as_ref());
+    let policy = call.wishes.policy(&served.deployment.policy);
+    let form = asking.form.map(|(form, kind)| (form, kind.clone()));
+    let prepared = served.deployment.prepare_service(asking.service, asking.fields, form, policy.as_ref());
     let mut prepared = prepared.map_err(call::unprepared)?;
-    let call = Call { snapshot, served: Arc::clone(&served), wishes, headers, format: Format::Events };
-    call::forward_headers(headers, &mut prepared, snapshot);
+    call::forward_headers(call.headers, &mut prepared, call.snapshot);
     running.exchange.notes.append(&mut prepared.notes);
     if let Some(bodies) = &mut running.exchange.bodies {
         bodies.provider_request = Some(prepared.body.clone());
     }
-    let reply = send(running, &call, &mut prepared, service, &asked).await?;
-    Ok(cache::record(running, recording, reply))
+    send(running, call, served, &mut prepared, asking).await
 }
 
 /// The form that a body is, and its type with the boundary.
@@ -106,16 +138,16 @@ fn form<'b>(headers: &'b HeaderMap, body: &'b Bytes) -> Result<(Form<'b>, Header
 async fn send(
     running: &mut Running,
     call: &Call<'_>,
+    served: &Arc<Served>,
     prepared: &mut Prepared<'_>,
-    service: Service,
-    asked: &Asked,
+    asking: &Asking<'_>,
 ) -> Result<Reply, Refusal> {
-    let served = &call.served;
+    let Asking { service, asked, .. } = *asking;
     let title = served.deployment.provider_title;
-    let patience = call::patience(call, false);
+    let patience = call::patience(call, served, false);
     let began = Instant::now();
-    let response = call::send(running, served, prepared, patience, began).await?;
-    let kind = receive::header(&running.provider_headers, CONTENT_TYPE.as_str()).unwrap_or_default();
+    let response = call::send(running, served, prepared, patience.total, began).await?;
+    let kind = receive::header(&running.provider_headers, CONTENT_TYPE).unwrap_or_default();
     let (is_json, is_events) = (kind.contains("json"), kind.starts_with("text/event-stream"));
     if !is_json && (is_events || !kind.starts_with("text/")) {
         // Sound, as it is made.
@@ -123,10 +155,10 @@ async fn send(
         running.exchange.stream = is_events;
         let source =
             Source::Provider { body: response.into_body(), answer: AnswerStream::Relay(Box::new(passage)) };
-        let stream = StreamAnswer::open(running, source, title, patience, Format::Events).await?;
+        let stream = StreamAnswer::open(running, source, title, patience, began, Format::Events).await?;
         return Ok(Reply::Stream(Box::new(stream)));
     }
-    let left = patience.saturating_sub(began.elapsed());
+    let left = patience.total.saturating_sub(began.elapsed());
     let body = call::read_body(response.into_body(), call.snapshot.bounds.max_response_bytes, left).await;
     running.exchange.upstream_time += began.elapsed();
     let body = body.map_err(|error| call::failed(running, served, &error))?;

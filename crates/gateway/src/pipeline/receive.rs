@@ -7,25 +7,52 @@ use bytes::{Bytes, BytesMut};
 use dialects::Invalid;
 use dialects::document::Document;
 use dialects::loss::ParameterPolicy;
+use http::header::{AsHeaderName, HeaderName};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::authenticate::query_value;
+use super::settle;
 use crate::cache::Controls;
 use crate::operation::Endpoint;
 use crate::refusal::Refusal;
 use crate::snapshot::Bounds;
 
 /// A header's value, if it is text.
-pub(super) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+pub(super) fn header(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Headers that are looked for in every request, read once: a name in a string is checked and folded at each use.
+pub(super) mod names {
+    use http::HeaderName;
+
+    pub(in super::super) const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
+    pub(in super::super) const TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
+    pub(in super::super) const STREAM_TIMEOUT: HeaderName =
+        HeaderName::from_static("x-litellm-stream-timeout");
+    pub(in super::super) const LITELLM_KEY: HeaderName = HeaderName::from_static("x-litellm-api-key");
+    /// Where the clients of the dialects put their keys, beside `authorization`.
+    pub(in super::super) const KEYS: [HeaderName; 4] = [
+        HeaderName::from_static("x-api-key"),
+        HeaderName::from_static("api-key"),
+        HeaderName::from_static("x-goog-api-key"),
+        HeaderName::from_static("ocp-apim-subscription-key"),
+    ];
+    /// The names under which providers give a call's id for their support.
+    pub(in super::super) const PROVIDER_REQUEST_IDS: [HeaderName; 4] = [
+        HeaderName::from_static("x-request-id"),
+        HeaderName::from_static("request-id"),
+        HeaderName::from_static("apim-request-id"),
+        HeaderName::from_static("x-amzn-requestid"),
+    ];
 }
 
 /// The caller's own id of the call (up to 256 characters), else a new one.
 pub(super) fn call_id(headers: &HeaderMap) -> String {
-    match header(headers, "x-litellm-call-id") {
+    match header(headers, &names::CALL_ID) {
         Some(id) if !id.is_empty() && id.len() <= 256 => id.to_owned(),
         _ => random_uuid(),
     }
@@ -74,8 +101,7 @@ pub(super) async fn body(request: &mut Request<Incoming>, bounds: &Bounds) -> Re
         let coding = String::from_utf8_lossy(coding.as_bytes()).into_owned();
         return Err(Refusal::of_status(415, format!("a `{coding}` body is not taken; send it uncompressed")));
     }
-    let announced =
-        header(request.headers(), CONTENT_LENGTH.as_str()).and_then(|text| text.parse::<u64>().ok());
+    let announced = header(request.headers(), CONTENT_LENGTH).and_then(|text| text.parse::<u64>().ok());
     if announced.is_some_and(|length| length > bounds.max_request_bytes) {
         return Err(too_large());
     }
@@ -220,8 +246,8 @@ const FIELDS: &[(&str, Use)] = &[
 /// Takes what is meant for the gateway out of the body.
 pub(super) fn wishes(document: &mut Document<'_>, headers: &HeaderMap) -> Result<Wishes, Refusal> {
     let mut wishes = Wishes {
-        timeout: seconds_header(headers, "x-litellm-timeout")?,
-        stream_timeout: seconds_header(headers, "x-litellm-stream-timeout")?,
+        timeout: seconds_header(headers, &names::TIMEOUT)?,
+        stream_timeout: seconds_header(headers, &names::STREAM_TIMEOUT)?,
         cache: Controls {
             max_age: header(headers, "cache-control").and_then(Controls::max_age_of_header),
             ..Controls::default()
@@ -262,11 +288,19 @@ fn seconds(document: &Document<'_>, name: &str) -> Result<Option<Duration>, Inva
     }
 }
 
-fn seconds_header(headers: &HeaderMap, name: &str) -> Result<Option<Duration>, Refusal> {
+fn seconds_header(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Duration>, Refusal> {
     let Some(text) = header(headers, name) else { return Ok(None) };
     as_seconds(text).map(Some).ok_or_else(|| {
-        Refusal::from(Invalid::new(name, format!("expected a positive number of seconds, found `{text}`")))
+        Refusal::from(Invalid::new(
+            name.as_str(),
+            format!("expected a positive number of seconds, found `{text}`"),
+        ))
     })
+}
+
+/// About how many tokens a body of this length has, for limits of deployments; nothing is billed by it.
+pub(super) fn rough_tokens(body_bytes: usize) -> u64 {
+    (body_bytes as u64).div_ceil(settle::BYTES_PER_TOKEN)
 }
 
 pub(super) fn as_seconds(text: &str) -> Option<Duration> {

@@ -1,46 +1,172 @@
-//! Which deployment answers?
+//! Which deployment answers, and which one after it has failed?
 
 use std::sync::Arc;
 
-use crate::exchange::{Candidate, Exchange, Verdict};
+use dialects::ErrorClass;
+use dialects::conversation::Extra;
+use dialects::document::Document;
+use routing::{Attempt, Decision, Failure, Journey, Outcome, Request, Stop, Verdict, Why};
+
+use super::{Running, settle};
+use crate::events;
+use crate::exchange::{Candidate, RouteStep};
 use crate::refusal::Refusal;
 use crate::snapshot::{Served, Snapshot};
 
-/// Finds the model's group and draws one of its deployments by weight.
-pub(super) fn route(
-    snapshot: &Snapshot,
-    model: &str,
-    exchange: &mut Exchange,
-) -> Result<Arc<Served>, Refusal> {
-    let Some(group) = snapshot.group(model) else {
-        return Err(Refusal::unknown_model(model, snapshot.nearest(model)));
-    };
-    exchange.group = Some(Arc::clone(&group.name));
-    let chosen = draw(&group.members).ok_or_else(|| Refusal::unknown_model(model, None))?;
-    exchange.candidates = group
-        .members
-        .iter()
-        .map(|served| Candidate {
-            deployment: Arc::clone(&served.deployment.id),
-            verdict: if Arc::ptr_eq(served, chosen) { Verdict::Chosen } else { Verdict::NotDrawn },
-        })
-        .collect();
-    Ok(Arc::clone(chosen))
+/// The deployments that a request goes to, one after the other until one answers.
+pub(super) struct Tries<'s> {
+    snapshot: &'s Snapshot,
+    journey: Journey,
+    /// Why the first attempt failed: what the caller is told if no other succeeds.
+    first: Option<Refusal>,
+    /// The caller set the time-out itself, so running out of it says nothing about a deployment.
+    own_timeout: bool,
 }
 
-/// LiteLLM's simple-shuffle: a random draw, weighted where the operator gave weights.
-fn draw(members: &[Arc<Served>]) -> Option<&Arc<Served>> {
-    if let [only] = members {
-        return Some(only);
+/// One attempt that is to be made.
+pub(super) struct Try {
+    pub served: Arc<Served>,
+    pub attempt: Attempt,
+}
+
+impl<'s> Tries<'s> {
+    /// For a request whose model the caller names so.
+    pub(super) fn new(snapshot: &'s Snapshot, mut request: Request, own_timeout: bool) -> Self {
+        let fleet = snapshot.fleet();
+        let known = fleet.plan().group_of(&request.model).is_some();
+        if !known && let Some(served) = snapshot.deployment(&request.model) {
+            request.model = Arc::clone(&served.deployment.group);
+            request.pinned = vec![Arc::clone(&served.deployment.id)];
+        }
+        Self { snapshot, journey: Journey::new(fleet, request), first: None, own_timeout }
     }
-    let total: u64 = members.iter().map(|served| served.weight).sum();
-    if total == 0 {
-        return members.get(fastrand::usize(..members.len().max(1)));
+
+    /// The next deployment to ask.
+    ///
+    /// # Errors
+    /// When there is none any more: the first failure, or why there was none in the first place.
+    pub(super) async fn next(&mut self, running: &mut Running) -> Result<Try, Refusal> {
+        loop {
+            let now = running.gateway.now();
+            match self.journey.next(now, &mut || fastrand::u64(..)) {
+                Decision::Call(attempt) => {
+                    self.note_candidates(running, &attempt);
+                    let exchange = &mut running.exchange;
+                    exchange.group = Some(Arc::clone(attempt.name()));
+                    exchange.retries = self.journey.retries();
+                    exchange.fallbacks = self.journey.fallbacks();
+                    // What an attempt did to the request says nothing about the next.
+                    exchange.notes.clear();
+                    if let Some(bodies) = &mut exchange.bodies {
+                        bodies.provider_response.clear();
+                    }
+                    let Some(served) = self.snapshot.served(attempt.deployment(), attempt.name()) else {
+                        // The plan and its places are made together.
+                        return Err(Refusal::misconfigured(500, "the deployment is gone"));
+                    };
+                    return Ok(Try { served, attempt });
+                }
+                Decision::Wait { duration, why } => {
+                    note_wait(running, duration, why);
+                    tokio::time::sleep(duration).await;
+                }
+                Decision::Stop(stop) => return Err(self.stopped(running, &stop)),
+            }
+        }
     }
-    let mut ticket = fastrand::u64(..total);
-    members.iter().find(|served| {
-        let hit = ticket < served.weight;
-        ticket = ticket.saturating_sub(served.weight);
-        hit
-    })
+
+    /// Takes note that an attempt failed.
+    ///
+    /// # Errors
+    /// The failure itself, when it is the caller's and no deployment would say otherwise.
+    pub(super) fn failed(
+        &mut self,
+        running: &mut Running,
+        attempt: Attempt,
+        refusal: Refusal,
+    ) -> Result<(), Refusal> {
+        if !refusal.may_pass_elsewhere() {
+            return Err(refusal);
+        }
+        let now = running.gateway.now();
+        let id: Arc<str> = attempt.id().into();
+        let change = self.journey.report(attempt, &failure(&refusal, self.own_timeout), now);
+        events::deployment_changed(&running.gateway, &id, change);
+        settle::attempt_failed(running, &refusal);
+        self.first.get_or_insert(refusal);
+        Ok(())
+    }
+
+    fn stopped(&mut self, running: &mut Running, stop: &Stop) -> Refusal {
+        let exchange = &mut running.exchange;
+        exchange.retries = self.journey.retries();
+        exchange.fallbacks = self.journey.fallbacks();
+        exchange.route.push(RouteStep::Stopped { after: exchange.started.elapsed(), why: stop.to_string() });
+        let refusal = match stop {
+            Stop::UnknownModel(model) => Refusal::unknown_model(model, self.snapshot.nearest(model)),
+            stop => Refusal::from_stop(stop),
+        };
+        self.first.take().unwrap_or(refusal)
+    }
+
+    fn note_candidates(&self, running: &mut Running, attempt: &Attempt) {
+        let now = running.gateway.now();
+        let plan = self.snapshot.fleet().plan();
+        let candidates = self.journey.considered().iter().filter_map(|considered| {
+            let planned = plan.deployments().get(considered.deployment.get())?;
+            let left = match considered.verdict {
+                Verdict::CoolingDown(until) => Some(until.since(now)),
+                _ => None,
+            };
+            let deployment = Arc::clone(&planned.settings.id);
+            Some(Candidate { deployment, verdict: considered.verdict, left })
+        });
+        let candidates = candidates.collect();
+        let exchange = &mut running.exchange;
+        let after = exchange.started.elapsed();
+        let group = Arc::clone(attempt.name());
+        exchange.route.push(RouteStep::Considered { after, group, candidates });
+    }
+}
+
+/// How an attempt failed, in routing's words.
+pub(super) fn failure(refusal: &Refusal, own_timeout: bool) -> Outcome {
+    let class = refusal.class.unwrap_or(ErrorClass::Internal);
+    let counts = !(own_timeout && class == ErrorClass::Timeout);
+    Outcome::Failure(Failure { class, retry_after: refusal.retry_after, counts })
+}
+
+/// How an attempt succeeded.
+pub(super) fn success(running: &Running) -> Outcome {
+    let usage = running.exchange.answer.usage.as_ref();
+    Outcome::Success {
+        tokens: usage.map(dialects::conversation::Usage::total),
+        output_tokens: usage.map(|usage| usage.output),
+    }
+}
+
+/// Books the end of an attempt that the answer came from.
+pub(super) fn ended(running: &Running, attempt: Attempt, outcome: &Outcome) {
+    let id: Arc<str> = attempt.id().into();
+    let change = attempt.finish(outcome, running.gateway.now());
+    events::deployment_changed(&running.gateway, &id, change);
+}
+
+/// The request with what a fallback's entry says instead.
+pub(super) fn with_params<'d>(document: &Document<'d>, params: &Extra) -> Document<'d> {
+    let mut document = document.clone();
+    for (name, value) in params {
+        document.set_value(name, value);
+    }
+    document
+}
+
+fn note_wait(running: &mut Running, duration: std::time::Duration, why: Why) {
+    let exchange = &mut running.exchange;
+    let after = exchange.started.elapsed();
+    // A request that waits for room looks for it often.
+    match exchange.route.last_mut() {
+        Some(RouteStep::Waited { duration: so_far, why: last, .. }) if *last == why => *so_far += duration,
+        _ => exchange.route.push(RouteStep::Waited { after, duration, why }),
+    }
 }

@@ -1,17 +1,18 @@
 //! The end of a request: what it used and cost, and that it is written down.
 
 use catalog::cost::Counts;
+use dialects::Dialect;
 use dialects::conversation::Usage;
 use dialects::exchange::Observed;
 
 use super::{Running, forward};
 use crate::events;
-use crate::exchange::Outcome;
+use crate::exchange::{Outcome, RouteStep};
 use crate::operation::Operation;
 use crate::refusal::Refusal;
 
 /// Bytes per token that an estimate assumes: English text has about four.
-const BYTES_PER_TOKEN: u64 = 4;
+pub(super) const BYTES_PER_TOKEN: u64 = 4;
 
 /// Keeps what the answer said about itself, and prices it.
 pub(super) fn observe(running: &mut Running, observed: &Observed) {
@@ -26,6 +27,8 @@ pub(super) fn observe(running: &mut Running, observed: &Observed) {
             Some(Usage { output: observed.text_bytes.div_ceil(BYTES_PER_TOKEN), ..Usage::default() });
         answer.usage_is_estimate = true;
     }
+    remember_state(running);
+    let exchange = &mut running.exchange;
     if let (Some(usage), Some(served)) = (&exchange.answer.usage, exchange.attempts.last().map(|a| &a.served))
     {
         exchange.answer.cost = match exchange.operation {
@@ -34,6 +37,27 @@ pub(super) fn observe(running: &mut Running, observed: &Observed) {
             }
             Operation::Converse(_) | Operation::CountTokens(_) => served.cost(usage),
         };
+    }
+}
+
+/// A stored response can only be gone on with where it is.
+fn remember_state(running: &Running) {
+    let exchange = &running.exchange;
+    let is_choice =
+        |step: &RouteStep| matches!(step, RouteStep::Considered { candidates, .. } if candidates.len() > 1);
+    if exchange.operation.dialect() != Dialect::OpenaiResponses || !exchange.route.iter().any(is_choice) {
+        return;
+    }
+    let kept = exchange.attempts.last().filter(|attempt| attempt.dialect == Dialect::OpenaiResponses);
+    if let (Some(attempt), Some(id)) = (kept, &exchange.answer.id) {
+        running.gateway.whereabouts().remember(id, &attempt.served.deployment.id);
+    }
+}
+
+/// An attempt failed; another may follow.
+pub(super) fn attempt_failed(running: &Running, refusal: &Refusal) {
+    if let Some(attempt) = running.exchange.attempts.last() {
+        events::attempt_failed(&running.gateway, &running.exchange, attempt, refusal);
     }
 }
 

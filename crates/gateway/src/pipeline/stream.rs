@@ -14,12 +14,13 @@ use dialects::conversation::Event;
 use dialects::exchange::{AnswerContext, Observed};
 use dialects::gemini::array::ArrayFraming;
 use http_body::Body;
+use routing::{Attempt, Moment};
 use tokio::time::Sleep;
 use tollway::answer::AnswerStream;
 use tollway::transport::{ProviderBody, TransportError, TransportErrorKind};
 
 use super::cache::Recording;
-use super::{Running, settle};
+use super::{Running, route, settle};
 use crate::exchange::Bodies;
 use crate::refusal::Refusal;
 
@@ -34,15 +35,42 @@ pub enum Format {
 /// Bytes that are joined into one write when they are there at once.
 const JOIN_BYTES: usize = 16 * 1024;
 
+/// What is held back of a stream that has said nothing yet; beyond it the client gets what there is.
+const HELD_BACK_BYTES: usize = 256 * 1024;
+
+/// How long a stream may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Without a byte from the provider.
+    pub total: Duration,
+    /// From the request to the first content.
+    pub first_token: Option<Duration>,
+    /// From one piece of content to the next.
+    pub next_token: Option<Duration>,
+}
+
+impl Patience {
+    /// Until the head of the answer.
+    #[must_use]
+    pub fn head(&self, stream: bool) -> Duration {
+        self.first_token.filter(|_| stream).map_or(self.total, |limit| limit.min(self.total))
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct StreamAnswer {
     source: Source,
     provider_title: &'static str,
+    /// When the provider was asked.
     began: Instant,
-    /// The longest time without a byte from the provider.
-    patience: Duration,
+    /// Time that earlier attempts took.
+    upstream_before: Duration,
+    patience: Patience,
     last_byte: Instant,
+    /// When there was new content, and how much there was then.
+    last_content: Instant,
+    content_bytes: u64,
     timer: Option<Pin<Box<Sleep>>>,
     array: Option<ArrayFraming>,
     /// Written, not yet handed over.
@@ -50,6 +78,8 @@ pub struct StreamAnswer {
     ended: bool,
     /// Keeps what the client gets, for those who ask the same.
     recording: Option<Recording>,
+    /// The attempt whose answer this is.
+    attempt: Option<Attempt>,
     /// Set when the head of the answer is sent.
     running: Option<Running>,
 }
@@ -95,7 +125,8 @@ enum Step {
 }
 
 impl StreamAnswer {
-    /// Waits for the first piece of the answer, so that what fails before it is an ordinary error with a status.
+    /// Waits for the first content, so that what fails before it is an ordinary error with a status, or another
+    /// deployment's chance. `began`: when the provider was asked.
     ///
     /// # Errors
     /// What failed.
@@ -103,12 +134,15 @@ impl StreamAnswer {
         running: &mut Running,
         source: Source,
         provider_title: &'static str,
-        patience: Duration,
+        patience: Patience,
+        began: Instant,
         format: Format,
     ) -> Result<Self, Refusal> {
         let mut stream = Self::new(source, provider_title, patience, format);
+        stream.began = began;
+        stream.upstream_before = running.exchange.upstream_time;
         let first = std::future::poll_fn(|cx| stream.poll_first(cx)).await;
-        running.exchange.upstream_time = stream.began.elapsed();
+        running.exchange.upstream_time += began.elapsed();
         match first {
             Ok(()) => Ok(stream),
             Err(refusal) => {
@@ -131,22 +165,27 @@ impl StreamAnswer {
     ) -> Self {
         let writer = client.codec().stream_writer(answer.into());
         let local = Local { events: events.into(), writer, observed: Observed::default(), pause };
-        Self::new(Source::Local(local), "mock", Duration::MAX, format)
+        let patience = Patience { total: Duration::MAX, first_token: None, next_token: None };
+        Self::new(Source::Local(local), "mock", patience, format)
     }
 
-    fn new(source: Source, provider_title: &'static str, patience: Duration, format: Format) -> Self {
+    fn new(source: Source, provider_title: &'static str, patience: Patience, format: Format) -> Self {
         let now = Instant::now();
         Self {
             source,
             provider_title,
             began: now,
+            upstream_before: Duration::ZERO,
             patience,
             last_byte: now,
+            last_content: now,
+            content_bytes: 0,
             timer: None,
             array: (format == Format::Array).then(ArrayFraming::default),
             out: Vec::new(),
             ended: false,
             recording: None,
+            attempt: None,
             running: None,
         }
     }
@@ -161,13 +200,21 @@ impl StreamAnswer {
         self.recording = Some(recording);
     }
 
+    /// The attempt whose answer this is; it ends with the stream.
+    pub(super) fn belongs_to(&mut self, mut attempt: Attempt, now: Moment) {
+        if self.source.observed().has_content {
+            attempt.first_token(now);
+        }
+        self.attempt = Some(attempt);
+    }
+
     /// The head of the answer is on its way; from now on the stream settles the request.
     pub fn start(&mut self, running: Running) {
         self.running = Some(running);
     }
 
     fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
-        while self.out.is_empty() && !self.ended {
+        while !self.has_begun() && !self.ended {
             match ready!(self.poll_step(cx)) {
                 Step::More => {}
                 Step::End => self.ended = true,
@@ -175,6 +222,11 @@ impl StreamAnswer {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Whether the client has to get what is there: it is content, or a great deal of something else.
+    fn has_begun(&self) -> bool {
+        !self.out.is_empty() && (self.source.observed().has_content || self.out.len() > HELD_BACK_BYTES)
     }
 
     /// The next bytes for the client; `None` at the end.
@@ -211,24 +263,51 @@ impl StreamAnswer {
             },
             Source::Local(local) => ready!(local.poll_event(cx, &mut self.timer, &mut self.out)),
         };
-        if let Some(running) = &mut self.running {
-            note_first_token(running, self.source.observed());
-        }
+        self.note_content();
         self.frame(before);
         Poll::Ready(step)
     }
 
+    fn note_content(&mut self) {
+        let observed = self.source.observed();
+        if observed.text_bytes > self.content_bytes {
+            self.content_bytes = observed.text_bytes;
+            self.last_content = self.last_byte;
+        }
+        let Some(running) = self.running.as_mut().filter(|_| observed.has_content) else { return };
+        if running.exchange.first_token.is_none() {
+            running.exchange.first_token = Some(running.exchange.started.elapsed());
+            if let Some(attempt) = &mut self.attempt {
+                attempt.first_token(running.gateway.now());
+            }
+        }
+    }
+
+    /// When patience ends, and with what.
+    fn deadline(&self) -> Option<(Instant, &'static str, Duration)> {
+        let Patience { total, first_token, next_token } = self.patience;
+        let content = if self.source.observed().has_content {
+            next_token.map(|limit| (self.last_content, "no more content", limit))
+        } else {
+            first_token.map(|limit| (self.began, "no content", limit))
+        };
+        let limits = [Some((self.last_byte, "no more of the stream", total)), content];
+        let deadlines = limits
+            .into_iter()
+            .flatten()
+            .filter_map(|(since, what, limit)| Some((since.checked_add(limit)?, what, limit)));
+        deadlines.min_by_key(|(deadline, ..)| *deadline)
+    }
+
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
-        let deadline = self.last_byte.checked_add(self.patience);
-        let Some(deadline) = deadline else { return Poll::Pending };
+        let Some((deadline, what, limit)) = self.deadline() else { return Poll::Pending };
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
         while timer.as_mut().poll(cx).is_ready() {
             // The timer is not moved at every byte, only looked at when it rings.
             if Instant::now() >= deadline {
-                let seconds = self.patience.as_secs_f64();
                 let error = TransportError {
                     kind: TransportErrorKind::TimedOut,
-                    detail: format!("no more of the stream came within {seconds} s"),
+                    detail: format!("{what} came within {} s", limit.as_secs_f64()),
                 };
                 return Poll::Ready(Step::Failed(Refusal::from_transport(self.provider_title, &error)));
             }
@@ -272,14 +351,21 @@ impl StreamAnswer {
             if let Some(attempt) = running.exchange.attempts.last_mut() {
                 attempt.error = Some(refusal.tell.clone());
             }
+            if let Some(attempt) = self.attempt.take() {
+                route::ended(running, attempt, &route::failure(refusal, false));
+            }
+            settle::attempt_failed(running, refusal);
             settle::record_failure(running, refusal);
         }
     }
 
     fn settle(&mut self) {
         if let Some(mut running) = self.running.take() {
-            running.exchange.upstream_time = self.began.elapsed();
+            running.exchange.upstream_time = self.upstream_before + self.began.elapsed();
             settle::observe(&mut running, self.source.observed());
+            if let Some(attempt) = self.attempt.take() {
+                route::ended(&running, attempt, &route::success(&running));
+            }
             if let Some(recording) = self.recording.take() {
                 recording.end(&running, &self.out);
             }
@@ -304,7 +390,7 @@ impl StreamAnswer {
 impl Drop for StreamAnswer {
     fn drop(&mut self) {
         if let Some(mut running) = self.running.take() {
-            running.exchange.upstream_time = self.began.elapsed();
+            running.exchange.upstream_time = self.upstream_before + self.began.elapsed();
             settle::observe(&mut running, self.source.observed());
             // Dropping `running` settles it as left by the client.
         }
@@ -345,12 +431,6 @@ fn read_frame(
         return Step::Failed(refusal);
     }
     result.unwrap_or_else(|error| Step::Failed(Refusal::from_bad_reply(title, &error)))
-}
-
-fn note_first_token(running: &mut Running, observed: &Observed) {
-    if observed.has_content && running.exchange.first_token.is_none() {
-        running.exchange.first_token = Some(running.exchange.started.elapsed());
-    }
 }
 
 impl Local {

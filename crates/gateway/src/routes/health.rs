@@ -1,10 +1,12 @@
 #![allow(clippy::indexing_slicing, reason = "a field of a JSON object is set, which cannot panic")]
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Json, Response};
 use http::header::CONTENT_TYPE;
+use routing::Phase;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -40,6 +42,11 @@ pub(super) async fn health(
 ) -> Json<Value> {
     let snapshot = gateway.snapshot();
     let (mut healthy, mut unhealthy) = (Vec::new(), Vec::new());
+    let left_alone = snapshot.fleet().snapshot(gateway.now()).into_iter().filter_map(|state| {
+        let cooling = matches!(state.phase, Phase::Open(_) | Phase::ProbeDue | Phase::Probing);
+        cooling.then(|| (state.id, state.reason.map_or_else(String::new, |reason| reason.to_string())))
+    });
+    let left_alone: HashMap<Arc<str>, String> = left_alone.collect();
     for served in snapshot.members() {
         let deployment = &served.deployment;
         if query.model.as_ref().is_some_and(|model| **model != *deployment.group) {
@@ -54,7 +61,7 @@ pub(super) async fn health(
         if matches!(served.upstream, Upstream::Mock(_)) {
             entry["mock"] = json!(true);
         }
-        match &deployment.unusable {
+        match deployment.unusable.as_ref().or_else(|| left_alone.get(&deployment.id)) {
             Some(why) => {
                 entry["error"] = json!(why);
                 unhealthy.push(entry);

@@ -186,6 +186,14 @@ pub const ROUTES: &[Route] = &[
             "Each deployment with its settings, prices and limits; `?litellm_model_id=` for one",
         )
     },
+    get(
+        "/model_group/info",
+        Access::Key,
+        "model management",
+        "Each group with what its deployments offer; `?model_group=` for one",
+    ),
+    get("/router/settings", Access::Key, "routing", "How deployments are chosen, retried and left alone"),
+    get("/router/state", Access::Key, "routing", "Each deployment: in flight, latency, usage, cooldown"),
     post(
         "/utils/token_counter",
         "utilities",

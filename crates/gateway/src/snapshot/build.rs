@@ -15,6 +15,8 @@ use dialects::loss::ParameterPolicy;
 use dialects::service::Service;
 use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderMap, HeaderValue, Uri};
+use routing::settings::DeploymentSettings;
+use routing::{Fleet, Plan, Planned, Settings};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
@@ -22,7 +24,7 @@ use tollway::deployment::{Road, ServiceRoad, Timeouts};
 use tollway::transport::{TlsOptions, TransportOptions};
 use tollway::{Deployment, Secret};
 
-use super::{Alias, Auth, Bounds, Group, Pattern, Served, Snapshot, Upstream, Wildcard};
+use super::{Alias, Auth, Bounds, Group, Pattern, Place, Served, Snapshot, Upstream, Wildcard};
 use crate::config::{Config, DeploymentConfig, MasterKey, TlsVerify};
 use crate::events::metrics::ServedLabels;
 use crate::mock::Mock;
@@ -35,6 +37,8 @@ struct Common {
     /// `litellm_settings.request_timeout`, else `router_settings.timeout`.
     timeout: Duration,
     stream_timeout: Option<Duration>,
+    first_token_timeout: Option<Duration>,
+    inter_token_timeout: Option<Duration>,
     verify_tls: bool,
     chat_for_anthropic_clients: bool,
     /// `environment_variables` of the configuration; they win over the process's own.
@@ -67,7 +71,7 @@ impl Template {
     /// The deployment for the client's name; `captured` stands for the `*` of the model.
     pub(super) fn fill(&self, name: &str, captured: &str) -> Served {
         let model = self.config.model.replacen('*', captured, 1);
-        served(&self.config, name, &model, &self.common, 0)
+        served(&self.config, name, &model, &self.common)
     }
 }
 
@@ -81,6 +85,8 @@ impl Snapshot {
             modify_params: config.litellm.modify_params,
             timeout: config.litellm.request_timeout.unwrap_or(config.router.timeout),
             stream_timeout: config.router.stream_timeout,
+            first_token_timeout: config.tollway.first_token_timeout,
+            inter_token_timeout: config.tollway.inter_token_timeout,
             verify_tls: config.litellm.tls != TlsVerify::Off,
             chat_for_anthropic_clients: config.litellm.use_chat_completions_url_for_anthropic_messages,
             variables: config.environment_variables.clone(),
@@ -102,14 +108,17 @@ impl Snapshot {
                 snapshot.wildcards.push(Wildcard { pattern, members, made: Mutex::default() });
                 continue;
             }
-            let weights = weights(&members);
-            let members = members.iter().zip(weights);
-            let members = members
-                .map(|(config, weight)| Arc::new(served(config, name, &config.model, &common, weight)));
+            let members = members.iter().map(|config| Arc::new(served(config, name, &config.model, &common)));
             snapshot.add(Group { name: name.into(), members: members.collect() });
         }
         // The longest pattern says most; among equals the first in the file counts.
         snapshot.wildcards.sort_by_key(|wildcard| std::cmp::Reverse(wildcard.pattern.weight()));
+        let of_id = |id: &str| snapshot.members().find(|served| *served.deployment.id == *id);
+        let deployments = config.deployments.iter();
+        let deployments =
+            deployments.map(|deployment| planned(deployment, of_id(deployment.id.as_str()).map(|s| &**s)));
+        let settings = Settings { deployments: deployments.collect(), ..config.routing.clone() };
+        snapshot.lay_out(settings);
         snapshot
     }
 
@@ -128,7 +137,7 @@ impl Snapshot {
             services: Vec::new(),
             unusable: None,
             anthropic_clients_by: None,
-            timeouts: Timeouts { total: Duration::from_secs(60), stream: None },
+            timeouts: Timeouts::of(Duration::from_secs(60)),
             defaults: Extra::new(),
             extra_body: Extra::new(),
             policy: ParameterPolicy::default(),
@@ -137,8 +146,14 @@ impl Snapshot {
         };
         let info = Extra::from_iter([("mode".to_owned(), json!("chat"))]);
         let params = json!({"model": "tollway/demo"});
-        let served = finished(deployment, Upstream::Mock(Mock::demo()), 0, None, info, params);
+        let served = finished(deployment, Upstream::Mock(Mock::demo()), None, info, params);
         snapshot.add(Group { name: "demo".into(), members: vec![Arc::new(served)] });
+        let demo = DeploymentSettings {
+            id: "demo".into(),
+            model_name: "demo".into(),
+            ..DeploymentSettings::default()
+        };
+        snapshot.lay_out(Settings { deployments: vec![demo], ..Settings::default() });
         snapshot
     }
 
@@ -190,8 +205,38 @@ impl Snapshot {
             order: Vec::new(),
             aliases: model_aliases.chain(aliases).collect(),
             wildcards: Vec::new(),
+            fleet: Arc::new(Fleet::new(Plan::new(Settings::default()).0)),
+            routing: Settings::default(),
+            places: Vec::new(),
             files,
         }
+    }
+
+    /// Makes the fleet. What is wrong with the settings was told when the configuration was checked.
+    fn lay_out(&mut self, mut settings: Settings) {
+        let aliases = self.aliases.iter();
+        settings.aliases = aliases.map(|(name, alias)| (name.clone(), alias.group.clone())).collect();
+        self.routing = Settings { deployments: Vec::new(), ..settings.clone() };
+        let (plan, _) = Plan::new(settings);
+        let fixed = self.members().map(|served| (&*served.deployment.id, served));
+        let fixed: HashMap<&str, &Arc<Served>> = fixed.collect();
+        let made = self.wildcards.iter().enumerate().flat_map(|(wildcard, group)| {
+            let members = group.members.iter().enumerate();
+            members.map(move |(member, template)| (template.config.id.as_str(), (wildcard, member)))
+        });
+        let made: HashMap<&str, (usize, usize)> = made.collect();
+        let place = |planned: &Planned| {
+            let id = &*planned.settings.id;
+            if let Some(served) = fixed.get(id) {
+                return Some(Place::Fixed(Arc::clone(served)));
+            }
+            made.get(id).map(|(wildcard, member)| Place::Made { wildcard: *wildcard, member: *member })
+        };
+        // Every deployment of the plan comes from one of the two.
+        let places: Vec<Place> = plan.deployments().iter().filter_map(place).collect();
+        debug_assert_eq!(places.len(), plan.deployments().len(), "a deployment without a place");
+        self.places = places;
+        self.fleet = Arc::new(Fleet::new(plan));
     }
 
     fn add(&mut self, group: Group) {
@@ -204,29 +249,20 @@ fn count(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// LiteLLM's weights of simple-shuffle: the first of `weight`, `rpm` and `tpm` that some deployment of the group has.
-fn weights(members: &[&DeploymentConfig]) -> Vec<u64> {
-    // Weights may be fractions; thousandths are fine enough for shares.
-    let thousandths = |weight: f64| {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "clamped to the range before"
-        )]
-        let weight = (weight.clamp(0.0, 1e12) * 1000.0).round() as u64;
-        weight
-    };
-    let by: [&dyn Fn(&DeploymentConfig) -> u64; 3] = [
-        &|member| member.share.weight.map_or(0, thousandths),
-        &|member| member.share.rpm.unwrap_or(0),
-        &|member| member.share.tpm.unwrap_or(0),
-    ];
-    let vectors = by.iter().map(|weigh| members.iter().map(|member| weigh(member)).collect::<Vec<u64>>());
-    let mut weighted = vectors.filter(|weights| weights.iter().any(|weight| *weight > 0));
-    weighted.next().unwrap_or_else(|| vec![0; members.len()])
+/// What routing has to know about a deployment: what is written, and what is known of its model.
+fn planned(config: &DeploymentConfig, served: Option<&Served>) -> DeploymentSettings {
+    let written = config.routing.clone();
+    let facts = served.map(|served| &served.deployment.facts);
+    let price = |name: &str| served?.info.get(name)?.as_f64();
+    let token_price = price("input_cost_per_token").zip(price("output_cost_per_token"));
+    DeploymentSettings {
+        max_input_tokens: written.max_input_tokens.or(facts.and_then(|facts| facts.max_input_tokens)),
+        token_price: token_price.map(|(input, output)| input + output),
+        ..written
+    }
 }
 
-fn served(config: &DeploymentConfig, group: &str, model: &str, common: &Common, weight: u64) -> Served {
+fn served(config: &DeploymentConfig, group: &str, model: &str, common: &Common) -> Served {
     let split = catalog::split_model(
         model,
         config.custom_llm_provider.as_deref(),
@@ -273,8 +309,10 @@ fn served(config: &DeploymentConfig, group: &str, model: &str, common: &Common, 
             .filter(|_| !common.chat_for_anthropic_clients)
             .and_then(|provider| provider.endpoint(provider.messages_via?)?.conversation()),
         timeouts: Timeouts {
-            total: config.timeout.unwrap_or(common.timeout),
             stream: config.stream_timeout.or(common.stream_timeout),
+            first_token: config.first_token_timeout.or(common.first_token_timeout),
+            next_token: config.inter_token_timeout.or(common.inter_token_timeout),
+            ..Timeouts::of(config.timeout.unwrap_or(common.timeout))
         },
         defaults: config.defaults.clone(),
         extra_body: config.connection.extra_body.clone(),
@@ -290,7 +328,7 @@ fn served(config: &DeploymentConfig, group: &str, model: &str, common: &Common, 
     let mut info = entry.as_ref().map(ModelEntry::to_json).unwrap_or_default();
     info.extend(config.info.shown.clone());
     let params = shown_params(config, model, &deployment);
-    finished(deployment, mock.unwrap_or(Upstream::Provider), weight, entry, info, params)
+    finished(deployment, mock.unwrap_or(Upstream::Provider), entry, info, params)
 }
 
 /// What is known of the model, and what the configuration says instead.
@@ -318,7 +356,6 @@ fn entry(provider: Option<&'static Provider>, model: &str, config: &DeploymentCo
 fn finished(
     deployment: Deployment,
     upstream: Upstream,
-    weight: u64,
     prices: Option<ModelEntry>,
     info: Extra,
     shown_params: Value,
@@ -343,7 +380,7 @@ fn finished(
     };
     let fingerprint = fingerprint(&deployment, &upstream);
     let handles = OnceLock::new();
-    Served { deployment, upstream, weight, prices, info, shown_params, headers, labels, fingerprint, handles }
+    Served { deployment, upstream, prices, info, shown_params, headers, labels, fingerprint, handles }
 }
 
 /// Where two are the same, the same question may have the same answer.
@@ -367,9 +404,9 @@ fn shown_params(config: &DeploymentConfig, model: &str, deployment: &Deployment)
     put("api_version", config.connection.api_version.as_ref().map(|version| json!(version)));
     put("custom_llm_provider", Some(json!(deployment.provider)));
     put("timeout", config.timeout.map(|timeout| json!(timeout.as_secs_f64())));
-    put("rpm", config.share.rpm.map(Value::from));
-    put("tpm", config.share.tpm.map(Value::from));
-    put("weight", config.share.weight.map(Value::from));
+    put("rpm", config.routing.rpm.map(Value::from));
+    put("tpm", config.routing.tpm.map(Value::from));
+    put("weight", config.routing.weight.map(Value::from));
     Value::Object(shown)
 }
 

@@ -8,81 +8,38 @@ use crate::conversation::{
     StreamOptions, Thinking, Tool, ToolChoice, WebSearch,
 };
 use crate::document::Document;
-use crate::error::Invalid;
+use crate::error::{CannotSay, Invalid};
 use crate::json;
-
-/// What a field's JSON text may begin with.
-#[derive(Clone, Copy)]
-enum Type {
-    Array,
-    Boolean,
-    Number,
-    Object,
-    String,
-    StringOrArray,
-    StringOrObject,
-}
-
-impl Type {
-    fn allows(self, first: u8) -> bool {
-        match self {
-            Self::Array => first == b'[',
-            Self::Boolean => matches!(first, b't' | b'f'),
-            Self::Number => matches!(first, b'-' | b'0'..=b'9'),
-            Self::Object => first == b'{',
-            Self::String => first == b'"',
-            Self::StringOrArray => matches!(first, b'"' | b'['),
-            Self::StringOrObject => matches!(first, b'"' | b'{'),
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Array => "an array",
-            Self::Boolean => "a boolean",
-            Self::Number => "a number",
-            Self::Object => "an object",
-            Self::String => "a string",
-            Self::StringOrArray => "a string or an array",
-            Self::StringOrObject => "a string or an object",
-        }
-    }
-}
+use crate::loss::Losses;
+use crate::shape::{self, Shape};
 
 /// The fields whose type is known; others are the provider's business.
-const FIELDS: [(&str, Type); 21] = [
-    ("container", Type::StringOrObject),
-    ("context_management", Type::Object),
-    ("max_tokens", Type::Number),
-    ("mcp_servers", Type::Array),
-    ("messages", Type::Array),
-    ("metadata", Type::Object),
-    ("model", Type::String),
-    ("output_config", Type::Object),
-    ("output_format", Type::Object),
-    ("service_tier", Type::String),
-    ("speed", Type::String),
-    ("stop_sequences", Type::Array),
-    ("stream", Type::Boolean),
-    ("system", Type::StringOrArray),
-    ("temperature", Type::Number),
-    ("thinking", Type::Object),
-    ("tool_choice", Type::Object),
-    ("tools", Type::Array),
-    ("top_k", Type::Number),
-    ("top_p", Type::Number),
-    ("user_profile_id", Type::String),
+const FIELDS: [(&str, Shape); 21] = [
+    ("container", Shape::TextOrObject),
+    ("context_management", Shape::Object),
+    ("max_tokens", Shape::Number),
+    ("mcp_servers", Shape::List),
+    ("messages", Shape::List),
+    ("metadata", Shape::Object),
+    ("model", Shape::Text),
+    ("output_config", Shape::Object),
+    ("output_format", Shape::Object),
+    ("service_tier", Shape::Text),
+    ("speed", Shape::Text),
+    ("stop_sequences", Shape::List),
+    ("stream", Shape::Flag),
+    ("system", Shape::TextOrList),
+    ("temperature", Shape::Number),
+    ("thinking", Shape::Object),
+    ("tool_choice", Shape::Object),
+    ("tools", Shape::List),
+    ("top_k", Shape::Number),
+    ("top_p", Shape::Number),
+    ("user_profile_id", Shape::Text),
 ];
 
 pub(in super::super) fn check(document: &Document<'_>) -> Result<(), Invalid> {
-    for name in document.names() {
-        let Some((_, kind)) = FIELDS.iter().find(|(known, _)| *known == name) else { continue };
-        let text = document.get(name).unwrap_or_default();
-        if text != "null" && !text.bytes().next().is_some_and(|first| kind.allows(first)) {
-            let found: String = text.chars().take(40).collect();
-            return Err(Invalid::new(name, format!("expected {}, found `{found}`", kind.name())));
-        }
-    }
+    shape::check(document, |name| shape::listed(&FIELDS, name))?;
     for required in ["messages", "max_tokens"] {
         if !document.has(required) {
             return Err(Invalid::new(required, format!("Missing required parameter: '{required}'.")));
@@ -143,16 +100,30 @@ pub(in super::super) fn read(document: &Document<'_>) -> Result<Request, Invalid
     Ok(request)
 }
 
+/// See [`Codec::report_untranslatable`](crate::codec::Codec::report_untranslatable).
+pub(in super::super) fn report_untranslatable(
+    request: &Request,
+    losses: &mut Losses,
+) -> Result<(), CannotSay> {
+    for (name, why) in [
+        (
+            "mcp_servers",
+            "this model's provider does not call MCP servers itself; list their tools in `tools`",
+        ),
+        ("container", "containers and skills are kept at Anthropic"),
+    ] {
+        match request.extra.get(name) {
+            None | Some(Value::Null) => {}
+            Some(Value::Array(list)) if list.is_empty() => {}
+            Some(_) => losses.cannot_carry(name, why)?,
+        }
+    }
+    Ok(())
+}
+
 /// Reads a field; what is wrong in it is named with the field's own name in front.
 fn field<T: DeserializeOwned>(name: &str, text: &str) -> Result<T, Invalid> {
-    json::read(text.as_bytes()).map_err(|invalid| {
-        let path = match invalid.param {
-            Some(path) if path.starts_with('[') => format!("{name}{path}"),
-            Some(path) => format!("{name}.{path}"),
-            None => name.to_owned(),
-        };
-        Invalid::new(path, invalid.message)
-    })
+    json::read(text.as_bytes()).map_err(|invalid| invalid.under(name))
 }
 
 /// What an object has beside the fields that the conversation knows stays under the object's name.
@@ -173,10 +144,20 @@ fn read_messages(messages: Vec<wire::Message>) -> Result<Vec<Message>, Invalid> 
                 return Err(Invalid::new(format!("messages[{index}].role"), hint));
             }
         };
+        if let Some(block) = call_without_input(&message.content) {
+            let field = format!("messages[{index}].content[{block}].input");
+            return Err(Invalid::new(field, "a tool call needs its input; give an object"));
+        }
         let parts = block::read_content(message.content);
         Ok(Message { extra: message.extra, ..Message::new(role, parts) })
     };
     messages.into_iter().enumerate().map(read).collect()
+}
+
+/// Answers may lack the input of a call, requests may not.
+fn call_without_input(content: &wire::Content) -> Option<usize> {
+    let wire::Content::Blocks(blocks) = content else { return None };
+    blocks.iter().position(|block| matches!(block, wire::Block::ToolUse(call) if call.input.is_null()))
 }
 
 fn read_thinking(thinking: &wire::Thinking, request: &mut Request) {
@@ -350,6 +331,17 @@ mod tests {
         assert_eq!(
             refusal(&with("messages", json!([{"role": "user", "content": [{"type": "text"}]}]))),
             "`messages[0].content[0]`: missing field `text`"
+        );
+        assert_eq!(
+            refusal(&with(
+                "messages",
+                json!([{"role": "assistant", "content": [{"type": "tool_use", "id": "a", "name": "f"}]}])
+            )),
+            "`messages[0].content[0].input`: a tool call needs its input; give an object"
+        );
+        assert_eq!(
+            refusal(&with("tools", json!([{"name": "f"}]))),
+            "`tools[0].input_schema`: a tool needs a JSON schema of its input"
         );
         assert_eq!(
             refusal(&with("tool_choice", json!({"type": "tool"}))),

@@ -56,7 +56,12 @@ struct Open {
 
 #[derive(Debug)]
 enum Kind {
-    Text,
+    Text {
+        /// Characters so far.
+        length: usize,
+        /// They are about the whole text, and told when its length is known.
+        citations: Vec<Value>,
+    },
     Thinking,
     /// A tool call. `input` is what stood in the start; it is sent if no delta brings another.
     Call {
@@ -260,14 +265,11 @@ impl State {
         let mut first = Vec::new();
         let (start, kind) = match block {
             wire::Block::Text(text) => {
-                if !text.text.is_empty() {
+                let length = text.text.chars().count();
+                if length > 0 {
                     first.push(Delta::Text(text.text));
                 }
-                let citations = text.citations.unwrap_or_default();
-                first.extend(
-                    citations.into_iter().map(|citation| Delta::Citation(block::read_citation(citation))),
-                );
-                (PartStart::Text, Kind::Text)
+                (PartStart::Text, Kind::Text { length, citations: text.citations.unwrap_or_default() })
             }
             wire::Block::Thinking(thinking) => {
                 if !thinking.thinking.is_empty() {
@@ -327,9 +329,13 @@ impl State {
                 grow(block, piece(raw, "delta")?);
                 return Ok(());
             }
-            (Kind::Text, BlockDelta::TextDelta { text }) => Delta::Text(text),
-            (Kind::Text, BlockDelta::CitationsDelta { citation }) => {
-                Delta::Citation(block::read_citation(citation))
+            (Kind::Text { length, .. }, BlockDelta::TextDelta { text }) => {
+                *length += text.chars().count();
+                Delta::Text(text)
+            }
+            (Kind::Text { citations, .. }, BlockDelta::CitationsDelta { citation }) => {
+                citations.push(citation);
+                return Ok(());
             }
             (Kind::Thinking, BlockDelta::ThinkingDelta { thinking }) => {
                 self.thinking_bytes += thinking.len();
@@ -371,7 +377,11 @@ impl State {
         let open = self.open.remove(place);
         let part = open.part;
         match open.kind {
-            Kind::Text | Kind::Thinking => {}
+            Kind::Thinking => {}
+            Kind::Text { length, citations } => {
+                let citations = block::read_citations(citations, length).into_iter().map(Delta::Citation);
+                events.extend(citations.map(|delta| Event::Delta { choice: 0, part, delta }));
+            }
             Kind::Call { input } if input.is_empty() => {}
             Kind::Call { input } => {
                 events.push(Event::Delta { choice: 0, part, delta: Delta::Arguments(input) });

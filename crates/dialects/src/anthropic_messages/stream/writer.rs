@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use super::super::{block, error, response, usage, wire};
 use crate::Dialect;
 use crate::codec;
-use crate::conversation::{Delta, Event, Extra, PartStart, Seal, SealKind, StopReason, ToolCallKind, Usage};
+use crate::conversation::{
+    CustomTool, Delta, Event, Extra, PartStart, Seal, SealKind, StopReason, ToolCallKind, Usage,
+};
 use crate::error::ErrorReply;
 use crate::exchange::AnswerContext;
 use crate::framing::sse;
@@ -123,7 +125,7 @@ impl Writer {
                 self.start_block(&call, out);
                 current.open = true;
                 if *kind == ToolCallKind::Custom {
-                    let beginning = format!("{{\"{}\":\"", block::CUSTOM_INPUT);
+                    let beginning = format!("{{\"{}\":\"", CustomTool::INPUT);
                     self.delta(BlockDelta::InputJson { partial_json: &beginning }, out);
                 }
             }

@@ -6,40 +6,36 @@ use serde_json::{Value, json};
 
 use crate::Dialect;
 use crate::conversation::{
-    AudioOutput, Effort, Extra, FunctionTool, JsonSchema, Message, Modality, OutputFormat, Part,
-    ReasoningRequest, ReasoningSummary, Request, Role, Sampling, Thinking, Tool, ToolChoice, WebSearch,
+    AudioOutput, Effort, Extra, FunctionTool, JsonSchema, Message, Modality, OutputFormat, Part, Reasoning,
+    ReasoningRequest, ReasoningSummary, Request, Role, Sampling, SealKind, Thinking, Tool, ToolChoice,
+    WebSearch,
 };
 use crate::document::Document;
-use crate::error::Invalid;
+use crate::error::{CannotSay, Invalid};
 use crate::gemini::{part, schema, wire};
 use crate::json;
+use crate::loss::Losses;
+use crate::shape::{self, Shape};
 
-/// The JSON types of the fields at the top, by the byte their text begins with.
-const TYPES: &[(&str, u8, &str)] = &[
-    ("contents", b'[', "an array"),
-    ("systemInstruction", b'{', "an object"),
-    ("system_instruction", b'{', "an object"),
-    ("tools", b'[', "an array"),
-    ("toolConfig", b'{', "an object"),
-    ("tool_config", b'{', "an object"),
-    ("generationConfig", b'{', "an object"),
-    ("generation_config", b'{', "an object"),
-    ("safetySettings", b'[', "an array"),
-    ("safety_settings", b'[', "an array"),
-    ("cachedContent", b'"', "a string"),
-    ("cached_content", b'"', "a string"),
-    ("labels", b'{', "an object"),
+/// The fields at the top, in both spellings.
+const FIELDS: &[(&str, Shape)] = &[
+    ("contents", Shape::List),
+    ("systemInstruction", Shape::Object),
+    ("system_instruction", Shape::Object),
+    ("tools", Shape::List),
+    ("toolConfig", Shape::Object),
+    ("tool_config", Shape::Object),
+    ("generationConfig", Shape::Object),
+    ("generation_config", Shape::Object),
+    ("safetySettings", Shape::List),
+    ("safety_settings", Shape::List),
+    ("cachedContent", Shape::Text),
+    ("cached_content", Shape::Text),
+    ("labels", Shape::Object),
 ];
 
 pub(in crate::gemini) fn check(document: &Document<'_>) -> Result<(), Invalid> {
-    for (name, first, expected) in TYPES {
-        if let Some(text) = document.get(name).filter(|text| *text != "null")
-            && text.as_bytes().first() != Some(first)
-        {
-            let found: String = text.chars().take(40).collect();
-            return Err(Invalid::new(*name, format!("expected {expected}, found `{found}`")));
-        }
-    }
+    shape::check(document, |name| shape::listed(FIELDS, name))?;
     if document.has("contents") {
         Ok(())
     } else {
@@ -70,7 +66,13 @@ pub(in crate::gemini) fn read_wire(wire: wire::Request) -> Result<Request, Inval
         "standard" => "default".to_owned(),
         _ => tier,
     });
-    for tool in wire.tools {
+    for (index, tool) in wire.tools.into_iter().enumerate() {
+        if let Some(nameless) =
+            tool.function_declarations.iter().position(|function| function.name.is_empty())
+        {
+            let path = format!("tools[{index}].functionDeclarations[{nameless}].name");
+            return Err(Invalid::new(path, "the field is missing; give a string"));
+        }
         read_tool(tool, &mut request.tools);
     }
     if let Some(config) = wire.tool_config {
@@ -80,6 +82,20 @@ pub(in crate::gemini) fn read_wire(wire: wire::Request) -> Result<Request, Inval
         read_generation_config(config, &mut request);
     }
     Ok(request)
+}
+
+/// See [`Codec::report_untranslatable`](crate::codec::Codec::report_untranslatable).
+pub(in crate::gemini) fn report_untranslatable(
+    request: &Request,
+    losses: &mut Losses,
+) -> Result<(), CannotSay> {
+    for name in ["cachedContent", "cached_content"] {
+        if request.extra.get(name).is_some_and(|value| !value.is_null()) {
+            losses
+                .cannot_carry(name, "cached contents are kept at Google; send them in `contents` instead")?;
+        }
+    }
+    Ok(())
 }
 
 fn read_turns(contents: Vec<wire::Content>, messages: &mut Vec<Message>) -> Result<(), Invalid> {
@@ -97,9 +113,10 @@ fn read_turns(contents: Vec<wire::Content>, messages: &mut Vec<Message>) -> Resu
         };
         let mut parts = Vec::with_capacity(content.parts.len());
         for (index, wire) in content.parts.into_iter().enumerate() {
+            part::check(&wire).map_err(|error| error.under(&format!("contents[{turn}].parts[{index}]")))?;
             let mut part = part::read(wire, || format!("call_{turn}_{index}"));
             calls.follow(&mut part, turn, index);
-            if is_only_a_seal(&part) {
+            if is_a_piece(&part) {
                 append(&mut parts, part);
             } else {
                 parts.push(part);
@@ -135,11 +152,16 @@ fn append(parts: &mut Vec<Part>, part: Part) {
     }
 }
 
-/// In streams the signature may follow in a part of its own, with an empty text.
-fn is_only_a_seal(part: &Part) -> bool {
+/// Whether a part goes on with what the part before it began. Clients that put a turn together from a stream keep a
+/// thought in the pieces in which it came, and its signature, which is over the whole of it, with the last one. Texts
+/// are the client's own division, except for a signature in a part of its own.
+fn is_a_piece(part: &Part) -> bool {
     match part {
         Part::Text(text) => text.text.is_empty() && text.seal.is_some(),
-        Part::Reasoning(reasoning) => reasoning.text.is_empty() && reasoning.seal.is_some(),
+        // What the provider hid is a thought by itself.
+        Part::Reasoning(Reasoning { seal, .. }) => {
+            seal.as_ref().is_none_or(|seal| seal.kind != SealKind::Redacted)
+        }
         _ => false,
     }
 }
@@ -249,8 +271,11 @@ fn read_generation_config(config: wire::GenerationConfig, request: &mut Request)
         }
     }
     if let Some(speech) = config.speech_config {
-        request.audio = Some(AudioOutput { voice: voice(&speech), format: None });
-        rest.insert("speechConfig".to_owned(), speech);
+        let voice = voice(&speech);
+        if voice.as_ref().map(part::one_voice).as_ref() != Some(&speech) {
+            rest.insert("speechConfig".to_owned(), speech);
+        }
+        request.audio = Some(AudioOutput { voice, format: None });
     }
     if let Some(resolution) = config.media_resolution {
         rest.insert("mediaResolution".to_owned(), Value::String(resolution));

@@ -7,6 +7,7 @@ use crate::conversation::*;
 use crate::document::Document;
 use crate::error::{CannotSay, Invalid};
 use crate::exchange::{ModelFacts, Target};
+use crate::gemini::seal;
 use crate::loss::{Losses, ParameterPolicy};
 use crate::quirk::Quirk;
 
@@ -74,13 +75,19 @@ fn every_golden_request_is_read_and_survives_being_written() {
             // Gemini 3 has levels instead.
             request.reasoning = ReasoningRequest::default();
         }
-        // The temperature and the signatures of calls are filled in for Gemini 3.
+        // The temperature and the signatures of calls are filled in for Gemini 3; other dialects' are not for Google.
         request.sampling.temperature.get_or_insert(Number::from_f64(1.0).unwrap());
         let mut signed = again(&request);
         for (message, original) in signed.messages.iter_mut().zip(&request.messages) {
             for (part, original) in message.parts.iter_mut().zip(&original.parts) {
-                if let (Part::ToolCall(part), Part::ToolCall(original)) = (part, original) {
-                    part.seal.clone_from(&original.seal);
+                match (part, original) {
+                    (Part::ToolCall(part), Part::ToolCall(original)) => {
+                        part.seal.clone_from(&original.seal);
+                    }
+                    (Part::Reasoning(part), Part::Reasoning(original)) => {
+                        part.seal.clone_from(&original.seal);
+                    }
+                    _ => {}
                 }
             }
         }
@@ -107,6 +114,28 @@ fn mistakes_are_named() {
     assert_eq!(
         param(r#"{"contents":[{"parts":[{"text":5}]}]}"#),
         "`contents[0].parts[0].text`: invalid type: integer `5`, expected a string"
+    );
+    for (part, path) in [
+        (r#"{"inlineData":{"data":"AA=="}}"#, ".inlineData.mimeType"),
+        (r#"{"fileData":{"mimeType":"a/b"}}"#, ".fileData.fileUri"),
+        (r#"{"functionCall":{"args":{}}}"#, ".functionCall.name"),
+        (r#"{"functionResponse":{"response":{}}}"#, ".functionResponse.name"),
+        (
+            r#"{"functionResponse":{"name":"f","parts":[{"inlineData":{"data":"AA=="}}]}}"#,
+            ".functionResponse.parts[0].inlineData.mimeType",
+        ),
+        ("{}", ""),
+    ] {
+        let error = read_text(&format!(r#"{{"contents":[{{"parts":[{part}]}}]}}"#)).unwrap_err();
+        assert_eq!(error.param.unwrap(), format!("contents[0].parts[0]{path}"));
+    }
+    assert_eq!(
+        param(r#"{"contents":[{"parts":[{"inlineData":{"mimeType":"image/png"}}]}]}"#),
+        "`contents[0].parts[0].inlineData`: missing field `data`"
+    );
+    assert_eq!(
+        param(r#"{"contents":[],"tools":[{"functionDeclarations":[{"description":"d"}]}]}"#),
+        "`tools[0].functionDeclarations[0].name`: the field is missing; give a string"
     );
     assert_eq!(
         param(r#"{"contents":[],"generationConfig":{"maxOutputTokens":"many"}}"#),
@@ -149,6 +178,30 @@ fn a_history_of_stream_chunks_is_one_turn() {
     assert_eq!(turn.parts.len(), 3);
     assert!(matches!(&turn.parts[0], Part::Reasoning(thought) if thought.text == "I need the tool."));
     assert_eq!(turn.parts[1], Part::text("Let me look."));
+}
+
+#[test]
+fn the_pieces_of_a_streamed_thought_are_what_was_signed() {
+    let parts = |parts: Value| {
+        let turn = json!({"contents": [{"role": "model", "parts": parts}]}).to_string();
+        read_text(&turn).unwrap().messages.remove(0).parts
+    };
+    let sealed = |text: &str, seal: Seal| {
+        Part::Reasoning(Reasoning { text: text.to_owned(), seal: Some(seal), ..Reasoning::default() })
+    };
+    let thought = |text: &str, signature: &str| sealed(text, seal::read(signature));
+    let redacted = Seal::new(Dialect::AnthropicMessages, SealKind::Redacted, "r");
+    assert_eq!(
+        parts(json!([
+            {"text": "I need ", "thought": true},
+            {"text": "the tool.", "thought": true},
+            {"thought": true, "thoughtSignature": "c2lnMQ=="},
+            {"text": "And ", "thought": true},
+            {"text": "another.", "thought": true, "thoughtSignature": "c2lnMg=="},
+            {"text": "", "thought": true, "thoughtSignature": seal::write(&redacted)},
+        ])),
+        [thought("I need the tool.", "c2lnMQ=="), thought("And another.", "c2lnMg=="), sealed("", redacted)]
+    );
 }
 
 #[test]

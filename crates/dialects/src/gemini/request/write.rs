@@ -7,7 +7,7 @@ use serde_json::{Map, Number, Value, json};
 use super::read::inner;
 use crate::Dialect;
 use crate::conversation::{
-    CacheMarker, Effort, Extra, FunctionTool, JsonSchema, MediaKind, Message, Modality, OutputFormat, Part,
+    Effort, Extra, FunctionTool, JsonSchema, MediaKind, Message, Modality, OutputFormat, Part,
     ReasoningSummary, Request, Role, Thinking, Tool, ToolChoice, WebSearch,
 };
 use crate::error::CannotSay;
@@ -128,7 +128,6 @@ impl Writer<'_> {
     /// System prompts have one place, wherever in the conversation they stood.
     fn system(&mut self, message: &Message, out: &mut Vec<wire::Part>) -> Result<(), CannotSay> {
         for part in &message.parts {
-            self.note_cache_marker(part);
             match part {
                 Part::Text(text) if text.text.is_empty() => {}
                 Part::Text(_) => out.extend(part::write(part, self.request.dialect, self.reader())),
@@ -147,7 +146,6 @@ impl Writer<'_> {
     ) -> Result<(), CannotSay> {
         let mut calls = 0;
         for part in &message.parts {
-            self.note_cache_marker(part);
             if let Part::ToolCall(call) = part {
                 names.insert(&call.id, &call.name);
                 if part::arguments(call).is_none() {
@@ -159,7 +157,7 @@ impl Writer<'_> {
                 calls += 1;
             }
             let Some(mut written) = part::write(part, self.request.dialect, self.reader()) else {
-                self.note_lost(index, part);
+                self.lose(index, part)?;
                 continue;
             };
             // Gemini 3 refuses a step whose first call lacks the signature.
@@ -179,8 +177,12 @@ impl Writer<'_> {
         names: &HashMap<&str, &str>,
     ) -> Result<(), CannotSay> {
         for part in &message.parts {
-            self.note_cache_marker(part);
             if let Part::ToolResult(result) = part {
+                let foreign =
+                    |part: &&Part| matches!(part, Part::Opaque(opaque) if opaque.dialect != Dialect::Gemini);
+                for part in result.parts.iter().filter(foreign) {
+                    self.lose(index, part)?;
+                }
                 let name = match names.get(result.call_id.as_str()).copied().or(result.name.as_deref()) {
                     Some(name) => name,
                     None => {
@@ -199,7 +201,7 @@ impl Writer<'_> {
             } else if let Some(written) = part::write(part, self.request.dialect, self.reader()) {
                 turns.push("user", written);
             } else {
-                self.note_lost(index, part);
+                self.lose(index, part)?;
             }
         }
         if message.parts.is_empty() {
@@ -212,30 +214,22 @@ impl Writer<'_> {
         Reader::Google { with_ids: self.model.is_3() }
     }
 
-    fn note_lost(&mut self, index: usize, part: &Part) {
+    /// A part that Gemini has no words for. Reasoning is of use only to the model that thought it.
+    fn lose(&mut self, index: usize, part: &Part) -> Result<(), CannotSay> {
+        let place = format!("messages[{index}]");
         let what = match part {
-            Part::Reasoning(_) => "reasoning that only another provider can read",
-            Part::Opaque(_) => "a part that only another dialect knows",
-            _ => "a part that Gemini does not know",
+            Part::Reasoning(_) => {
+                self.losses.note(place, Change::Dropped, "reasoning that only another provider can read");
+                return Ok(());
+            }
+            Part::Opaque(opaque) => {
+                let kind = opaque.value.get("type").and_then(Value::as_str).unwrap_or("such a part");
+                format!("only {} knows `{kind}`", opaque.dialect)
+            }
+            Part::Media(_) => "the sound is kept by the provider that made it; send its data".to_owned(),
+            _ => "Gemini does not know such a part".to_owned(),
         };
-        self.losses.note(format!("messages[{index}]"), Change::Dropped, what);
-    }
-
-    fn note_cache_marker(&mut self, part: &Part) {
-        let marker: Option<CacheMarker> = match part {
-            Part::Text(text) => text.cache,
-            Part::Media(media) => media.cache,
-            Part::ToolCall(call) => call.cache,
-            Part::ToolResult(result) => result.cache,
-            Part::Reasoning(_) | Part::Refusal(_) | Part::Opaque(_) => None,
-        };
-        if marker.is_some() {
-            self.losses.note(
-                "cache_control",
-                Change::Dropped,
-                "Gemini caches by itself or by `cachedContent`",
-            );
-        }
+        self.cannot_say(&place, &what)
     }
 
     fn tools(&mut self) -> Result<Vec<wire::Tool>, CannotSay> {
@@ -256,10 +250,22 @@ impl Writer<'_> {
                 Tool::UrlFetch(extra) => {
                     hosted.push(wire::Tool { url_context: Some(fields(extra)), ..wire::Tool::default() });
                 }
-                Tool::Custom(tool) => self.cannot_say(
-                    "tools",
-                    &format!("`{}` is a custom tool; Gemini knows functions only", tool.name),
-                )?,
+                Tool::Custom(tool) => {
+                    if tool
+                        .format
+                        .as_ref()
+                        .is_some_and(|format| format.get("type") != Some(&Value::from("text")))
+                    {
+                        let why = format!("Gemini cannot hold the input of `{}` to a grammar", tool.name);
+                        self.cannot_say("tools", &why)?;
+                    }
+                    self.losses.note(
+                        "tools[].custom",
+                        Change::Changed,
+                        "free text became the argument `input`",
+                    );
+                    functions.push(self.function(&tool.as_function()));
+                }
                 Tool::Opaque(value) if own => hosted.extend(
                     value
                         .as_object()
@@ -342,10 +348,10 @@ impl Writer<'_> {
             Some(ToolChoice::Auto) => (Some("AUTO"), Vec::new()),
             Some(ToolChoice::None) => (Some("NONE"), Vec::new()),
             Some(ToolChoice::Required) => (Some("ANY"), Vec::new()),
-            Some(ToolChoice::Function(name)) => (Some("ANY"), vec![name.clone()]),
+            Some(ToolChoice::Function(name) | ToolChoice::Custom(name)) => (Some("ANY"), vec![name.clone()]),
             Some(ToolChoice::Allowed { names, required: true }) => (Some("ANY"), names.clone()),
             Some(ToolChoice::Allowed { names, required: false }) => (Some("VALIDATED"), names.clone()),
-            Some(ToolChoice::Custom(_) | ToolChoice::Opaque(_)) => {
+            Some(ToolChoice::Opaque(_)) => {
                 self.cannot_say("tool_choice", "Gemini can be made to call functions only")?;
                 (None, Vec::new())
             }
@@ -447,8 +453,7 @@ impl Writer<'_> {
             self.cannot_say("audio.format", &format!("Gemini speaks `pcm16` only, not `{format}`"))?;
         }
         if let Some(voice) = &audio.voice {
-            config.speech_config =
-                Some(json!({"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": voice}}}));
+            config.speech_config = Some(part::one_voice(voice));
         }
         Ok(())
     }
@@ -570,7 +575,11 @@ impl Writer<'_> {
                 out.insert((*field).to_owned(), value.clone());
             } else if self.target.policy.allowed_params.contains(name) {
                 out.insert(name.clone(), value.clone());
-            } else if value.is_null() || name == "generationConfig" || name == "generation_config" {
+            } else if value.is_null()
+                || name == "generationConfig"
+                || name == "generation_config"
+                || self.losses.has_dropped(name)
+            {
             } else if UNSAYABLE.contains(&name.as_str()) {
                 self.cannot_say(name, "Gemini has no such parameter")?;
             } else {
@@ -593,6 +602,13 @@ impl Writer<'_> {
     /// What changes nothing in the answer is left out without asking.
     fn leave_out_quietly(&mut self) {
         let request = self.request;
+        if request.is_cache_marked() {
+            self.losses.note(
+                "cache_control",
+                Change::Dropped,
+                "Gemini caches by itself or by `cachedContent`",
+            );
+        }
         for (name, given) in [
             ("user", request.user.is_some()),
             ("prompt_cache_key", request.prompt_cache_key.is_some()),

@@ -154,7 +154,7 @@ fn answers_of_other_dialects_are_written_for_googles_sdks() {
                 "groundingMetadata": {
                     "groundingChunks": [{"web": {"uri": "https://a.example"}}],
                     "groundingSupports": [{
-                        "segment": {"partIndex": 1, "startIndex": 0, "endIndex": 13},
+                        "segment": {"partIndex": 1, "startIndex": 0, "endIndex": 13, "text": "Größe: 5 m."},
                         "groundingChunkIndices": [0]
                     }]
                 }
@@ -168,4 +168,20 @@ fn answers_of_other_dialects_are_written_for_googles_sdks() {
             "responseId": "msg_1"
         })
     );
+}
+
+#[test]
+fn sources_without_a_part_are_those_of_the_first_text() {
+    let body = json!({"candidates": [{
+        "content": {"role": "model", "parts": [{"text": "Hm.", "thought": true}, {"text": "Tiefe: 3 m."}]},
+        "finishReason": "STOP",
+        "groundingMetadata": {
+            "groundingChunks": [{"web": {"uri": "https://a.example"}}],
+            "groundingSupports": [{"segment": {"endIndex": 11, "text": "Tiefe: 3 m."}, "groundingChunkIndices": [0]}]
+        },
+    }]});
+    let response = read(body.to_string().as_bytes(), "seed").unwrap();
+    let [Part::Reasoning(_), Part::Text(text)] = response.choices[0].parts.as_slice() else { panic!() };
+    let [citation] = text.citations.as_slice() else { panic!("{text:?}") };
+    assert_eq!((citation.start, citation.end, citation.quote.as_deref()), (Some(0), Some(11), None));
 }

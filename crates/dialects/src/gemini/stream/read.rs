@@ -215,7 +215,7 @@ impl ChoiceState {
     /// Citations of the text that is open; those of texts that are closed come too late.
     fn grounding(&self, metadata: &Value, events: &mut Vec<Event>) -> u64 {
         let open = self.open.as_ref().filter(|open| !open.thinking);
-        let found = grounding::read(metadata, |_| open.map(|open| open.text.as_str()));
+        let found = grounding::read(metadata, |_| open.map(|open| (0, open.text.as_str())));
         if let Some(open) = open {
             events.extend(found.citations.into_iter().map(|(_, citation)| Event::Delta {
                 choice: self.index,

@@ -103,7 +103,7 @@ impl GeminiWriter {
     }
 
     fn delta(&mut self, choice: u32, part: u32, delta: &Delta, out: &mut Vec<u8>) {
-        let audio_type = self.audio_type();
+        let audio_type = part::audio_type(&self.answer);
         let Some(open) = self.open.iter_mut().find(|open| open.choice == choice && open.part == part) else {
             return;
         };
@@ -148,18 +148,6 @@ impl GeminiWriter {
             _ => return,
         };
         self.send_part(choice, written, out);
-    }
-
-    /// OpenAI says the sound's format in the request only.
-    fn audio_type(&self) -> &'static str {
-        let audio = self.answer.request.as_ref().and_then(|request| request.audio.as_ref());
-        match audio.and_then(|audio| audio.format.as_deref()) {
-            Some("wav") => "audio/wav",
-            Some("mp3") => "audio/mpeg",
-            Some("flac") => "audio/flac",
-            Some("opus") => "audio/ogg",
-            _ => "audio/L16;codec=pcm;rate=24000",
-        }
     }
 
     fn stop(&mut self, choice: u32, part: u32, out: &mut Vec<u8>) {

@@ -72,15 +72,18 @@ fn refuse_effort(
 ) -> Result<(), CannotSay> {
     let Some(Value::String(effort)) = document.value("reasoning_effort") else { return Ok(()) };
     let facts = target.facts;
+    if let Some(lower) = facts.highest_effort_below(&Effort::from_name(&effort)) {
+        losses.note("reasoning_effort", Change::Changed, format!("`{effort}` → `{}`", lower.name()));
+        document.set_text("reasoning_effort", lower.name());
+        return Ok(());
+    }
     let known = match Effort::from_name(&effort) {
         Effort::None if family.reasons() => {
             facts.supports_none_reasoning_effort.or(Some(family.reasoning_can_be_off()))
         }
         Effort::None => facts.supports_none_reasoning_effort,
         Effort::Minimal => facts.supports_minimal_reasoning_effort,
-        Effort::XHigh => facts.supports_xhigh_reasoning_effort,
-        Effort::Max => facts.supports_max_reasoning_effort,
-        Effort::Low | Effort::Medium | Effort::High | Effort::Other(_) => None,
+        Effort::Low | Effort::Medium | Effort::High | Effort::XHigh | Effort::Max | Effort::Other(_) => None,
     };
     let listed = target.policy.allowed_params.iter().any(|allowed| allowed == "reasoning_effort");
     if known == Some(false) && !listed {

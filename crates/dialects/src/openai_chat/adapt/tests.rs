@@ -155,14 +155,17 @@ fn gated_parameters_go_to_models_that_are_known_to_take_them() {
 }
 
 #[test]
-fn an_effort_that_the_model_is_known_not_to_have_is_refused() {
+fn an_effort_that_the_model_is_known_not_to_have_is_refused_or_the_next_lower_one() {
     let none = || json!({"reasoning_effort": "none"});
     assert_eq!(on("gpt-5").fields(none()), Err("reasoning_effort".to_owned()));
     assert_eq!(on("gpt-5.1").fields(none()), Ok(none()), "GPT-5.1 brought it");
     assert_eq!(on("grok-4").reasons().fields(none()), Ok(none()), "nothing is known");
     let mut case = on("m").reasons();
     case.facts.supports_xhigh_reasoning_effort = Some(false);
-    assert!(case.fields(json!({"reasoning_effort": "xhigh"})).is_err());
+    case.facts.supports_max_reasoning_effort = Some(false);
+    for above in ["xhigh", "max"] {
+        assert_eq!(case.fields(json!({"reasoning_effort": above})), Ok(json!({"reasoning_effort": "high"})));
+    }
 }
 
 #[test]
@@ -193,6 +196,43 @@ fn signatures_leave_the_ids_of_calls() {
     let signed = history("call_1__thought__CiQB0e2Kb1tv");
     assert_eq!(on("gpt-4o").messages(signed.clone()), Ok(history("call_1")));
     assert_eq!(on("gemini").named(NamedQuirk::KeepsSignedCallIds).messages(signed.clone()), Ok(signed));
+}
+
+#[test]
+fn documents_are_addresses_where_the_provider_wants_them_so() {
+    let with =
+        |part: Value| json!([{"role": "user", "content": [{"type": "text", "text": "Sum up."}, part]}]);
+    for (given, sent) in [
+        (
+            json!({"filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBE"}),
+            json!({"type": "document_url", "document_url": "data:application/pdf;base64,JVBE", "document_name": "a.pdf"}),
+        ),
+        (
+            json!({"file_id": "https://example.com/a.pdf"}),
+            json!({"type": "document_url", "document_url": "https://example.com/a.pdf"}),
+        ),
+        (json!({"file_id": "f-1"}), json!({"type": "file", "file_id": "f-1"})),
+    ] {
+        let given = with(json!({"type": "file", "file": given}));
+        let mistral = on("mistral-large-latest").named(NamedQuirk::DocumentsAreAddresses);
+        assert_eq!(mistral.messages(given.clone()), Ok(with(sent)));
+        assert_eq!(on("gpt-4o").messages(given.clone()), Ok(given));
+    }
+}
+
+#[test]
+fn what_only_clients_are_told_stays_here() {
+    let fields = json!({"thought_signature": "c2ln"});
+    let history = json!([{"role": "assistant", "content": "Hi", "provider_specific_fields": {"citations": []}, "tool_calls": [
+        {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}, "provider_specific_fields": fields},
+        {"id": "b", "type": "function", "function": {"name": "f", "arguments": "{}", "provider_specific_fields": fields}},
+    ]}]);
+    let bare = json!([{"role": "assistant", "content": "Hi", "tool_calls": [
+        {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+        {"id": "b", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+    ]}]);
+    assert_eq!(on("gpt-4o").messages(history.clone()), Ok(bare));
+    assert_eq!(on("gemini").named(NamedQuirk::KeepsSignedCallIds).messages(history.clone()), Ok(history));
 }
 
 #[test]

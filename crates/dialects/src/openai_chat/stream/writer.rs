@@ -39,6 +39,8 @@ struct ChoiceState {
     /// Nothing has been said yet: the role goes with the first words.
     fresh: bool,
     parts: Vec<OpenPart>,
+    /// Characters of the content so far.
+    said: u64,
     tool_calls: u64,
     images: usize,
 }
@@ -51,7 +53,10 @@ struct OpenPart {
 
 #[derive(Debug)]
 enum OpenKind {
-    Text,
+    Text {
+        /// Characters of the content before it.
+        before: u64,
+    },
     Refusal,
     /// The thinking so far, since a signed block goes out whole.
     Reasoning(Reasoning),
@@ -107,7 +112,14 @@ impl Writer {
             Some(place) => place,
             None => {
                 let parts = Vec::new();
-                self.choices.push(ChoiceState { index, fresh: true, parts, tool_calls: 0, images: 0 });
+                self.choices.push(ChoiceState {
+                    index,
+                    fresh: true,
+                    parts,
+                    said: 0,
+                    tool_calls: 0,
+                    images: 0,
+                });
                 self.choices.len() - 1
             }
         };
@@ -141,7 +153,7 @@ impl Writer {
         self.open_calls(index, out);
         let Some(state) = self.state(index) else { return };
         let kind = match start {
-            PartStart::Text => OpenKind::Text,
+            PartStart::Text => OpenKind::Text { before: state.said },
             PartStart::Refusal => OpenKind::Refusal,
             PartStart::Reasoning { id } => {
                 OpenKind::Reasoning(Reasoning { id: id.clone(), ..Reasoning::default() })
@@ -209,7 +221,10 @@ impl Writer {
         let mut message = blank();
         match (delta, &mut open.kind) {
             (Delta::Text(text), OpenKind::Refusal) => message.refusal = Some(text.clone()),
-            (Delta::Text(text), _) => message.content = Some(wire::Content::Text(text.clone())),
+            (Delta::Text(text), _) => {
+                state.said = state.said.saturating_add(message::characters(text));
+                message.content = Some(wire::Content::Text(text.clone()));
+            }
             (Delta::Thinking(text), OpenKind::Reasoning(so_far)) => {
                 so_far.text.push_str(text);
                 message.reasoning_content = Some(text.clone());
@@ -240,7 +255,7 @@ impl Writer {
                     message.provider_specific_fields = Some(loose_seal(seal));
                 }
             }
-            (Delta::Seal(seal), OpenKind::Text) => {
+            (Delta::Seal(seal), OpenKind::Text { .. }) => {
                 message.provider_specific_fields = Some(loose_seal(seal));
             }
             (Delta::Arguments(text), OpenKind::ToolCall { index, kind, silent, opening }) => {
@@ -251,13 +266,15 @@ impl Writer {
                     None => piece,
                 }]);
             }
-            (Delta::Citation(citation), _) => match message::write_citation(citation, false) {
-                Ok(annotation) => message.annotations = Some(vec![annotation]),
-                Err(original) => {
-                    let fields = Map::from_iter([("citation".to_owned(), original)]);
-                    message.provider_specific_fields = Some(fields);
+            (Delta::Citation(citation), OpenKind::Text { before }) => {
+                match message::write_citation(citation, false, *before) {
+                    Ok(annotation) => message.annotations = Some(vec![annotation]),
+                    Err(original) => {
+                        let fields = Map::from_iter([("citation".to_owned(), original)]);
+                        message.provider_specific_fields = Some(fields);
+                    }
                 }
-            },
+            }
             (Delta::AudioData(data), OpenKind::Audio { id }) => {
                 message.audio =
                     Some(wire::Audio { id: id.take(), data: Some(data.clone()), ..wire::Audio::default() });
@@ -298,7 +315,7 @@ impl Writer {
             }
             OpenKind::ToolCall { .. }
             | OpenKind::Reasoning(_)
-            | OpenKind::Text
+            | OpenKind::Text { .. }
             | OpenKind::Refusal
             | OpenKind::Audio { .. } => {}
         }

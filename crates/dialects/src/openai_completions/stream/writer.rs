@@ -12,6 +12,7 @@ use crate::conversation::{Delta, Event, Part, PartStart, StopReason, Usage};
 use crate::error::ErrorReply;
 use crate::exchange::AnswerContext;
 use crate::framing::sse::write_event;
+use crate::json;
 use crate::openai_chat::relay::DONE;
 use crate::openai_chat::response::write_stop;
 use crate::openai_chat::usage::{self, Shares};
@@ -98,7 +99,7 @@ impl Writer {
             self.chunk.extend_from_slice(self.head.as_bytes());
             self.chunk.extend_from_slice(br#","choices":[],"usage":"#);
             let usage = usage::write(&usage, Shares::default(), false);
-            self.chunk.extend_from_slice(usage.to_string().as_bytes());
+            self.chunk.extend_from_slice(&json::write(&usage));
             self.chunk.push(b'}');
             write_event(None, &self.chunk, out);
         }

@@ -2,44 +2,7 @@
 
 use crate::document::Document;
 use crate::error::Invalid;
-
-/// What a field may begin with, by its first byte.
-#[derive(Clone, Copy)]
-enum Shape {
-    Text,
-    Flag,
-    Number,
-    List,
-    Object,
-    TextOrList,
-    TextOrObject,
-}
-
-impl Shape {
-    fn allows(self, first: u8) -> bool {
-        match self {
-            Self::Text => first == b'"',
-            Self::Flag => matches!(first, b't' | b'f'),
-            Self::Number => matches!(first, b'-' | b'0'..=b'9'),
-            Self::List => first == b'[',
-            Self::Object => first == b'{',
-            Self::TextOrList => matches!(first, b'"' | b'['),
-            Self::TextOrObject => matches!(first, b'"' | b'{'),
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Text => "a string",
-            Self::Flag => "a boolean",
-            Self::Number => "a number",
-            Self::List => "an array",
-            Self::Object => "an object",
-            Self::TextOrList => "a string or an array",
-            Self::TextOrObject => "a string or an object",
-        }
-    }
-}
+use crate::shape::{self, Shape};
 
 const FIELDS: [(&str, Shape); 29] = [
     ("background", Shape::Flag),
@@ -78,13 +41,5 @@ pub(in crate::openai_responses) fn check(document: &Document<'_>) -> Result<(), 
     if !["input", "prompt", "previous_response_id", "conversation"].iter().any(|name| document.has(name)) {
         return Err(Invalid::new("input", "Missing required parameter: 'input'."));
     }
-    for name in document.names() {
-        let Some((_, shape)) = FIELDS.iter().find(|(known, _)| *known == name) else { continue };
-        let text = document.get(name).unwrap_or("null");
-        if text != "null" && !text.bytes().next().is_some_and(|first| shape.allows(first)) {
-            let found: String = text.chars().take(40).collect();
-            return Err(Invalid::new(name, format!("expected {}, found `{found}`", shape.name())));
-        }
-    }
-    Ok(())
+    shape::check(document, |name| shape::listed(&FIELDS, name))
 }

@@ -42,7 +42,12 @@ impl Turns<'_> {
             Some("message") => self.read_message(fields),
             None if fields.has("role") => self.read_message(fields),
             None => Err(Place::Field(place, "type").wrong("the field is missing; give a string")),
-            Some("function_call" | "custom_tool_call") => {
+            Some(kind @ ("function_call" | "custom_tool_call")) => {
+                // Answers may lack it.
+                let arguments = if kind == "function_call" { "arguments" } else { "input" };
+                if !fields.has(arguments) {
+                    return Err(Place::Field(place, arguments).wrong("the field is missing; give a string"));
+                }
                 let call = item::read_call(fields)?;
                 self.push(Role::Assistant, Part::ToolCall(call));
                 Ok(())

@@ -27,7 +27,14 @@ fn read_format(format: Extra, text: &Place<'_>) -> Result<OutputFormat, Invalid>
         Some("json_schema") => Ok(OutputFormat::JsonSchema(JsonSchema {
             name: format.need_text("name")?,
             description: format.text("description")?,
-            schema: format.take("schema"),
+            schema: match format.take("schema") {
+                None => {
+                    return Err(
+                        Place::Field(&place, "schema").wrong("the field is missing; give a JSON schema")
+                    );
+                }
+                schema => schema,
+            },
             strict: format.flag("strict")?,
         })),
         Some(_) => Ok(OutputFormat::Opaque(Value::Object(format.rest()))),
@@ -116,6 +123,7 @@ pub(in crate::openai_responses) fn write_reasoning(request: &Request, facts: &Mo
         Some(Thinking::Disabled | Thinking::Adaptive) | None => None,
     });
     if let Some(effort) = effort {
+        let effort = facts.highest_effort_below(&effort).unwrap_or(effort);
         reasoning.insert("effort".to_owned(), effort.name().into());
     }
     let summary = match asked.summary {

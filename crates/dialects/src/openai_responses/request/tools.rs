@@ -195,6 +195,11 @@ pub(super) fn read_choice(value: Value) -> Result<ToolChoice, Invalid> {
                 None => ToolChoice::Opaque(value),
             }
         }
+        (Some("function" | "custom"), None) => {
+            return Err(
+                Place::Field(&place, "name").wrong("the field is missing; name the tool to be called")
+            );
+        }
         (Some(_), _) => ToolChoice::Opaque(value),
         (None, _) => return Err(place.unexpected("an object with a `type`", &value)),
     })

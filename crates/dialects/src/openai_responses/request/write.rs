@@ -78,6 +78,11 @@ pub(in crate::openai_responses) fn write(
     body.put_some("text", settings::text_config(request));
     let reasons = target.facts.supports_reasoning;
     let reasoning = settings::write_reasoning(request, target.facts);
+    if let Some(effort) = &request.reasoning.effort
+        && let Some(lower) = target.facts.highest_effort_below(effort)
+    {
+        losses.note("reasoning_effort", Change::Changed, format!("`{}` → `{}`", effort.name(), lower.name()));
+    }
     if reasoning.is_some() && reasons == Some(false) && !native {
         losses.cannot_carry("reasoning", format!("`{}` does not reason", target.model))?;
     } else {
@@ -94,9 +99,12 @@ pub(in crate::openai_responses) fn write(
             body.put("stream_options", options.extra.clone());
         }
     }
+    if !native && request.is_cache_marked() {
+        losses.note("cache_control", Change::Dropped, "OpenAI caches by itself");
+    }
     for (name, value) in &request.extra {
         let chat = request.dialect == Dialect::OpenaiChat;
-        if body.0.contains_key(name) || (chat && name == "verbosity") {
+        if body.0.contains_key(name) || (chat && name == "verbosity") || losses.has_dropped(name) {
             // Said already.
         } else if native || (chat && SHARED_WITH_CHAT.contains(&name.as_str())) {
             body.put(name, value.clone());
@@ -162,7 +170,7 @@ fn include(request: &Request, reasons: Option<bool>) -> Option<Value> {
 /// Anthropic's word for the ordinary tier.
 fn tier(name: &str) -> &str {
     match name {
-        "standard_only" => "default",
+        "standard_only" | "standard" => "default",
         other => other,
     }
 }

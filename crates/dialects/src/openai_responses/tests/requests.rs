@@ -158,6 +158,22 @@ fn mistakes_are_named() {
         invalid(r#"{"input":"x","tool_choice":"maybe"}"#),
         "`tool_choice`: expected `auto`, `required`, `none` or an object, found `\"maybe\"`"
     );
+    assert_eq!(
+        invalid(r#"{"input":"x","tool_choice":{"type":"function"}}"#),
+        "`tool_choice.name`: the field is missing; name the tool to be called"
+    );
+    assert_eq!(
+        invalid(r#"{"input":[{"type":"function_call","call_id":"a","name":"f"}]}"#),
+        "`input[0].arguments`: the field is missing; give a string"
+    );
+    assert_eq!(
+        invalid(r#"{"input":[{"type":"custom_tool_call","call_id":"a","name":"f"}]}"#),
+        "`input[0].input`: the field is missing; give a string"
+    );
+    assert_eq!(
+        invalid(r#"{"input":"x","text":{"format":{"type":"json_schema","name":"a"}}}"#),
+        "`text.format.schema`: the field is missing; give a JSON schema"
+    );
 }
 
 #[test]
@@ -220,7 +236,7 @@ fn a_conversation_of_another_dialect_is_written() {
             "include": ["reasoning.encrypted_content"],
         })
     );
-    assert_eq!(notes, ["max_output_tokens"]);
+    assert_eq!(notes, ["max_output_tokens", "cache_control"]);
 }
 
 #[test]

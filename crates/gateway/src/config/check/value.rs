@@ -23,6 +23,7 @@ pub(super) fn expected(kind: Kind) -> String {
     match kind {
         Kind::Bool => "`true` or `false`".into(),
         Kind::Integer => "a whole number, 0 or more".into(),
+        Kind::SignedInteger => "a whole number".into(),
         Kind::Number => "a number, 0 or more".into(),
         Kind::Seconds => "a number of seconds above 0".into(),
         Kind::Port => "a number from 1 to 65535".into(),
@@ -35,6 +36,7 @@ pub(super) fn expected(kind: Kind) -> String {
         Kind::TextOrList => "a string or a list of strings".into(),
         Kind::List => "a list".into(),
         Kind::Map => "a mapping".into(),
+        Kind::MapOrFalse => "a mapping, or `false`".into(),
         Kind::TextMap => "a mapping of strings".into(),
         Kind::BoolOrPath => "`true`, `false`, or the path of a PEM file".into(),
         Kind::SecretOrMap => "a string or a mapping".into(),
@@ -53,7 +55,7 @@ pub(super) fn fit(key: KnownKey, node: &Node) -> Fit {
     match (&node.value, key.kind) {
         (_, Kind::Any)
         | (Value::Sequence(_), Kind::List)
-        | (Value::Mapping(_), Kind::Map | Kind::SecretOrMap) => Fit::Fits,
+        | (Value::Mapping(_), Kind::Map | Kind::MapOrFalse | Kind::SecretOrMap) => Fit::Fits,
         (Value::Scalar(scalar), kind) => scalar_fit(scalar, kind),
         (Value::Sequence(items), Kind::TextList | Kind::TextOrList) => texts_fit(items),
         (Value::Mapping(mapping), Kind::TextMap) => {
@@ -89,6 +91,11 @@ fn scalar_fit(scalar: &Scalar, kind: Kind) -> Fit {
             (_, Some(0..)) => spelled("a whole number"),
             _ => wrong(None),
         },
+        Kind::SignedInteger => match (meaning, scalar.integer()) {
+            (Meaning::Integer(_), _) => Fit::Fits,
+            (_, Some(_)) => spelled("a whole number"),
+            _ => wrong(None),
+        },
         Kind::Port => match (meaning, scalar.integer()) {
             (Meaning::Integer(_), Some(1..=65_535)) => Fit::Fits,
             (_, Some(1..=65_535)) => spelled("a number"),
@@ -114,6 +121,11 @@ fn scalar_fit(scalar: &Scalar, kind: Kind) -> Fit {
         Kind::OneOf(words) => Fit::Wrong {
             kind: ProblemKind::WrongValue,
             help: nearest(&scalar.text, words.iter().copied()).map(|near| format!("did you mean `{near}`?")),
+        },
+        Kind::MapOrFalse => match (meaning, scalar.boolean()) {
+            (Meaning::Bool(false), _) => Fit::Fits,
+            (_, Some(false)) => spelled("`false`"),
+            _ => wrong(None),
         },
         Kind::List | Kind::Map | Kind::TextMap => wrong(None),
         Kind::Any => Fit::Fits,

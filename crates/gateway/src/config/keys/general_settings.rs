@@ -275,12 +275,17 @@ pub(super) const KEYS: &[Group] = &[
         ],
     ),
     group(
+        Effective,
+        P1,
+        "let a request fail its first group, to test fallbacks (`mock_testing_fallbacks` and its like)",
+        &[("dangerously_allow_mock_testing_request_params", Bool)],
+    ),
+    group(
         NotYet,
         P1,
         "what a request may ask for",
         &[
             ("allow_client_side_credentials", Bool),
-            ("dangerously_allow_mock_testing_request_params", Bool),
             ("use_team_public_model_name", Bool),
             ("enforce_fallback_model_access", Bool),
             ("expose_fallback_errors_to_caller", Bool),

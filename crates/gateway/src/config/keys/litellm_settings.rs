@@ -66,7 +66,7 @@ pub(super) const KEYS: &[Group] = &[
     group(Effective, P0, "cache of answers: on or off, and how", &[("cache", Bool), ("cache_params", Map)]),
     group(NotYet, P0, "keys remembered in Redis", &[("enable_redis_auth_cache", Bool)]),
     group(
-        NotYet,
+        Effective,
         P0,
         "retries and fallbacks, where `router_settings` has none",
         &[
@@ -77,8 +77,19 @@ pub(super) const KEYS: &[Group] = &[
             ("content_policy_fallbacks", List),
             ("default_fallbacks", TextList),
             ("allowed_fails", Integer),
-            ("num_retries_per_request", Integer),
         ],
+    ),
+    group(
+        Effective,
+        P2,
+        "one fallback per group for inputs that are too long: `group: other`",
+        &[("context_window_fallback_dict", TextMap)],
+    ),
+    group(
+        NotYet,
+        P3,
+        "retries and fallbacks of one request together",
+        &[("num_retries_per_request", Integer)],
     ),
     group(
         NotYet,

@@ -1,8 +1,8 @@
 //! Entries of `model_list`: connection, credentials, defaults of the request, prices, facts about the model.
 
 use super::Kind::{
-    Any, Bool, Integer, List, Map, Number, OneOf, Seconds, Secret, SecretOrMap, Text, TextList, TextMap,
-    TextOrList,
+    Any, Bool, Integer, List, Map, Number, OneOf, Seconds, Secret, SecretOrMap, SignedInteger, Text,
+    TextList, TextMap, TextOrList,
 };
 use super::Priority::{P0, P1, P2, P3};
 use super::Status::{Effective, NoEffect, NotYet};
@@ -50,7 +50,7 @@ pub(super) const LITELLM_PARAMS: &[Group] = &[
     group(
         Effective,
         P0,
-        "shares of the group's traffic: the first of weight, rpm, tpm that is given",
+        "shares of the group's traffic: the first of weight, rpm, tpm that is given; rpm and tpm are limits too",
         &[("weight", Number), ("rpm", Integer), ("tpm", Integer)],
     ),
     group(
@@ -116,17 +116,33 @@ pub(super) const LITELLM_PARAMS: &[Group] = &[
     ),
     group(Effective, P1, "prices in dollars; the same keys as in `model_info`", PRICES),
     group(NotYet, P1, "limits of tokens per minute, in and out", &[("itpm", Integer), ("otpm", Integer)]),
-    group(NotYet, P1, "lower is tried first", &[("order", Integer)]),
-    group(NotYet, P1, "requests at a time on this deployment", &[("max_parallel_requests", Integer)]),
+    group(Effective, P1, "lower is tried first", &[("order", SignedInteger)]),
+    group(Effective, P1, "requests at a time on this deployment", &[("max_parallel_requests", Integer)]),
+    group(
+        Effective,
+        P1,
+        "seconds to a stream's first token, and between two (`tollway.first_token_timeout_s`, `inter_token_timeout_s`)",
+        &[("first_token_timeout", Seconds), ("inter_token_timeout", Seconds)],
+    ),
     group(
         NotYet,
         P2,
         "seconds per service tier",
         &[("timeout_by_service_tier", Map), ("stream_timeout_by_service_tier", Map)],
     ),
-    group(NotYet, P1, "retries of this deployment", &[("max_retries", Integer), ("num_retries", Integer)]),
-    group(NotYet, P1, "seconds that it is left alone after failures", &[("cooldown_time", Number)]),
-    group(NotYet, P1, "routing by the tags of a request", &[("tags", TextList), ("tag_regex", TextList)]),
+    group(
+        Effective,
+        P1,
+        "retries after this deployment failed; `max_retries` counts where `num_retries` is not there",
+        &[("num_retries", Integer), ("max_retries", Integer)],
+    ),
+    group(Effective, P1, "seconds that it is left alone after failures", &[("cooldown_time", Number)]),
+    group(
+        Effective,
+        P1,
+        "routing by the tags of a request, and by patterns that its `User-Agent: …` matches",
+        &[("tags", TextList), ("tag_regex", TextList)],
+    ),
     group(
         NotYet,
         P2,
@@ -301,12 +317,14 @@ pub(super) const MODEL_INFO: &[Group] = &[
     group(NotYet, P0, "access groups that keys and teams are given", &[("access_groups", TextList)]),
     group(NotYet, P2, "environments in which the entry is loaded", &[("supported_environments", TextList)]),
     group(NotYet, P2, "tier of the model's account", &[("tier", Text)]),
-    group(NotYet, P2, "models of one team", &[("team_id", Text), ("team_public_model_name", Text)]),
+    group(Effective, P2, "the team that it serves alone", &[("team_id", Text)]),
+    group(NotYet, P2, "the name that the team calls it by", &[("team_public_model_name", Text)]),
+    group(Effective, P2, "it gets no requests", &[("blocked", Bool)]),
     group(
         NotYet,
         P2,
         "who may see and call it, and when",
-        &[("blocked", Bool), ("discoverable", Bool), ("access_windows", List)],
+        &[("discoverable", Bool), ("access_windows", List)],
     ),
     group(
         NotYet,
@@ -320,16 +338,16 @@ pub(super) const MODEL_INFO: &[Group] = &[
         ],
     ),
     group(
+        Effective,
+        P2,
+        "when this deployment is left alone, and for how long",
+        &[("allowed_fails", Integer), ("allowed_fails_policy", Map), ("cooldown_time", Number)],
+    ),
+    group(
         NotYet,
         P2,
-        "cooldown of this deployment",
-        &[
-            ("allowed_fails", Integer),
-            ("allowed_fails_policy", Map),
-            ("cooldown_time", Number),
-            ("allow_fail_open", Bool),
-            ("enable_tag_filtering", Bool),
-        ],
+        "tag filtering for this deployment alone",
+        &[("allow_fail_open", Bool), ("enable_tag_filtering", Bool)],
     ),
     group(
         NotYet,

@@ -5,8 +5,9 @@ use super::Priority::{P0, P1, P2, P3};
 use super::Status::{Effective, NoEffect, NotYet};
 use super::{Group, Kind, group};
 
-/// The strategies that LiteLLM knows; a name outside this list keeps it from starting.
+/// Ours and those that LiteLLM knows; a name outside its list keeps LiteLLM from starting.
 const STRATEGIES: Kind = OneOf(&[
+    "balanced",
     "simple-shuffle",
     "least-busy",
     "usage-based-routing",
@@ -17,11 +18,37 @@ const STRATEGIES: Kind = OneOf(&[
     "lar1",
 ]);
 
+/// Those of `routing_groups`, which may also rank models.
+const GROUP_STRATEGIES: Kind = OneOf(&[
+    "balanced",
+    "simple-shuffle",
+    "least-busy",
+    "usage-based-routing",
+    "usage-based-routing-v2",
+    "latency-based-routing",
+    "cost-based-routing",
+    "priority",
+]);
+
+/// Values of `optional_pre_call_checks` that this version acts on, or does in any case.
+pub(crate) const PRE_CALL_CHECKS: &[&str] = &[
+    "prompt_caching",
+    "deployment_affinity",
+    "session_affinity",
+    "responses_api_deployment_check",
+    "encrypted_content_affinity",
+    "enforce_model_rate_limits",
+];
+
+/// The other values that LiteLLM knows.
+pub(crate) const OTHER_PRE_CALL_CHECKS: &[&str] =
+    &["router_budget_limiting", "forward_client_headers_by_model_group"];
+
 pub(super) const KEYS: &[Group] = &[
     group(
         Effective,
         P0,
-        "how one of several deployments is chosen; this version shuffles by weight",
+        "how one of several deployments is chosen (balanced: by weight, else the better of two by load and latency)",
         &[("routing_strategy", STRATEGIES)],
     ),
     group(Effective, P0, "seconds that one attempt may take (default 6000)", &[("timeout", Seconds)]),
@@ -38,18 +65,18 @@ pub(super) const KEYS: &[Group] = &[
         "`litellm_params` that every deployment has unless it says otherwise",
         &[("default_litellm_params", Map)],
     ),
-    group(NotYet, P1, "options of the strategy", &[("routing_strategy_args", Map)]),
-    group(NotYet, P2, "a strategy per group of models", &[("routing_groups", List)]),
-    group(NotYet, P0, "retries after the first try (2)", &[("num_retries", Integer)]),
-    group(NotYet, P1, "shortest wait before a retry, in seconds (0)", &[("retry_after", Number)]),
+    group(Effective, P1, "options of latency-based-routing", &[("routing_strategy_args", Map)]),
+    group(Effective, P2, "another strategy for some models", &[("routing_groups", List)]),
+    group(Effective, P0, "retries after the first try (2)", &[("num_retries", Integer)]),
+    group(Effective, P1, "shortest wait before a retry, in seconds (0)", &[("retry_after", Number)]),
     group(
-        NotYet,
+        Effective,
         P1,
         "retries per class of error",
         &[("retry_policy", Map), ("model_group_retry_policy", Map)],
     ),
     group(
-        NotYet,
+        Effective,
         P0,
         "models to turn to when a group fails: `[{\"group\": [\"other\", …]}]`, `\"*\"` for any group",
         &[
@@ -59,9 +86,9 @@ pub(super) const KEYS: &[Group] = &[
             ("default_fallbacks", TextList),
         ],
     ),
-    group(NotYet, P1, "how many fallbacks in a row (5)", &[("max_fallbacks", Integer)]),
+    group(Effective, P1, "how many fallbacks in a row (5)", &[("max_fallbacks", Integer)]),
     group(
-        NotYet,
+        Effective,
         P0,
         "when a failing deployment is left alone, and for how long (5 s)",
         &[
@@ -72,19 +99,20 @@ pub(super) const KEYS: &[Group] = &[
         ],
     ),
     group(
-        NotYet,
+        Effective,
         P1,
         "which deployments fit a request, tested before it is sent",
         &[("enable_pre_call_checks", Bool), ("optional_pre_call_checks", TextList)],
     ),
     group(
-        NotYet,
+        NoEffect,
         P2,
-        "the same caller on the same deployment",
-        &[("deployment_affinity_ttl_seconds", Integer), ("model_group_affinity_config", Map)],
+        "a caller's deployment follows from a hash of who it is; nothing is stored that could expire",
+        &[("deployment_affinity_ttl_seconds", Integer)],
     ),
+    group(NotYet, P3, "affinity per group", &[("model_group_affinity_config", Map)]),
     group(
-        NotYet,
+        Effective,
         P1,
         "deployments chosen by the tags of a request",
         &[("enable_tag_filtering", Bool), ("tag_filtering_match_any", Bool), ("tag_routing_prefix", Text)],
@@ -102,7 +130,7 @@ pub(super) const KEYS: &[Group] = &[
         ],
     ),
     group(
-        NotYet,
+        Effective,
         P2,
         "on failure, another pick by weight in the same group",
         &[("enable_weighted_failover", Bool)],
@@ -131,14 +159,16 @@ pub(super) const KEYS: &[Group] = &[
         ],
     ),
     group(
+        Effective,
+        P2,
+        "requests at a time on a deployment that does not say so itself",
+        &[("default_max_parallel_requests", Integer)],
+    ),
+    group(
         NotYet,
         P2,
         "scheduling of requests",
-        &[
-            ("default_max_parallel_requests", Integer),
-            ("default_priority", Integer),
-            ("polling_interval", Number),
-        ],
+        &[("default_priority", Integer), ("polling_interval", Number)],
     ),
     group(
         NoEffect,
@@ -168,7 +198,7 @@ pub(super) const ALIAS: &[Group] = &[
 ];
 
 pub(super) const RETRY_POLICY: &[Group] = &[group(
-    NotYet,
+    Effective,
     P1,
     "retries for this class of error",
     &[
@@ -185,7 +215,7 @@ pub(super) const RETRY_POLICY: &[Group] = &[group(
 )];
 
 pub(super) const ALLOWED_FAILS_POLICY: &[Group] = &[group(
-    NotYet,
+    Effective,
     P1,
     "failures of this class before a deployment is left alone",
     &[
@@ -201,15 +231,35 @@ pub(super) const ALLOWED_FAILS_POLICY: &[Group] = &[group(
     ],
 )];
 
-pub(super) const ROUTING_GROUP: &[Group] = &[group(
-    NotYet,
-    P2,
-    "a strategy for these models",
-    &[
-        ("group_name", Text),
-        ("models", TextList),
-        ("routing_strategy", Text),
-        ("routing_strategy_args", Map),
-        ("model_priorities", Map),
-    ],
-)];
+pub(super) const ROUTING_GROUP: &[Group] = &[
+    group(
+        Effective,
+        P2,
+        "the strategy for these models",
+        &[("models", TextList), ("routing_strategy", GROUP_STRATEGIES), ("routing_strategy_args", Map)],
+    ),
+    group(
+        NoEffect,
+        P3,
+        "only a label: the strategy counts for the models' own names",
+        &[("group_name", Text)],
+    ),
+    group(NotYet, P2, "models of which the first that works answers", &[("model_priorities", Map)]),
+];
+
+pub(super) const STRATEGY_ARGS: &[Group] = &[
+    group(Effective, P1, "seconds that a measured latency counts (3600)", &[("ttl", Seconds)]),
+    group(
+        Effective,
+        P1,
+        "how much slower than the fastest is as good as it, as a share of it (0)",
+        &[("lowest_latency_buffer", Number)],
+    ),
+    group(
+        Effective,
+        P1,
+        "how many latencies of a deployment are remembered (10, at most 100)",
+        &[("max_latency_list_size", Integer)],
+    ),
+    group(NotYet, P3, "which of the times to the first token counts", &[("ttft_percentile", Number)]),
+];

@@ -1,7 +1,7 @@
 //! `tollway`: bounds and server behaviour. Every queue, cache, body and wait has its bound here.
 
-use super::Kind::{Bool, Integer, OneOf, Port, Seconds, Text};
-use super::Priority::{P0, P1};
+use super::Kind::{Bool, Integer, List, MapOrFalse, Number, OneOf, Port, Seconds, Text};
+use super::Priority::{P0, P1, P2};
 use super::Status::Effective;
 use super::{Group, group};
 
@@ -105,4 +105,73 @@ pub(super) const KEYS: &[Group] = &[
         &[("log_level", OneOf(&["error", "warn", "info", "debug", "trace"]))],
     ),
     group(Effective, P1, "whether a changed file is loaded without a restart (true)", &[("watch", Bool)]),
+    group(
+        Effective,
+        P1,
+        "seconds that a request may wait for room when all deployments are at their limits (0: it fails at once)",
+        &[("max_queue_wait_s", Number)],
+    ),
+    group(
+        Effective,
+        P1,
+        "seconds to the first token of a stream (no limit but the attempt's); then the next deployment is tried",
+        &[("first_token_timeout_s", Seconds)],
+    ),
+    group(
+        Effective,
+        P1,
+        "seconds between two tokens of a stream (no limit but the attempt's)",
+        &[("inter_token_timeout_s", Seconds)],
+    ),
+    group(
+        Effective,
+        P1,
+        "calls beyond the clients' own that retries, fallbacks and hedges may cause in a minute; `false`: any number",
+        &[("retry_budget", MapOrFalse)],
+    ),
+    group(
+        Effective,
+        P2,
+        "a second attempt elsewhere for requests that are slower than the group's p95 (off)",
+        &[("hedge", MapOrFalse)],
+    ),
+    group(
+        Effective,
+        P2,
+        "shares of a group's traffic that another group answers: `- {model: a, to: b, percent: 5}`",
+        &[("canary", List)],
+    ),
+    group(
+        Effective,
+        P2,
+        "shares of a group's traffic that are copied to another group, its answers dropped",
+        &[("mirror", List)],
+    ),
+    group(
+        Effective,
+        P2,
+        "whether the last deployment of a group may be left alone too, although there is nowhere else to go (false)",
+        &[("cooldown_last_deployment", Bool)],
+    ),
+];
+
+pub(super) const RETRY_BUDGET: &[Group] = &[
+    group(Effective, P1, "extra calls per hundred client calls (20)", &[("percent", Integer)]),
+    group(
+        Effective,
+        P1,
+        "extra calls per minute that are always allowed, so that low traffic can retry (100)",
+        &[("floor", Integer)],
+    ),
+];
+
+pub(super) const HEDGE: &[Group] = &[
+    group(Effective, P2, "hedges per hundred calls, at most (5)", &[("max_percent", Integer)]),
+    group(Effective, P2, "milliseconds before which there is no hedge (100)", &[("min_delay_ms", Integer)]),
+];
+
+pub(super) const SPLIT: &[Group] = &[
+    group(Effective, P2, "the group that callers name", &[("model", Text)]),
+    group(Effective, P2, "the group that gets the share", &[("to", Text)]),
+    group(Effective, P2, "how much of it, 0 to 100", &[("percent", Number)]),
 ];

@@ -1,5 +1,7 @@
 //! Entries of `model_list` into deployments.
 
+mod routing;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -13,7 +15,7 @@ use crate::config::keys::{self, ParamRole, Section, Status};
 use crate::config::raw::{Mapping, Meaning, Node, Origin, Scalar, Span, Value};
 use crate::config::resolved::{
     AwsCredentials, AzureCredentials, Connection, DeploymentConfig, DeploymentId, MissingVariable, ModelInfo,
-    ParameterPolicy, Share, VertexCredentials,
+    ParameterPolicy, VertexCredentials,
 };
 use tollway::Secret;
 
@@ -57,6 +59,7 @@ pub(super) fn all(
             );
             deployment.id = hash;
         }
+        deployment.routing.id = deployment.id.as_str().into();
         places.insert(deployment.id.clone(), entry.span.clone());
         deployments.push(deployment);
     }
@@ -152,7 +155,6 @@ impl<'a> Entries<'a> {
         let info = Layers::maybe(Section::ModelInfo, layers.mapping("model_info"));
         Some(DeploymentConfig {
             id: info.text("id").map_or_else(|| hash_id(mapping), DeploymentId::new),
-            model_name,
             model,
             custom_llm_provider,
             connection: connection(&params),
@@ -166,11 +168,9 @@ impl<'a> Entries<'a> {
             missing: missing_variables(&params),
             timeout: params.seconds("timeout").or_else(|| params.seconds("request_timeout")),
             stream_timeout: params.seconds("stream_timeout"),
-            share: Share {
-                weight: params.number("weight"),
-                rpm: params.integer("rpm"),
-                tpm: params.integer("tpm"),
-            },
+            first_token_timeout: params.seconds("first_token_timeout"),
+            inter_token_timeout: params.seconds("inter_token_timeout"),
+            routing: routing::settings(&model_name, &params, &info, diagnosis),
             parameters: ParameterPolicy {
                 drop_params: params.bool("drop_params"),
                 additional_drop_params: params.texts("additional_drop_params"),
@@ -180,6 +180,7 @@ impl<'a> Entries<'a> {
             defaults: request_defaults(&params),
             info: model_info(&info, &params),
             place: diagnosis.whereabouts(&entry.span),
+            model_name,
         })
     }
 

@@ -98,6 +98,15 @@ impl<'m> Layers<'m> {
         self.get(name)?.scalar()?.integer()?.try_into().ok()
     }
 
+    pub(super) fn signed(&self, name: &str) -> Option<i64> {
+        self.get(name)?.scalar()?.integer()
+    }
+
+    /// A whole number that is meant to be small.
+    pub(super) fn count(&self, name: &str) -> Option<u32> {
+        self.integer(name).map(|number| number.try_into().unwrap_or(u32::MAX))
+    }
+
     pub(super) fn number(&self, name: &str) -> Option<f64> {
         self.get(name)?.scalar()?.number().filter(|number| number.is_finite() && *number >= 0.0)
     }
@@ -106,17 +115,27 @@ impl<'m> Layers<'m> {
         self.number(name).and_then(duration)
     }
 
+    /// Seconds of which 0 means something: not at all.
+    pub(super) fn wait(&self, name: &str) -> Option<Duration> {
+        self.number(name).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+    }
+
     pub(super) fn tls(&self, name: &str) -> Option<TlsVerify> {
         text(self.get(name)?).map(|text| tls_from_text(&text))
     }
 
     /// A list of texts; a single one is a list of one.
     pub(super) fn texts(&self, name: &str) -> Vec<String> {
-        match self.get(name).map(|node| &node.value) {
-            Some(Value::Sequence(items)) => items.iter().filter_map(text).collect(),
-            Some(Value::Scalar(scalar)) => vec![scalar.text.clone()],
-            Some(Value::Mapping(_)) | None => Vec::new(),
-        }
+        items(self.get(name)).iter().filter_map(text).collect()
+    }
+}
+
+/// The items of a list; a single text is a list of one.
+pub(super) fn items(node: Option<&Node>) -> &[Node] {
+    match node.map(|node| (node, &node.value)) {
+        Some((_, Value::Sequence(items))) => items,
+        Some((node, Value::Scalar(_))) => std::slice::from_ref(node),
+        Some((_, Value::Mapping(_))) | None => &[],
     }
 }
 

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::super::keys::{self, Section, Status};
 use super::super::{
-    CacheMode, LogFormat, LogLevel, MasterKey, ModelAlias, RedisTarget, RoutingStrategy, Secret, Share,
-    StoreSettings, TlsVerify,
+    CacheMode, LogFormat, LogLevel, MasterKey, ModelAlias, RedisTarget, Secret, StoreSettings, TlsVerify,
 };
 use super::{config, load};
 use crate::config::resolve::consulted;
@@ -66,6 +65,7 @@ model_list:
       color: blue
 router_settings:
   routing_strategy: simple-shuffle
+  routing_groups: [{models: [gpt-4o], routing_strategy: balanced}]
   timeout: 100
   stream_timeout: 50
   model_group_alias:
@@ -123,6 +123,8 @@ tollway:
   trace_bodies: true
   log_level: warn
   watch: false
+  hedge: {max_percent: 1}
+  canary: [{model: gpt-4o, to: gpt-4, percent: 0}]
 "#;
 
 #[test]
@@ -156,7 +158,6 @@ fn a_deployment_has_its_own_values_over_its_credentials_over_the_defaults() {
 
     assert_eq!(deployment.timeout, Some(Duration::from_millis(1500)));
     assert_eq!(deployment.stream_timeout, Some(Duration::from_secs(20)));
-    assert_eq!(deployment.share, Share { weight: Some(0.5), rpm: Some(60), tpm: Some(1000) });
     assert_eq!(deployment.parameters.drop_params, Some(true));
     assert_eq!(deployment.parameters.additional_drop_params, ["user", "tools[*].strict"]);
     assert_eq!(deployment.parameters.allowed_openai_params, ["seed"]);
@@ -208,7 +209,6 @@ fn settings_are_resolved_to_one_value_each() {
     assert_eq!(litellm.ssl_certificate.as_deref(), Some("/etc/client.pem".as_ref()));
     assert_eq!(litellm.model_alias_map["short"], "gpt-4o");
 
-    assert_eq!(config.router.routing_strategy, RoutingStrategy::SimpleShuffle);
     assert_eq!(config.router.timeout, Duration::from_secs(100));
     assert_eq!(config.router.stream_timeout, Some(Duration::from_secs(50)));
     assert_eq!(config.aliases["gpt-4"], ModelAlias { model: "gpt-4o".into(), hidden: false });
@@ -378,7 +378,6 @@ fn what_the_table_calls_effective_is_read() {
         let by_rule = || match key.section {
             // Read before the rest, or shown as it is.
             Section::TopLevel => key.name == "include",
-            Section::RouterSettings => key.name == "routing_strategy",
             Section::Credential => key.name == "credential_info",
             Section::ModelInfo => keys::is_price(key.name) || config_shows(key.name),
             Section::LitellmParams => keys::is_price(key.name) || config_sends(key.name),
