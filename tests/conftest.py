@@ -13,6 +13,7 @@ from google import genai
 
 import deployments
 import subject
+from redis_server import redis_server as redis_server
 from upstream import Upstream
 from upstream.server import closed_port
 
@@ -27,11 +28,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return
     skip = pytest.mark.skip(reason="TOLLWAY_URL is set: this test starts its own gateway")
     for item in items:
-        if (
-            "process" in getattr(item, "fixturenames", ())
-            or "start" in getattr(item, "fixturenames", ())
-            or "cli" in item.keywords
-        ):
+        own = {"process", "start", "cached", "memory"}
+        if own & set(getattr(item, "fixturenames", ())) or "cli" in item.keywords:
             item.add_marker(skip)
 
 

@@ -12,7 +12,7 @@ from types import ModuleType
 
 from aiohttp import web
 
-from . import anthropic_messages, completions, faults, gemini, mind, openai_chat, openai_responses
+from . import anthropic_messages, completions, faults, gemini, mind, openai_chat, openai_responses, services
 from .refusal import Refusal
 
 DIALECTS: list[ModuleType] = [openai_chat, openai_responses, anthropic_messages, gemini, completions]
@@ -90,7 +90,8 @@ class Upstream:
         found = PATH.fullmatch(request.path)
         raw = await request.read()
         try:
-            body = json.loads(raw or b"{}")
+            is_form = request.content_type == "multipart/form-data"
+            body = json.loads(raw or b"{}") if not is_form else {"form": raw}
         except ValueError:
             return web.json_response(
                 {"error": {"message": "We could not parse the JSON body of your request."}}, status=400
@@ -111,6 +112,9 @@ class Upstream:
     async def _answer(self, request: web.Request, seen: Seen, found: re.Match | None) -> web.StreamResponse:
         routes = ((dialect, dialect.PATH.fullmatch(found["native"])) for dialect in DIALECTS if found)
         dialect, path = next(((dialect, path) for dialect, path in routes if path), (None, None))
+        service = services.PATH.fullmatch(found["native"]) if found else None
+        if service and not found["fault"]:
+            return services.answer(service["service"], seen.body)
         if dialect is None:
             return web.json_response({"error": {"message": f"no such path: {request.path}"}}, status=404)
         fault = found["fault"] or ""

@@ -28,8 +28,7 @@ pub use body::ProviderBody;
 use dial::Dialer;
 pub use error::{TransportError, TransportErrorKind};
 use pool::Pool;
-pub(crate) use tls::client_config;
-pub use tls::{TlsOptions, TlsSetupError};
+pub use tls::{TlsOptions, TlsSetupError, client_config};
 
 /// What a [`Transport`] is made of.
 #[derive(Clone, Debug)]

@@ -22,9 +22,10 @@ use std::path::{Path, PathBuf};
 
 pub use diagnose::{Problem, ProblemKind, Report, Severity};
 pub use resolved::{
-    AwsCredentials, AzureCredentials, Config, Connection, DeploymentConfig, DeploymentId, GeneralSettings,
-    LitellmSettings, LogFormat, LogLevel, MasterKey, MissingVariable, ModelAlias, ModelInfo, ParameterPolicy,
-    RouterSettings, TlsVerify, TollwaySettings, VertexCredentials,
+    AwsCredentials, AzureCredentials, CacheMode, CacheSettings, Config, Connection, DeploymentConfig,
+    DeploymentId, GeneralSettings, LitellmSettings, LogFormat, LogLevel, MasterKey, MissingVariable,
+    ModelAlias, ModelInfo, ParameterPolicy, RedisSettings, RedisTarget, RouterSettings, StoreSettings,
+    TlsVerify, TollwaySettings, VertexCredentials,
 };
 pub use tollway::Secret;
 

@@ -3,6 +3,8 @@
 pub mod log;
 pub mod metrics;
 
+use std::time::Duration;
+
 use dialects::conversation::StopReason;
 use routing::Change;
 use serde_json::json;
@@ -92,6 +94,20 @@ pub fn config_refused(log: &Log, report: &str) {
 /// Something could not be done, and nobody is waiting for an answer.
 pub fn trouble(log: &Log, what: &str, cause: &dyn std::fmt::Display) {
     log.line(Level::Warn, what, &[("cause", json!(cause.to_string()))]);
+}
+
+/// The cache's store failed several times in a row.
+pub fn cache_left_alone(log: &Log, store: &str, cause: &dyn std::fmt::Display, pause: Duration) {
+    log.line(
+        Level::Warn,
+        "the cache fails; requests go on without it, and it is tried again after a pause",
+        &[("store", json!(store)), ("cause", json!(cause.to_string())), ("pause_s", json!(pause.as_secs()))],
+    );
+}
+
+/// It works again.
+pub fn cache_recovered(log: &Log, store: &str) {
+    log.line(Level::Info, "the cache works again", &[("store", json!(store))]);
 }
 
 pub(crate) fn stop_name(stop: &StopReason) -> &str {

@@ -10,6 +10,7 @@ use dialects::loss::Note;
 use dialects::{Dialect, ErrorClass};
 use routing::{Verdict, Why};
 
+use crate::cache::{Declined, Key};
 use crate::operation::Operation;
 use crate::snapshot::Served;
 
@@ -28,6 +29,8 @@ pub struct Exchange {
     /// The group it led to (`model_name`).
     pub group: Option<Arc<str>>,
     pub stream: bool,
+    /// What the cache said; `None` if it was not asked.
+    pub cache: Option<CacheUse>,
     /// How its deployments were found.
     pub route: Vec<RouteStep>,
     pub attempts: Vec<Attempt>,
@@ -75,6 +78,72 @@ impl Identity {
             Self::Local => "local",
             Self::Master => "litellm_proxy_master_key",
         }
+    }
+
+    /// Whose answers may be given to this caller: those of callers with the same scope, and nobody else's.
+    #[must_use]
+    pub fn cache_scope(&self) -> &str {
+        self.name()
+    }
+}
+
+/// What the cache did for a request.
+#[derive(Clone, Debug)]
+pub struct CacheUse {
+    pub state: CacheState,
+    pub key: Option<Key>,
+    /// Of the answer that was found.
+    pub age: Option<Duration>,
+    /// What did not have to be spent once more.
+    pub saved: Saved,
+    /// Of an embeddings request: how many items were known, of how many.
+    pub items: Option<(usize, usize)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheState {
+    /// Answered from the store.
+    Hit,
+    /// Answered together with the same question of somebody else.
+    Joined,
+    /// Some items of an embeddings request were known.
+    Partial,
+    Miss,
+    /// Not looked up.
+    Declined(Declined),
+}
+
+impl CacheState {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Joined => "joined",
+            Self::Partial => "partial",
+            Self::Miss => "miss",
+            Self::Declined(_) => "declined",
+        }
+    }
+}
+
+/// See [`CacheUse::saved`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Saved {
+    pub tokens: u64,
+    pub cost: catalog::NanoUsd,
+    pub time: Duration,
+}
+
+impl CacheUse {
+    #[must_use]
+    pub fn new(state: CacheState, key: Option<Key>) -> Self {
+        Self { state, key, age: None, saved: Saved::default(), items: None }
+    }
+
+    /// Whether the whole answer came from the cache.
+    #[must_use]
+    pub fn is_hit(&self) -> bool {
+        matches!(self.state, CacheState::Hit | CacheState::Joined)
     }
 }
 
@@ -219,6 +288,7 @@ impl Exchange {
             requested_model: String::new(),
             group: None,
             stream: false,
+            cache: None,
             route: Vec::new(),
             attempts: Vec::new(),
             retries: 0,
@@ -232,6 +302,12 @@ impl Exchange {
             duration: Duration::ZERO,
             bodies: None,
         }
+    }
+
+    /// Whether the whole answer came from the cache.
+    #[must_use]
+    pub fn is_cache_hit(&self) -> bool {
+        self.cache.as_ref().is_some_and(CacheUse::is_hit)
     }
 
     /// The deployment that was asked last.

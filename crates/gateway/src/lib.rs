@@ -3,6 +3,7 @@
 //! Start with [`pipeline`], which is the life of a request from its head to its trace.
 
 pub mod body;
+pub mod cache;
 pub mod config;
 mod decimal;
 pub mod events;
@@ -22,12 +23,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use routing::Moment;
 use tokio::sync::Semaphore;
 use tollway::remote_media::MediaFetcher;
 use tollway::transport::Transport;
 
+use cache::Cache;
 use events::{Log, Metrics};
 use snapshot::Snapshot;
 use trace::Traces;
@@ -40,6 +42,7 @@ const MAX_MIRRORS: usize = 128;
 #[derive(Debug)]
 pub struct Gateway {
     snapshot: ArcSwap<Snapshot>,
+    cache: ArcSwapOption<Cache>,
     pub log: Log,
     pub metrics: Metrics,
     transport: Transport,
@@ -52,11 +55,16 @@ pub struct Gateway {
 }
 
 impl Gateway {
+    /// Must be called within a runtime: a cache's connections run there.
     #[must_use]
     pub fn new(snapshot: Snapshot, log: Log) -> Arc<Self> {
+        let metrics = Metrics::default();
+        let cache =
+            snapshot.cache.clone().map(|settings| Cache::open(settings, log.clone(), metrics.cache()));
         Arc::new(Self {
+            cache: ArcSwapOption::new(cache),
             log,
-            metrics: Metrics::default(),
+            metrics,
             transport: Transport::new(snapshot.transport.clone()),
             media: MediaFetcher::new(snapshot.transport.tls.clone()),
             traces: Traces::new(snapshot.trace_capacity),
@@ -74,8 +82,13 @@ impl Gateway {
         self.snapshot.load_full()
     }
 
-    /// Serves a new configuration from the next request on.
+    /// Serves a new configuration from the next request on. What is cached stays, unless it is cached differently now.
     pub fn reload(&self, snapshot: Snapshot) {
+        let same = self.cache.load().as_ref().map(|cache| &cache.settings) == snapshot.cache.as_ref();
+        if !same {
+            let open = |settings| Cache::open(settings, self.log.clone(), self.metrics.cache());
+            self.cache.store(snapshot.cache.clone().map(open));
+        }
         self.snapshot.store(Arc::new(snapshot.following(&self.snapshot())));
     }
 
@@ -93,6 +106,12 @@ impl Gateway {
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// The cache of answers, if there is one.
+    #[must_use]
+    pub fn cache(&self) -> Option<Arc<Cache>> {
+        self.cache.load_full()
     }
 
     #[must_use]

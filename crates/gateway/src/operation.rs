@@ -54,6 +54,19 @@ impl Operation {
         }
     }
 
+    /// Whether its answers can be given again.
+    #[must_use]
+    pub fn is_cacheable(self) -> bool {
+        match self {
+            Self::Converse(_) => true,
+            Self::Forward(service) => matches!(
+                service,
+                Service::Embeddings | Service::Transcriptions | Service::Translations | Service::Rerank
+            ),
+            Self::CountTokens(_) => false,
+        }
+    }
+
     /// Whose clients call it: the dialect of its errors.
     #[must_use]
     pub fn dialect(self) -> Dialect {

@@ -1,10 +1,11 @@
 //! The life of a request, in the order of its steps. Each step is a file; what they share is the
 //! [`Exchange`](crate::exchange::Exchange).
 //!
-//! `authenticate → receive → route → call (prepare → send → read) → answer → settle`
+//! `authenticate → receive → cache → route → call (prepare → send → read) → answer → settle`
 
 pub mod answer;
 mod authenticate;
+mod cache;
 mod call;
 mod count;
 mod forward;
@@ -29,6 +30,7 @@ use crate::body::AnswerBody;
 use crate::exchange::{Bodies, Caller, Exchange, Identity};
 use crate::operation::{Endpoint, Operation};
 use crate::refusal::Refusal;
+use cache::{Found, Question};
 use route::Tries;
 use stream::Format;
 
@@ -60,6 +62,8 @@ pub async fn run(
 enum Reply {
     Whole(Vec<u8>),
     Stream(Box<stream::StreamAnswer>),
+    /// Given before.
+    Known(cache::Known),
 }
 
 impl Reply {
@@ -67,6 +71,7 @@ impl Reply {
         match self {
             Self::Whole(body) => answer::whole(running, body),
             Self::Stream(stream) => answer::stream(running, *stream),
+            Self::Known(known) => cache::respond(running, &known),
         }
     }
 }
@@ -126,11 +131,23 @@ async fn steps(
     let stream = receive::stream(&document, &endpoint)?;
     running.exchange.requested_model.clone_from(&model);
     running.exchange.stream = stream;
+    let events = dialect != Dialect::Gemini || query.split('&').any(|pair| pair == "alt=sse");
+    let format = if events { Format::Events } else { Format::Array };
+    let question = Question {
+        document: &document,
+        form: None,
+        model: &model,
+        wishes: &wishes,
+        headers: request.headers(),
+        format,
+    };
+    let recording = match cache::look_up(running, &snapshot, &question).await? {
+        Found::Answer(known) => return Ok(Reply::Known(known)),
+        Found::Nothing(recording) => recording,
+    };
     match endpoint.operation {
         Operation::Converse(_) => {
             let ask = Ask::new(dialect, &document, &model, stream);
-            let events = dialect != Dialect::Gemini || query.split('&').any(|pair| pair == "alt=sse");
-            let format = if events { Format::Events } else { Format::Array };
             let own_timeout = wishes.timeout.is_some() || wishes.stream_timeout.is_some();
             routed.stream = stream;
             route::pin_to_state(&mut routed, running, &document);
@@ -146,7 +163,8 @@ async fn steps(
             mirror::maybe_copy(running, &original);
             let tries = Tries::new(&snapshot, routed, own_timeout);
             let call = call::Call { snapshot: &snapshot, wishes, headers: request.headers(), format };
-            call::converse(running, call, ask, tries).await
+            let reply = call::converse(running, call, ask, tries).await?;
+            Ok(cache::record(running, recording, reply))
         }
         Operation::CountTokens(_) => {
             let group = snapshot.group(&model);

@@ -3,6 +3,7 @@
 #![allow(clippy::indexing_slicing, reason = "a field of a JSON object is set, which cannot panic")]
 
 mod access;
+mod cache;
 mod docs;
 mod health;
 mod models;
@@ -50,6 +51,10 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/router/state", get(router::state))
         .route("/utils/token_counter", post(utils::token_counter))
         .route("/utils/transform_request", post(utils::transform_request))
+        .route("/cache/ping", get(cache::ping))
+        .route("/cache/delete", post(cache::delete))
+        .route("/cache/flushall", post(cache::flush_all))
+        .route("/cache/redis/info", get(cache::redis_info))
         .route("/trace", get(traces::latest))
         .route("/trace/{id}", get(traces::one))
         .method_not_allowed_fallback(async || method_not_allowed())

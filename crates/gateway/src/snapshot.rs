@@ -18,6 +18,7 @@ use serde_json::Value;
 use tollway::Deployment;
 use tollway::transport::TransportOptions;
 
+use crate::config::CacheSettings;
 use crate::events::Metrics;
 use crate::events::metrics::{Handles, ServedLabels};
 use crate::mock::Mock;
@@ -32,6 +33,8 @@ pub struct Snapshot {
     pub key_header: Option<HeaderName>,
     pub bounds: Bounds,
     pub transport: TransportOptions,
+    /// How answers are cached, if they are.
+    pub cache: Option<CacheSettings>,
     pub trace_capacity: usize,
     /// Keep bodies in traces.
     pub trace_bodies: bool,
@@ -110,6 +113,8 @@ pub struct Served {
     /// Headers that name this deployment in every answer.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub labels: ServedLabels,
+    /// SHA-256 of what decides about its answers: model, defaults, parameter policy.
+    pub fingerprint: [u8; 32],
     handles: OnceLock<Handles>,
 }
 

@@ -9,9 +9,10 @@ use dialects::conversation::Usage;
 use routing::Why;
 use serde_json::{Map, Value, json};
 
+use crate::cache::Key;
 use crate::events::log::timestamp;
 use crate::events::{outcome_name, stop_name};
-use crate::exchange::{Attempt, Bodies, Exchange, Outcome, RouteStep};
+use crate::exchange::{Attempt, Bodies, CacheState, CacheUse, Exchange, Outcome, RouteStep, Saved};
 
 /// A bounded memory of finished requests: the newest push out the oldest.
 #[derive(Debug)]
@@ -73,6 +74,7 @@ impl Exchange {
                 "user_agent": self.caller.user_agent,
             }),
         );
+        trace.insert("cache".into(), self.cache.as_ref().map(cache_json).into());
         trace.insert("route".into(), self.route.iter().map(route_step).collect());
         trace.insert("retries".into(), json!(self.retries));
         trace.insert("fallbacks".into(), json!(self.fallbacks));
@@ -137,6 +139,27 @@ impl Exchange {
             "cost": self.answer.cost.as_ref().map(cost_json),
         })
     }
+}
+
+fn cache_json(used: &CacheUse) -> Value {
+    let saved = (used.saved != Saved::default()).then(|| {
+        json!({
+            "tokens": used.saved.tokens,
+            "usd": used.saved.cost.to_string(),
+            "seconds": used.saved.time.as_secs_f64(),
+        })
+    });
+    json!({
+        "state": used.state.name(),
+        "why": match used.state {
+            CacheState::Declined(why) => Some(why.name()),
+            _ => None,
+        },
+        "key": used.key.as_ref().map(Key::to_string),
+        "age_s": used.age.map(|age| age.as_secs_f64()),
+        "items": used.items.map(|(known, all)| json!({"known": known, "all": all})),
+        "saved": saved,
+    })
 }
 
 fn route_step(step: &RouteStep) -> Value {

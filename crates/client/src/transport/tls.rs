@@ -32,7 +32,10 @@ impl std::error::Error for TlsSetupError {}
 
 /// The system's authorities (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured), Mozilla's where the system has none,
 /// and `ca_file`.
-pub(crate) fn client_config(options: &TlsOptions) -> Result<ClientConfig, TlsSetupError> {
+///
+/// # Errors
+/// When `ca_file` cannot be read.
+pub fn client_config(options: &TlsOptions) -> Result<ClientConfig, TlsSetupError> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()

@@ -96,6 +96,11 @@ impl<'a> Form<'a> {
         self.parts.iter().any(|part| part.name == name)
     }
 
+    /// The parts that [`Form::fields`] leaves out, with their heads, byte for byte.
+    pub fn opaque_parts(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.parts.iter().filter(|part| part.text.is_none()).map(|part| part.raw)
+    }
+
     /// The form with its text fields as `fields` has them; what was not edited is byte for byte what was read.
     #[must_use]
     pub fn write(&self, fields: &Document<'_>) -> Vec<u8> {

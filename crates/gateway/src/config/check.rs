@@ -167,6 +167,17 @@ impl Checker<'_> {
         let name = pair.key.name.as_str();
         let finding = match key.status {
             Status::Effective => {
+                let text = pair.value.scalar().map(|scalar| scalar.text.as_str());
+                if (key.section, name) == (Section::CacheParams, "type")
+                    && text.is_some_and(|kind| !matches!(kind, "local" | "redis" | "disk"))
+                {
+                    let finding = Finding::warning(
+                        ProblemKind::NotYetEffective,
+                        "this kind of cache is known but not yet effective in this version; nothing is cached",
+                    );
+                    self.diagnosis.report(&pair.key.span, finding);
+                    return;
+                }
                 let strategy = pair.value.scalar().filter(|_| name == "routing_strategy");
                 if strategy.is_none_or(|strategy| strategy.text.parse::<Strategy>().is_ok()) {
                     return;
@@ -322,6 +333,7 @@ fn nested(key: KnownKey) -> bool {
         ) | (Section::Model, "litellm_params" | "model_info")
             | (Section::Credential, "credential_values")
             | (Section::RouterSettings, "default_litellm_params")
+            | (Section::LitellmSettings, "cache_params")
     )
 }
 
@@ -334,7 +346,6 @@ fn severity(key: KnownKey) -> Severity {
     let is_told = key.section == Section::ModelInfo || keys::is_price(key.name);
     match key.status {
         Status::Effective if !is_default && !is_told => Severity::Error,
-        Status::NotYet if key.section == Section::CacheParams && key.name == "type" => Severity::Error,
         Status::Effective | Status::NotYet | Status::NoEffect => Severity::Warning,
     }
 }

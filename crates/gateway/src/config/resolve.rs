@@ -3,6 +3,7 @@
 //! Values are read leniently here: whatever does not fit was reported by the checks, and an error among the reports
 //! keeps the result from being used.
 
+mod cache;
 mod deployment;
 mod layers;
 mod routing;
@@ -57,13 +58,17 @@ pub(crate) fn resolve(
     let routing = routing::settings(&sections, &aliases, &mut places, diagnosis);
     let routing = routing::checked(routing, &deployments, places, start, diagnosis);
     let turn_off_message_logging = litellm.bool("turn_off_message_logging").unwrap_or(false);
+    let bounds = cache::Bounds::of(&tollway);
     let mut tollway = tollway_settings(&tollway, &litellm, &general);
     tollway.trace_bodies &= !turn_off_message_logging;
     Config {
         deployments,
         aliases,
         general: general_settings(&general, start, environment, diagnosis),
-        litellm: litellm_settings(&litellm, turn_off_message_logging, environment),
+        litellm: LitellmSettings {
+            cache: cache::settings(&litellm, &bounds, environment),
+            ..litellm_settings(&litellm, turn_off_message_logging, environment)
+        },
         router: router_settings(&router),
         routing,
         tollway,
@@ -190,6 +195,7 @@ fn litellm_settings(
             .map(|mapping| layers::texts_by_name(mapping).collect())
             .unwrap_or_default(),
         turn_off_message_logging,
+        cache: None,
     }
 }
 

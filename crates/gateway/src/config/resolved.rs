@@ -4,6 +4,8 @@
 //! `None` means that nothing was said and that the reader's default counts; what is `Option` here has a default that
 //! another part of the gateway decides on, such as the order of timeouts.
 
+mod cache;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -14,6 +16,8 @@ use serde_json::Map;
 use serde_json::value::RawValue;
 
 use tollway::Secret;
+
+pub use cache::{CacheMode, CacheSettings, RedisSettings, RedisTarget, StoreSettings};
 
 /// Everything that a configuration says, and this version acts on.
 #[derive(Clone, Debug)]
@@ -269,6 +273,8 @@ pub struct LitellmSettings {
     pub model_alias_map: BTreeMap<String, String>,
     /// Keep messages out of logs and traces.
     pub turn_off_message_logging: bool,
+    /// `cache` and `cache_params`; `None` if answers are not cached.
+    pub cache: Option<CacheSettings>,
 }
 
 /// Whose certificates are trusted.

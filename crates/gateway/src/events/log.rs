@@ -137,6 +137,13 @@ impl Log {
                 line.number(name, u64::from(count));
             }
         }
+        if let Some(used) = &exchange.cache {
+            line.flag("cache_hit", used.is_hit());
+            line.text("cache", used.state.name());
+            if used.saved.cost.0 > 0 {
+                line.raw("saved_usd", &used.saved.cost.to_string());
+            }
+        }
         if let Some(served) = exchange.served() {
             line.text("provider", served.deployment.provider);
             line.text("deployment", &served.deployment.id);

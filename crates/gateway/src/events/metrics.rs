@@ -11,7 +11,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use routing::Change;
 
-use crate::exchange::{Exchange, Identity, Outcome};
+use crate::exchange::{CacheState, Exchange, Identity, Outcome, Saved};
 use crate::operation::Operation;
 
 /// LiteLLM's default buckets, in seconds.
@@ -81,6 +81,76 @@ struct FailureLabels {
     exception_class: &'static str,
 }
 
+/// LiteLLM's labels for its cache; there is no deployment where nobody was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CacheLabels {
+    requested_model: String,
+    hashed_api_key: &'static str,
+    api_key_alias: &'static str,
+    team: &'static str,
+    team_alias: &'static str,
+    user: &'static str,
+    end_user: &'static str,
+    route: &'static str,
+}
+
+/// What the cache did. Its copies count together.
+#[derive(Clone, Debug, Default)]
+pub struct CacheMetrics {
+    hits: Family<CacheLabels, Counter>,
+    misses: Family<CacheLabels, Counter>,
+    tokens: Family<CacheLabels, Counter>,
+    saved_usd: Family<CacheLabels, Dollars>,
+    saved_seconds: Family<CacheLabels, Dollars>,
+    failures: Counter,
+    skipped: Counter,
+    dropped_writes: Counter,
+}
+
+impl CacheMetrics {
+    /// The store failed, or did not answer in time.
+    pub(crate) fn failed(&self) {
+        self.failures.inc();
+    }
+
+    /// The store was left alone, because it failed before.
+    pub(crate) fn skipped(&self) {
+        self.skipped.inc();
+    }
+
+    /// Answers were not stored.
+    pub(crate) fn write_dropped(&self) {
+        self.dropped_writes.inc();
+    }
+
+    fn count(&self, exchange: &Exchange) {
+        let Some(used) = exchange.cache.as_ref() else { return };
+        if let CacheState::Declined(_) = used.state {
+            return;
+        }
+        let labels = CacheLabels {
+            requested_model: exchange.group.as_deref().unwrap_or("None").to_owned(),
+            hashed_api_key: exchange.caller.identity.name(),
+            api_key_alias: "None",
+            team: "None",
+            team_alias: "None",
+            user: "None",
+            end_user: "None",
+            route: exchange.operation.name(),
+        };
+        if !used.is_hit() {
+            self.misses.get_or_create(&labels).inc();
+        } else {
+            self.hits.get_or_create(&labels).inc();
+        }
+        if used.saved != Saved::default() {
+            self.tokens.get_or_create(&labels).inc_by(used.saved.tokens);
+            self.saved_usd.get_or_create(&labels).inc_by(used.saved.cost.to_f64());
+            self.saved_seconds.get_or_create(&labels).inc_by(used.saved.time.as_secs_f64());
+        }
+    }
+}
+
 #[derive(Clone)]
 struct LatencyBuckets;
 
@@ -117,6 +187,7 @@ pub struct Metrics {
     cooldowns: Family<CooldownLabels, Counter>,
     deployment_state: Family<CooldownLabels, Gauge<i64, AtomicI64>>,
     in_flight: Gauge<i64, AtomicI64>,
+    cache: CacheMetrics,
 }
 
 impl std::fmt::Debug for LatencyBuckets {
@@ -156,6 +227,7 @@ impl Default for Metrics {
             cooldowns: Family::default(),
             deployment_state: Family::default(),
             in_flight: Gauge::default(),
+            cache: CacheMetrics::default(),
         };
         let mut registry = Registry::default();
         register! { registry,
@@ -179,6 +251,14 @@ impl Default for Metrics {
             "litellm_deployment_cooled_down", "Times that a deployment was left alone", metrics.cooldowns;
             "litellm_deployment_state", "0: well, 2: left alone", metrics.deployment_state;
             "litellm_in_flight_requests", "Requests being worked on", metrics.in_flight;
+            "litellm_cache_hits_metric", "Requests answered from the cache", metrics.cache.hits;
+            "litellm_cache_misses_metric", "Requests that the cache had no answer for", metrics.cache.misses;
+            "litellm_cached_tokens_metric", "Tokens of answers from the cache", metrics.cache.tokens;
+            "tollway_cache_saved_usd", "What answers from the cache cost when they were made", metrics.cache.saved_usd;
+            "tollway_cache_saved_seconds", "How long answers from the cache took when they were made", metrics.cache.saved_seconds;
+            "tollway_cache_store_failures", "Calls of the cache's store that failed or took too long", metrics.cache.failures;
+            "tollway_cache_store_skipped", "Calls of the cache's store that were left out because it failed before", metrics.cache.skipped;
+            "tollway_cache_dropped_writes", "Batches of answers that could not be stored", metrics.cache.dropped_writes;
         }
         metrics.registry = registry;
         metrics
@@ -207,6 +287,10 @@ impl Metrics {
 
     pub(super) fn request_finished(&self, exchange: &Exchange) {
         self.in_flight.dec();
+        self.cache.count(exchange);
+        if exchange.is_cache_hit() {
+            return self.count_hit(exchange);
+        }
         let Some(served) = exchange.served() else { return self.count_refused(exchange) };
         match &exchange.outcome {
             Outcome::Failed { status, class, .. } => {
@@ -216,6 +300,24 @@ impl Metrics {
                 served.handles(self).count_answer(exchange);
             }
         }
+    }
+
+    /// For the cache's own use.
+    #[must_use]
+    pub fn cache(&self) -> CacheMetrics {
+        self.cache.clone()
+    }
+
+    /// Answered without any deployment, and without spending anything.
+    fn count_hit(&self, exchange: &Exchange) {
+        let labels = ProxyLabels {
+            requested_model: exchange.group.as_deref().unwrap_or("None").to_owned(),
+            hashed_api_key: exchange.caller.identity.name(),
+            route: exchange.operation.name(),
+            status_code: exchange.outcome.status(),
+            exception_class: "None",
+        };
+        self.proxy_requests.get_or_create(&labels).inc();
     }
 
     /// Failed before any deployment was asked. The model is not a label here: clients can make up any.

@@ -14,7 +14,7 @@ use crate::exchange::Bodies;
 use crate::operation::Operation;
 use crate::refusal::{Fault, Refusal};
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A complete answer.
 pub(super) fn whole(mut running: Running, body: Vec<u8>) -> Response<AnswerBody> {
@@ -83,7 +83,7 @@ pub fn refuse_route(refusal: &Refusal) -> Response<AnswerBody> {
     respond(status, headers, AnswerBody::Whole(Bytes::from(body)))
 }
 
-fn respond(status: StatusCode, headers: HeaderMap, body: AnswerBody) -> Response<AnswerBody> {
+pub(super) fn respond(status: StatusCode, headers: HeaderMap, body: AnswerBody) -> Response<AnswerBody> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
@@ -91,7 +91,7 @@ fn respond(status: StatusCode, headers: HeaderMap, body: AnswerBody) -> Response
 }
 
 /// Who answered, in LiteLLM's headers, and the provider's own headers under a prefix.
-fn common_headers(running: &Running) -> HeaderMap {
+pub(super) fn common_headers(running: &Running) -> HeaderMap {
     let exchange = &running.exchange;
     let mut headers = HeaderMap::with_capacity(24 + running.provider_headers.len());
     relay_headers(&running.provider_headers, &mut headers);
@@ -144,13 +144,13 @@ fn relay_headers(provider: &HeaderMap, headers: &mut HeaderMap) {
 }
 
 /// Sets a header; a value that no header can hold (a model's name with a line feed) is left out.
-fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
+pub(super) fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(HeaderName::from_static(name), value);
     }
 }
 
-fn put_milliseconds(headers: &mut HeaderMap, name: &'static str, duration: Duration) {
+pub(super) fn put_milliseconds(headers: &mut HeaderMap, name: &'static str, duration: Duration) {
     let mut text = String::with_capacity(12);
     decimal::push_milliseconds(&mut text, duration);
     put(headers, name, &text);

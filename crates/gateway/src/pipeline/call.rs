@@ -62,6 +62,8 @@ pub(super) fn answered(running: &Running, attempt: Trial, mut reply: Reply) -> R
     match &mut reply {
         Reply::Whole(_) => route::ended(running, attempt, &route::success(running)),
         Reply::Stream(stream) => stream.belongs_to(attempt, running.gateway.now()),
+        // No attempt answers from the cache.
+        Reply::Known(_) => {}
     }
     reply
 }

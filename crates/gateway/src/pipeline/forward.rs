@@ -19,6 +19,7 @@ use http::{HeaderMap, HeaderValue};
 use tollway::answer::AnswerStream;
 use tollway::ask::Prepared;
 
+use super::cache::{self, Found, Question, Recording};
 use super::call::{self, Call};
 use super::route::{self, Tries, Try};
 use super::stream::{Format, Source, StreamAnswer};
@@ -53,6 +54,21 @@ pub(super) async fn forward(
     let wishes = receive::wishes(&mut fields, headers)?;
     running.exchange.requested_model.clone_from(&model);
     let asked = service::asked(service, &fields)?;
+    let question = Question {
+        document: &fields,
+        form: form.as_ref().map(|(form, _)| form),
+        model: &model,
+        wishes: &wishes,
+        headers,
+        format: Format::Events,
+    };
+    let recording = match cache::look_up(running, snapshot, &question).await? {
+        Found::Answer(known) => return Ok(Reply::Known(known)),
+        Found::Nothing(recording) => recording,
+    };
+    if let Some(unknown) = recording.as_ref().and_then(Recording::unknown_items) {
+        fields.set("input", unknown);
+    }
     let call = Call { snapshot, wishes, headers, format: Format::Events };
     let mut tries = Tries::new(snapshot, routed, call.wishes.timeout.is_some());
     let form = form.as_ref().map(|(form, kind)| (form, kind));
@@ -61,7 +77,10 @@ pub(super) async fn forward(
         let with_params = attempt.params().map(|params| route::with_params(&fields, params));
         let asking = Asking { service, fields: with_params.as_ref().unwrap_or(&fields), form, asked: &asked };
         match attempt_at(running, &call, &served, &asking).await {
-            Ok(reply) => return Ok(call::answered(running, attempt, reply)),
+            Ok(reply) => {
+                let reply = call::answered(running, attempt, reply);
+                return Ok(cache::record(running, recording, reply));
+            }
             Err(refusal) => tries.failed(running, attempt, refusal)?,
         }
     }

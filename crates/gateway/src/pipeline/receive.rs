@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 
 use super::authenticate::query_value;
 use super::settle;
+use crate::cache::Controls;
 use crate::operation::Endpoint;
 use crate::refusal::Refusal;
 use crate::snapshot::Bounds;
@@ -153,6 +154,10 @@ pub(super) struct Wishes {
     pub allowed_openai_params: Option<Vec<String>>,
     pub timeout: Option<Duration>,
     pub stream_timeout: Option<Duration>,
+    /// `cache: {…}`, `ttl`, and `s-maxage` of the header.
+    pub cache: Controls,
+    /// `caching`: false declines the cache for this request.
+    pub caching: Option<bool>,
 }
 
 impl Wishes {
@@ -161,6 +166,15 @@ impl Wishes {
             "drop_params" => self.drop_params = document.flag(name)?,
             "additional_drop_params" => self.additional_drop_params = names(document, name)?,
             "allowed_openai_params" => self.allowed_openai_params = names(document, name)?,
+            "cache" => {
+                let ttl = self.cache.ttl;
+                let max_age = self.cache.max_age;
+                self.cache = Controls::read(document.get(name).unwrap_or_default())?;
+                self.cache.ttl = self.cache.ttl.or(ttl);
+                self.cache.max_age = self.cache.max_age.or(max_age);
+            }
+            "caching" => self.caching = document.flag(name)?,
+            "ttl" => self.cache.ttl = self.cache.ttl.or(seconds(document, name)?),
             "stream_timeout" => self.stream_timeout = self.stream_timeout.or(seconds(document, name)?),
             _ => self.timeout = self.timeout.or(seconds(document, name)?),
         }
@@ -205,8 +219,8 @@ const FIELDS: &[(&str, Use)] = &[
     ("aws_secret_access_key", Use::Operator),
     ("azure_ad_token", Use::Operator),
     ("base_url", Use::Operator),
-    ("cache", Use::Ours),
-    ("caching", Use::Ours),
+    ("cache", Use::Wish),
+    ("caching", Use::Wish),
     ("content_policy_fallbacks", Use::Ours),
     ("context_window_fallback_dict", Use::Ours),
     ("context_window_fallbacks", Use::Ours),
@@ -238,7 +252,7 @@ const FIELDS: &[(&str, Use)] = &[
     ("stream_timeout", Use::Wish),
     ("tags", Use::Ours),
     ("timeout", Use::Wish),
-    ("ttl", Use::Ours),
+    ("ttl", Use::Wish),
     ("vertex_credentials", Use::Operator),
 ];
 
@@ -252,6 +266,10 @@ pub(super) fn wishes(document: &mut Document<'_>, headers: &HeaderMap) -> Result
     let mut wishes = Wishes {
         timeout: seconds_header(headers, &names::TIMEOUT)?,
         stream_timeout: seconds_header(headers, &names::STREAM_TIMEOUT)?,
+        cache: Controls {
+            max_age: header(headers, "cache-control").and_then(Controls::max_age_of_header),
+            ..Controls::default()
+        },
         ..Wishes::default()
     };
     let known = |name: &str| FIELDS.binary_search_by(|(known, _)| (*known).cmp(name)).ok();

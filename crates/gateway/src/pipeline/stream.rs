@@ -19,6 +19,7 @@ use tokio::time::Sleep;
 use tollway::answer::AnswerStream;
 use tollway::transport::{ProviderBody, TransportError, TransportErrorKind};
 
+use super::cache::Recording;
 use super::{Running, route, settle};
 use crate::exchange::Bodies;
 use crate::refusal::Refusal;
@@ -75,6 +76,8 @@ pub struct StreamAnswer {
     /// Written, not yet handed over.
     out: Vec<u8>,
     ended: bool,
+    /// Keeps what the client gets, for those who ask the same.
+    recording: Option<Recording>,
     /// The attempt whose answer this is.
     attempt: Option<Attempt>,
     /// Set when the head of the answer is sent.
@@ -181,6 +184,7 @@ impl StreamAnswer {
             array: (format == Format::Array).then(ArrayFraming::default),
             out: Vec::new(),
             ended: false,
+            recording: None,
             attempt: None,
             running: None,
         }
@@ -189,6 +193,11 @@ impl StreamAnswer {
     #[must_use]
     pub fn format(&self) -> Format {
         if self.array.is_some() { Format::Array } else { Format::Events }
+    }
+
+    /// Everything that the client gets is recorded too.
+    pub(super) fn record(&mut self, recording: Recording) {
+        self.recording = Some(recording);
     }
 
     /// The attempt whose answer this is; it ends with the stream.
@@ -328,6 +337,7 @@ impl StreamAnswer {
     /// Ends the stream with an error event; what has been answered until then stays answered.
     fn fail(&mut self, refusal: &Refusal) {
         self.ended = true;
+        self.recording = None;
         let before = self.out.len();
         match &mut self.source {
             Source::Provider { answer, .. } => answer.write_error(&refusal.reply(), &mut self.out),
@@ -356,12 +366,18 @@ impl StreamAnswer {
             if let Some(attempt) = self.attempt.take() {
                 route::ended(&running, attempt, &route::success(&running));
             }
+            if let Some(recording) = self.recording.take() {
+                recording.end(&running, &self.out);
+            }
             settle::finished(&mut running);
         }
     }
 
     fn take_out(&mut self) -> Bytes {
         let bytes = Bytes::from(std::mem::take(&mut self.out));
+        if let Some(recording) = &mut self.recording {
+            recording.push(&bytes);
+        }
         if let Some(running) = &mut self.running
             && let Some(bodies) = &mut running.exchange.bodies
         {

@@ -196,6 +196,7 @@ impl Snapshot {
                 tls: TlsOptions { ca_file, accept_any_certificate: false },
                 ..TransportOptions::default()
             },
+            cache: config.litellm.cache.clone(),
             trace_capacity: count(tollway.trace_capacity),
             trace_bodies: tollway.trace_bodies && !config.litellm.turn_off_message_logging,
             allow_mock_testing: general.allow_mock_testing,
@@ -378,8 +379,17 @@ fn finished(
         api_base: deployment.shown_base.clone(),
         provider: deployment.provider.to_owned(),
     };
+    let fingerprint = fingerprint(&deployment, &upstream);
     let handles = OnceLock::new();
-    Served { deployment, upstream, prices, info, shown_params, headers, labels, handles }
+    Served { deployment, upstream, prices, info, shown_params, headers, labels, fingerprint, handles }
+}
+
+/// Where two are the same, the same question may have the same answer.
+fn fingerprint(deployment: &Deployment, upstream: &Upstream) -> [u8; 32] {
+    let Deployment { provider, model, shown_base, defaults, extra_body, policy, .. } = deployment;
+    let parts =
+        format!("{provider:?} {model:?} {shown_base:?} {defaults:?} {extra_body:?} {policy:?} {upstream:?}");
+    Sha256::digest(parts).into()
 }
 
 /// The settings that may be shown: nothing that signs in.

@@ -1,6 +1,6 @@
 //! Mistakes of shape with which LiteLLM does not start: they are errors here too, also under keys without effect yet.
 
-use crate::config::diagnose::{Diagnosis, Finding, ProblemKind};
+use crate::config::diagnose::{Diagnosis, Finding, ProblemKind, nearest};
 use crate::config::raw::{Mapping, Node, Scalar};
 use crate::config::references::Environment;
 
@@ -15,6 +15,7 @@ pub(super) fn check(root: &Mapping, environment: &Environment<'_>, diagnosis: &m
     }
     if let Some(settings) = root.get("litellm_settings").and_then(Node::mapping) {
         redis_address(settings, environment, diagnosis);
+        cache_parts(settings, environment, diagnosis);
         if let Some(guardrails) = settings.get("guardrails") {
             first_generation_guardrails(guardrails, diagnosis);
         }
@@ -70,6 +71,67 @@ fn redis_address(settings: &Mapping, environment: &Environment<'_>, diagnosis: &
             .help("set one of them, or write `cache_params: {type: local}`"),
     );
 }
+
+/// Other caches lack something else; and operations that no cache knows are never cached.
+fn cache_parts(settings: &Mapping, environment: &Environment<'_>, diagnosis: &mut Diagnosis) {
+    let params = settings.pair("cache_params");
+    let Some((pair, mapping)) = params.and_then(|pair| Some((pair, pair.value.mapping()?))) else { return };
+    if !cache_is_on(settings) {
+        return;
+    }
+    let lacks = |names: &[&str], variables: &[&str]| {
+        names.iter().all(|name| mapping.get(name).is_none())
+            && variables.iter().all(|name| environment.get(name).is_none())
+    };
+    let nodes = ["sentinel_nodes"];
+    let missing: &[&str] = match cache_type(settings) {
+        Some("s3") if lacks(&["s3_bucket_name"], &[]) => &["s3_bucket_name"],
+        Some("gcs") if lacks(&["gcs_bucket_name"], &["GCS_BUCKET_NAME"]) => &["gcs_bucket_name"],
+        Some("azure-blob") if lacks(&["azure_account_url"], &[]) => &["azure_account_url"],
+        Some("azure-blob") if lacks(&["azure_blob_container"], &[]) => &["azure_blob_container"],
+        None | Some("redis") if !lacks(&nodes, &[]) && lacks(&["service_name"], &["REDIS_SERVICE_NAME"]) => {
+            &["service_name"]
+        }
+        _ => &[],
+    };
+    for name in missing {
+        let kind = cache_type(settings).unwrap_or("redis");
+        let finding = Finding::error(
+            ProblemKind::MissingKey,
+            format!("a cache of this kind (`{kind}`) needs `{name}`"),
+        )
+        .expected(format!("`cache_params.{name}`"))
+        .found("nothing");
+        diagnosis.report(&pair.key.span, finding);
+    }
+    for item in mapping.get("supported_call_types").and_then(Node::sequence).unwrap_or_default() {
+        let Some(word) = item.scalar().map(|scalar| scalar.text.as_str()) else { continue };
+        if CALL_TYPES.contains(&word) || CALL_TYPES.iter().any(|name| word.strip_prefix('a') == Some(name)) {
+            continue;
+        }
+        let mut finding = Finding::warning(
+            ProblemKind::WrongValue,
+            format!("no operation that can be cached is called `{word}`"),
+        )
+        .expected(format!("some of {}", CALL_TYPES.join(", ")));
+        if let Some(near) = nearest(word, CALL_TYPES.iter().copied()) {
+            finding = finding.help(format!("did you mean `{near}`?"));
+        }
+        diagnosis.report(&item.span, finding);
+    }
+}
+
+/// LiteLLM's names of what can be cached, and `generate_content`, which it cannot; each also with an `a` before it.
+const CALL_TYPES: &[&str] = &[
+    "completion",
+    "text_completion",
+    "embedding",
+    "transcription",
+    "rerank",
+    "responses",
+    "anthropic_messages",
+    "generate_content",
+];
 
 fn fallbacks(key: &str, list: &Node, diagnosis: &mut Diagnosis) {
     const SHAPE: &str = "a list of mappings with one key each: `- group: [other, another]`";

@@ -63,12 +63,8 @@ pub(super) const KEYS: &[Group] = &[
             ("audit_log_callbacks", TextOrList),
         ],
     ),
-    group(
-        NotYet,
-        P0,
-        "cache of answers",
-        &[("cache", Bool), ("cache_params", Map), ("enable_redis_auth_cache", Bool)],
-    ),
+    group(Effective, P0, "cache of answers: on or off, and how", &[("cache", Bool), ("cache_params", Map)]),
+    group(NotYet, P0, "keys remembered in Redis", &[("enable_redis_auth_cache", Bool)]),
     group(
         Effective,
         P0,

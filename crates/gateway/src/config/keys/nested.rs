@@ -1,15 +1,15 @@
 //! Mappings nested in the settings.
 
 use super::Kind::{
-    Any, Bool, Integer, List, Map, Number, OneOf, Secret, Text, TextList, TextMap, TextOrList,
+    Any, Bool, Integer, List, Map, Number, OneOf, Port, Seconds, Secret, Text, TextList, TextMap, TextOrList,
 };
 use super::Priority::{P0, P1, P2};
-use super::Status::NotYet;
+use super::Status::{Effective, NoEffect, NotYet};
 use super::{Group, group};
 
 pub(super) const CACHE_PARAMS: &[Group] = &[
     group(
-        NotYet,
+        Effective,
         P0,
         "where answers are cached (redis)",
         &[(
@@ -28,19 +28,19 @@ pub(super) const CACHE_PARAMS: &[Group] = &[
         )],
     ),
     group(
-        NotYet,
+        Effective,
         P0,
-        "how long an answer is kept, and how many",
+        "how long an answer is kept (600 s in memory, 86400 s elsewhere), how many, and of how long conversations",
         &[
-            ("ttl", Number),
-            ("default_in_memory_ttl", Number),
-            ("default_in_redis_ttl", Number),
+            ("ttl", Seconds),
+            ("default_in_memory_ttl", Seconds),
+            ("default_in_redis_ttl", Seconds),
             ("max_size_in_memory", Integer),
             ("max_messages", Integer),
         ],
     ),
     group(
-        NotYet,
+        Effective,
         P0,
         "which calls are cached",
         &[
@@ -50,12 +50,12 @@ pub(super) const CACHE_PARAMS: &[Group] = &[
         ],
     ),
     group(
-        NotYet,
+        Effective,
         P0,
-        "connection to Redis",
+        "connection to Redis (env REDIS_HOST, REDIS_PORT, … for what is not said)",
         &[
             ("host", Text),
-            ("port", Integer),
+            ("port", Port),
             ("password", Secret),
             ("username", Text),
             ("db", Integer),
@@ -66,6 +66,19 @@ pub(super) const CACHE_PARAMS: &[Group] = &[
             ("sentinel_nodes", List),
             ("sentinel_password", Secret),
             ("service_name", Text),
+            ("max_connections", Integer),
+            ("socket_timeout", Seconds),
+            ("socket_connect_timeout", Seconds),
+            ("unix_socket_path", Text),
+            ("ssl_cert_reqs", Any),
+            ("ssl_ca_certs", Text),
+        ],
+    ),
+    group(
+        NotYet,
+        P1,
+        "sign-in to Redis with a cloud's identity",
+        &[
             ("redis_flush_size", Integer),
             ("gcp_service_account", Text),
             ("gcp_ssl_ca_certs", Text),
@@ -81,14 +94,10 @@ pub(super) const CACHE_PARAMS: &[Group] = &[
         P2,
         "options of the Redis client",
         &[
-            ("max_connections", Integer),
-            ("socket_timeout", Number),
-            ("socket_connect_timeout", Number),
             ("socket_keepalive", Bool),
             ("socket_keepalive_options", Any),
             ("socket_read_size", Integer),
             ("socket_type", Any),
-            ("unix_socket_path", Text),
             ("encoding", Text),
             ("encoding_errors", Text),
             ("decode_responses", Bool),
@@ -97,8 +106,6 @@ pub(super) const CACHE_PARAMS: &[Group] = &[
             ("retry_on_error", Any),
             ("ssl_keyfile", Text),
             ("ssl_certfile", Text),
-            ("ssl_cert_reqs", Any),
-            ("ssl_ca_certs", Text),
             ("ssl_ca_path", Text),
             ("ssl_ca_data", Text),
             ("ssl_check_hostname", Bool),
@@ -144,7 +151,7 @@ pub(super) const CACHE_PARAMS: &[Group] = &[
     group(
         NotYet,
         P2,
-        "answers cached as objects and files",
+        "answers cached as objects",
         &[
             ("s3_bucket_name", Text),
             ("s3_region_name", Text),
@@ -162,13 +169,13 @@ pub(super) const CACHE_PARAMS: &[Group] = &[
             ("gcs_path_service_account", Text),
             ("azure_account_url", Text),
             ("azure_blob_container", Text),
-            ("disk_cache_dir", Text),
         ],
     ),
+    group(Effective, P2, "folder of a cache on disk (.litellm_cache)", &[("disk_cache_dir", Text)]),
     group(
-        NotYet,
+        NoEffect,
         P2,
-        "provider extras as part of the cache key",
+        "whatever changes the answer is part of the key",
         &[("enable_caching_on_provider_specific_optional_params", Bool)],
     ),
 ];

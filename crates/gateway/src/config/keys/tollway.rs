@@ -35,6 +35,18 @@ pub(super) const KEYS: &[Group] = &[
     group(
         Effective,
         P1,
+        "bytes of all cached answers, in memory or on disk (268435456); the longest unused are dropped first",
+        &[("cache_max_bytes", Integer)],
+    ),
+    group(
+        Effective,
+        P1,
+        "bytes of one cached answer (1048576); a larger one is not cached",
+        &[("cache_max_entry_bytes", Integer)],
+    ),
+    group(
+        Effective,
+        P1,
         "client connections at a time (10000); more wait to be accepted",
         &[("max_connections", Integer)],
     ),

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::super::keys::{self, Section, Status};
-use super::super::{LogFormat, LogLevel, MasterKey, ModelAlias, Secret, TlsVerify};
+use super::super::{
+    CacheMode, LogFormat, LogLevel, MasterKey, ModelAlias, RedisTarget, Secret, StoreSettings, TlsVerify,
+};
 use super::{config, load};
 use crate::config::resolve::consulted;
 
@@ -81,6 +83,22 @@ litellm_settings:
   use_chat_completions_url_for_anthropic_messages: true
   model_alias_map: {short: gpt-4o}
   turn_off_message_logging: true
+  cache: true
+  cache_params:
+    type: redis
+    host: os.environ/REDIS_ADDRESS
+    port: "6380"
+    password: hunter2
+    ssl: true
+    ssl_cert_reqs: none
+    db: 3
+    ttl: 60
+    namespace: team
+    mode: default_off
+    supported_call_types: [acompletion, embedding]
+    max_messages: 4
+    max_connections: 100
+    socket_timeout: 5
 general_settings:
   master_key: os.environ/LITELLM_MASTER_KEY
   dangerously_permit_weak_or_unset_master_key: true
@@ -222,6 +240,64 @@ fn settings_are_resolved_to_one_value_each() {
 }
 
 #[test]
+fn a_cache_is_resolved_with_its_bounds() {
+    let cache = config(EVERYTHING).litellm.cache.expect("it is on");
+    assert_eq!(cache.ttl, Duration::from_secs(60));
+    assert_eq!(cache.namespace.as_deref(), Some("team"));
+    assert_eq!(cache.mode, CacheMode::DefaultOff);
+    assert_eq!(cache.call_types.as_deref(), Some(&["acompletion".to_owned(), "embedding".to_owned()][..]));
+    assert_eq!((cache.max_messages, cache.max_bytes, cache.max_entry_bytes), (Some(4), 256 << 20, 1 << 20));
+    let StoreSettings::Redis(redis) = cache.store else { panic!("a Redis cache") };
+    assert_eq!(redis.target, RedisTarget::Single { host: "redis.internal".into(), port: 6380 });
+    assert_eq!(redis.password.as_ref().map(Secret::expose), Some("hunter2"));
+    assert_eq!(redis.database, Some(3));
+    assert!(redis.tls.is_some_and(|tls| tls.accept_any_certificate));
+    // No request waits longer than this, and commands share a few connections.
+    assert_eq!((redis.timeout, redis.connections), (Duration::from_millis(50), 16));
+}
+
+#[test]
+fn every_kind_of_redis_is_reached() {
+    let target = |params: &str| {
+        let config = config(&format!("litellm_settings: {{cache: true, cache_params: {{{params}}}}}"));
+        match config.litellm.cache.map(|cache| cache.store) {
+            Some(StoreSettings::Redis(redis)) => redis.target,
+            other => panic!("{params}: {other:?}"),
+        }
+    };
+    let node = |host: &str, port| (host.to_owned(), port);
+    assert_eq!(target("url: 'redis://r'"), RedisTarget::Url(Secret::new("redis://r")));
+    assert_eq!(target("unix_socket_path: /run/r"), RedisTarget::Socket("/run/r".into()));
+    assert_eq!(
+        target("redis_startup_nodes: [{host: a, port: 7000}, {host: b}]"),
+        RedisTarget::Cluster(vec![node("a", 7000), node("b", 6379)])
+    );
+    assert_eq!(
+        target("service_name: main, sentinel_nodes: [[a, 26380], [b, 26379]], sentinel_password: p"),
+        RedisTarget::Sentinel {
+            nodes: vec![node("a", 26380), node("b", 26379)],
+            service: "main".into(),
+            password: Some(Secret::new("p")),
+        }
+    );
+}
+
+#[test]
+fn a_cache_is_kept_where_it_says() {
+    let cache = |params: &str| {
+        config(&format!("litellm_settings: {{cache: true, cache_params: {{{params}}}}}")).litellm.cache
+    };
+    let local = cache("type: local, max_size_in_memory: 200").expect("it is on");
+    assert_eq!(local.store, StoreSettings::Memory { max_entries: Some(200) });
+    assert_eq!(local.ttl, Duration::from_secs(600));
+    let disk = cache("type: disk, disk_cache_dir: /var/cache/x").expect("it is on");
+    assert_eq!(disk.store, StoreSettings::Disk { folder: "/var/cache/x".into() });
+    assert_eq!(disk.ttl, Duration::from_secs(86_400));
+    assert_eq!(cache("type: qdrant-semantic"), None);
+    assert_eq!(config("litellm_settings: {cache: false, cache_params: {type: local}}").litellm.cache, None);
+}
+
+#[test]
 fn an_empty_file_has_defaults() {
     let loaded = load("");
     let config = loaded.config.expect("an empty file is a configuration");
@@ -272,7 +348,7 @@ fn an_id_is_the_same_for_the_same_entry_however_it_is_written() {
 fn nothing_prints_a_secret() {
     let config = config(EVERYTHING);
     let printed = format!("{config:?}");
-    for secret in ["of-the-credential", "of-the-file", "master-from", "service_account\\\""] {
+    for secret in ["hunter2", "of-the-credential", "of-the-file", "master-from", "service_account\\\""] {
         assert!(!printed.contains(secret), "{secret}");
     }
 }

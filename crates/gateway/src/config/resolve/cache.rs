@@ -1,0 +1,177 @@
+//! `litellm_settings.cache` and `cache_params`, with the variables `REDIS_*` where they say nothing.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+use tollway::Secret;
+use tollway::transport::TlsOptions;
+
+use super::layers::Layers;
+use crate::config::keys::Section;
+use crate::config::raw::Node;
+use crate::config::references::Environment;
+use crate::config::resolved::{CacheMode, CacheSettings, RedisSettings, RedisTarget, StoreSettings};
+
+/// LiteLLM's inner default for its cache in memory.
+const MEMORY_TTL: Duration = Duration::from_secs(600);
+/// LiteLLM keeps answers elsewhere for ever; whatever is kept here has an end.
+const STORED_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+const REDIS_PORT: u16 = 6379;
+const SENTINEL_PORT: u16 = 26379;
+/// The longest that a request waits for a cache, whatever `socket_timeout` says.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// No request waits for a connection.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What `tollway` says about the cache.
+pub(super) struct Bounds {
+    max_bytes: u64,
+    max_entry_bytes: u64,
+}
+
+impl Bounds {
+    pub(super) fn of(tollway: &Layers<'_>) -> Self {
+        Self {
+            max_bytes: tollway.integer("cache_max_bytes").unwrap_or(256 << 20),
+            max_entry_bytes: tollway.integer("cache_max_entry_bytes").unwrap_or(1 << 20),
+        }
+    }
+}
+
+/// The settings; `None` if nothing is cached, or where this version cannot.
+pub(super) fn settings(
+    litellm: &Layers<'_>,
+    bounds: &Bounds,
+    environment: &Environment<'_>,
+) -> Option<CacheSettings> {
+    let on = litellm.bool("cache").unwrap_or(false);
+    let params = Layers::maybe(Section::CacheParams, litellm.mapping("cache_params"));
+    let kind = params.text("type");
+    let redis = redis(&params, environment);
+    let memory = StoreSettings::Memory { max_entries: params.integer("max_size_in_memory") };
+    let folder = params.text("disk_cache_dir").map_or_else(|| ".litellm_cache".into(), PathBuf::from);
+    let in_memory_ttl = params.seconds("default_in_memory_ttl").unwrap_or(MEMORY_TTL);
+    let in_redis_ttl = params.seconds("default_in_redis_ttl").unwrap_or(STORED_TTL);
+    let (store, default_ttl) = match kind.as_deref() {
+        Some("local") => (memory, in_memory_ttl),
+        Some("redis") | None => (StoreSettings::Redis(Box::new(redis?)), in_redis_ttl),
+        Some("disk") => (StoreSettings::Disk { folder }, STORED_TTL),
+        Some(_) => return None,
+    };
+    let call_types = params.texts("supported_call_types");
+    let settings = CacheSettings {
+        store,
+        ttl: params.seconds("ttl").unwrap_or(default_ttl),
+        namespace: params.text("namespace").filter(|namespace| !namespace.is_empty()),
+        mode: match params.text("mode").as_deref() {
+            Some("default_off") => CacheMode::DefaultOff,
+            _ => CacheMode::DefaultOn,
+        },
+        call_types: (!call_types.is_empty()).then_some(call_types),
+        max_messages: params.integer("max_messages"),
+        max_bytes: bounds.max_bytes,
+        max_entry_bytes: bounds.max_entry_bytes,
+    };
+    on.then_some(settings)
+}
+
+/// `None` without an address, which the checks have reported.
+fn redis(params: &Layers<'_>, environment: &Environment<'_>) -> Option<RedisSettings> {
+    let variable = |name: &str| environment.get(name).filter(|value| !value.is_empty());
+    let text = |key: &str, name: &str| params.text(key).or_else(|| variable(name));
+    let secret = |key: &str, name: &str| params.secret(key).or_else(|| variable(name).map(Secret::new));
+    let nodes = |key: &str, name: &str, port: u16| {
+        let written = params.get(key).map(Node::to_json);
+        let listed = written.or_else(|| serde_json::from_str(&variable(name)?).ok())?;
+        let nodes: Vec<(String, u16)> =
+            listed.as_array()?.iter().filter_map(|item| node(item, port)).collect();
+        (!nodes.is_empty()).then_some(nodes)
+    };
+    let sentinels = nodes("sentinel_nodes", "REDIS_SENTINEL_NODES", SENTINEL_PORT);
+    let service = text("service_name", "REDIS_SERVICE_NAME");
+    let sentinel_password = secret("sentinel_password", "REDIS_SENTINEL_PASSWORD");
+    let cluster = nodes("redis_startup_nodes", "REDIS_CLUSTER_NODES", REDIS_PORT);
+    let cluster = cluster.or_else(|| nodes("startup_nodes", "REDIS_CLUSTER_NODES", REDIS_PORT));
+    let url = secret("url", "REDIS_URL");
+    let socket = params.text("unix_socket_path");
+    let host = text("host", "REDIS_HOST");
+    let port = params.integer("port").or_else(|| variable("REDIS_PORT")?.trim().parse().ok());
+    let port = port.and_then(|port| u16::try_from(port).ok()).unwrap_or(REDIS_PORT);
+    let target = match (sentinels.zip(service), cluster, url, socket, host) {
+        (Some((nodes, service)), ..) => RedisTarget::Sentinel { nodes, service, password: sentinel_password },
+        (None, Some(nodes), ..) => RedisTarget::Cluster(nodes),
+        (None, None, Some(url), ..) => RedisTarget::Url(url),
+        (None, None, None, Some(path), _) => RedisTarget::Socket(path.into()),
+        (None, None, None, None, host) => RedisTarget::Single { host: host?, port },
+    };
+    let ssl = params.bool("ssl").unwrap_or_else(|| environment.flag("REDIS_SSL"));
+    // redis-py's words for "take any certificate".
+    let unchecked =
+        params.text("ssl_cert_reqs").is_some_and(|word| matches!(word.as_str(), "none" | "CERT_NONE"));
+    let ca_file = params.text("ssl_ca_certs").map(PathBuf::from);
+    let tls = (ssl || unchecked || ca_file.is_some())
+        .then_some(TlsOptions { ca_file, accept_any_certificate: unchecked });
+    let database = params.integer("db").or_else(|| variable("REDIS_DB")?.trim().parse().ok());
+    Some(RedisSettings {
+        target,
+        username: text("username", "REDIS_USERNAME"),
+        password: secret("password", "REDIS_PASSWORD"),
+        database: database.and_then(|database| u8::try_from(database).ok()),
+        tls,
+        connections: params
+            .integer("max_connections")
+            .and_then(|count| usize::try_from(count).ok())
+            .map_or(2, |count| count.clamp(1, 16)),
+        timeout: params.seconds("socket_timeout").map_or(PATIENCE, |timeout| timeout.min(PATIENCE)),
+        connect_timeout: params.seconds("socket_connect_timeout").unwrap_or(CONNECT_PATIENCE),
+    })
+}
+
+/// `{host, port}`, `[host, port]` or `"host:port"`.
+fn node(value: &Value, default_port: u16) -> Option<(String, u16)> {
+    let port_of = |value: Option<&Value>| match value {
+        Some(Value::Number(number)) => number.as_u64().and_then(|port| u16::try_from(port).ok()),
+        Some(Value::String(text)) => text.parse().ok(),
+        _ => None,
+    };
+    match value {
+        Value::Object(fields) => {
+            let host = fields.get("host")?.as_str()?.to_owned();
+            Some((host, port_of(fields.get("port")).unwrap_or(default_port)))
+        }
+        Value::Array(pair) => {
+            let host = pair.first()?.as_str()?.to_owned();
+            Some((host, port_of(pair.get(1)).unwrap_or(default_port)))
+        }
+        Value::String(text) => match text.rsplit_once(':') {
+            Some((host, port)) => Some((host.to_owned(), port.parse().ok()?)),
+            None => Some((text.clone(), default_port)),
+        },
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn nodes_are_written_in_three_ways() {
+        for (written, expected) in [
+            (json!({"host": "a", "port": 7000}), Some(("a", 7000))),
+            (json!({"host": "a", "port": "7000"}), Some(("a", 7000))),
+            (json!({"host": "a"}), Some(("a", 6379))),
+            (json!(["a", 26379]), Some(("a", 26379))),
+            (json!("a:7001"), Some(("a", 7001))),
+            (json!("a"), Some(("a", 6379))),
+            (json!({"port": 1}), None),
+            (json!(7), None),
+        ] {
+            let expected = expected.map(|(host, port)| (host.to_owned(), port));
+            assert_eq!(node(&written, REDIS_PORT), expected, "{written}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! `litellm_settings.cache` and `cache_params`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tollway::Secret;
+use tollway::transport::TlsOptions;
+
+/// How answers are cached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheSettings {
+    /// Where.
+    pub store: StoreSettings,
+    /// How long an answer is kept, where the request does not say.
+    pub ttl: Duration,
+    /// `namespace`: what the keys begin with. Answers of one namespace are never given in another.
+    pub namespace: Option<String>,
+    /// Whether requests that say nothing are answered from the cache.
+    pub mode: CacheMode,
+    /// `supported_call_types`: LiteLLM's names of the operations that are cached; absent: all that can be.
+    pub call_types: Option<Vec<String>>,
+    /// `max_messages`: longer conversations are not cached. LiteLLM's default of 4 is not taken over.
+    pub max_messages: Option<u64>,
+    /// `tollway.cache_max_bytes`: of all answers together, in memory or on disk.
+    pub max_bytes: u64,
+    /// `tollway.cache_max_entry_bytes`: of one answer; a larger one is not kept.
+    pub max_entry_bytes: u64,
+}
+
+/// `mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheMode {
+    /// Every request that does not decline.
+    DefaultOn,
+    /// Requests with `cache: {"use-cache": true}` only.
+    DefaultOff,
+}
+
+/// Where answers are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreSettings {
+    /// `type: local`.
+    Memory {
+        /// `max_size_in_memory`.
+        max_entries: Option<u64>,
+    },
+    /// `type: redis`.
+    Redis(Box<RedisSettings>),
+    /// `type: disk`.
+    Disk {
+        /// `disk_cache_dir`.
+        folder: PathBuf,
+    },
+}
+
+/// How Redis or Valkey is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisSettings {
+    /// Where it is.
+    pub target: RedisTarget,
+    /// `username`.
+    pub username: Option<String>,
+    /// `password`.
+    pub password: Option<Secret>,
+    /// `db`.
+    pub database: Option<u8>,
+    /// `ssl` and its options; a `rediss://` address asks for TLS too.
+    pub tls: Option<TlsOptions>,
+    /// Connections that are kept open: `max_connections`, at most 16. Commands share them.
+    pub connections: usize,
+    /// `socket_timeout`, at most 50 ms.
+    pub timeout: Duration,
+    /// `socket_connect_timeout`.
+    pub connect_timeout: Duration,
+}
+
+/// Where Redis is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RedisTarget {
+    /// `host` and `port`.
+    Single {
+        /// Name or address.
+        host: String,
+        /// TCP port.
+        port: u16,
+    },
+    /// `url`; it may hold a password.
+    Url(Secret),
+    /// `unix_socket_path`.
+    Socket(PathBuf),
+    /// `sentinel_nodes` and `service_name`.
+    Sentinel {
+        /// The sentinels.
+        nodes: Vec<(String, u16)>,
+        /// The name under which they know the server.
+        service: String,
+        /// `sentinel_password`.
+        password: Option<Secret>,
+    },
+    /// `redis_startup_nodes`: some nodes of a cluster.
+    Cluster(Vec<(String, u16)>),
+}
