@@ -7,6 +7,7 @@ pub mod answer;
 mod authenticate;
 mod cache;
 mod call;
+mod conversation;
 mod count;
 mod forward;
 mod mirror;
@@ -18,21 +19,16 @@ pub mod stream;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use dialects::Dialect;
-use dialects::document::Document;
+use bytes::Bytes;
 use http::header::USER_AGENT;
 use http::{HeaderMap, Request as HttpRequest, Response};
 use hyper::body::Incoming;
-use tollway::ask::Ask;
 
 use crate::Gateway;
 use crate::body::AnswerBody;
 use crate::exchange::{Bodies, Caller, Exchange, Identity};
 use crate::operation::{Endpoint, Operation};
 use crate::refusal::Refusal;
-use cache::{Found, Question};
-use route::Tries;
-use stream::Format;
 
 pub use authenticate::authenticate;
 
@@ -107,6 +103,14 @@ impl Drop for Running {
     }
 }
 
+/// A request whose caller is known and whose body is there.
+struct Received<'r> {
+    endpoint: &'r Endpoint<'r>,
+    query: &'r str,
+    body: &'r Bytes,
+    headers: &'r HeaderMap,
+}
+
 async fn steps(
     running: &mut Running,
     endpoint: Endpoint<'_>,
@@ -120,59 +124,10 @@ async fn steps(
     if snapshot.trace_bodies {
         running.exchange.bodies = Some(Bodies { client_request: Some(body.clone()), ..Bodies::default() });
     }
-    if let Operation::Forward(service) = endpoint.operation {
-        let received = forward::Received { service, endpoint: &endpoint, query: &query, body: &body };
-        return forward::forward(running, &snapshot, received, request.headers()).await;
-    }
-    let mut document = Document::parse_within(&body, snapshot.bounds.max_json_depth)?;
-    let model = receive::model(&document, &endpoint, &query)?;
-    let mut routed = route::request(&snapshot, &model, &document, request.headers(), body.len())?;
-    let wishes = receive::wishes(&mut document, request.headers())?;
-    let stream = receive::stream(&document, &endpoint)?;
-    running.exchange.requested_model.clone_from(&model);
-    running.exchange.stream = stream;
-    let events = dialect != Dialect::Gemini || query.split('&').any(|pair| pair == "alt=sse");
-    let format = if events { Format::Events } else { Format::Array };
-    let question = Question {
-        document: &document,
-        form: None,
-        model: &model,
-        wishes: &wishes,
-        headers: request.headers(),
-        format,
-    };
-    let recording = match cache::look_up(running, &snapshot, &question).await? {
-        Found::Answer(known) => return Ok(Reply::Known(known)),
-        Found::Nothing(recording) => recording,
-    };
+    let received = Received { endpoint: &endpoint, query: &query, body: &body, headers: request.headers() };
     match endpoint.operation {
-        Operation::Converse(_) => {
-            let ask = Ask::new(dialect, &document, &model, stream);
-            let own_timeout = wishes.timeout.is_some() || wishes.stream_timeout.is_some();
-            routed.stream = stream;
-            route::pin_to_state(&mut routed, running, &document);
-            route::count_input(&mut routed, &snapshot, &ask)?;
-            let original = mirror::Original {
-                snapshot: &snapshot,
-                model: &model,
-                body: &body,
-                headers: request.headers(),
-                stream,
-                format,
-            };
-            mirror::maybe_copy(running, &original);
-            let tries = Tries::new(&snapshot, routed, own_timeout);
-            let call = call::Call { snapshot: &snapshot, wishes, headers: request.headers(), format };
-            let reply = call::converse(running, call, ask, tries).await?;
-            Ok(cache::record(running, recording, reply))
-        }
-        Operation::CountTokens(_) => {
-            let group = snapshot.group(&model);
-            let served = group.as_ref().and_then(|group| group.members.first());
-            let served = served.ok_or_else(|| Refusal::unknown_model(&model, snapshot.nearest(&model)))?;
-            count::tokens(running, served, document)
-        }
-        // Handed over above.
-        Operation::Forward(_) => Err(Refusal::bad_request("this path serves no conversations")),
+        Operation::Converse(_) => conversation::converse(running, &snapshot, &received).await,
+        Operation::CountTokens(_) => count::tokens(running, &snapshot, &received),
+        Operation::Forward(service) => forward::forward(running, &snapshot, service, &received).await,
     }
 }

@@ -1,21 +1,26 @@
 //! Counts a request's tokens without asking the model.
 
-use std::sync::Arc;
-
 use dialects::document::Document;
 use dialects::{Dialect, gemini};
 use serde_json::json;
 
-use super::{Reply, Running};
+use super::{Received, Reply, Running, receive};
 use crate::refusal::Refusal;
-use crate::snapshot::Served;
+use crate::snapshot::Snapshot;
 
 /// The number of tokens, in the client dialect's shape.
 pub(super) fn tokens(
-    running: &Running,
-    served: &Arc<Served>,
-    mut document: Document<'_>,
+    running: &mut Running,
+    snapshot: &Snapshot,
+    received: &Received<'_>,
 ) -> Result<Reply, Refusal> {
+    let mut document = Document::parse_within(received.body, snapshot.bounds.max_json_depth)?;
+    let model = receive::model(&document, received.endpoint, received.query)?;
+    receive::wishes(&mut document, received.headers)?;
+    running.exchange.requested_model.clone_from(&model);
+    let group = snapshot.group(&model);
+    let served = group.as_ref().and_then(|group| group.members.first());
+    let served = served.ok_or_else(|| Refusal::unknown_model(&model, snapshot.nearest(&model)))?;
     let request = match running.exchange.operation.dialect() {
         Dialect::Gemini => gemini::count::read_request(&document)?,
         dialect => {

@@ -23,28 +23,19 @@ use super::cache::{self, Found, Question, Recording};
 use super::call::{self, Call};
 use super::route::{self, Tries, Try};
 use super::stream::{Format, Source, StreamAnswer};
-use super::{Reply, Running, receive};
+use super::{Received, Reply, Running, receive};
 use crate::exchange::Bodies;
-use crate::operation::Endpoint;
 use crate::refusal::Refusal;
 use crate::snapshot::{Served, Snapshot, Upstream};
-
-/// A request for a service.
-pub(super) struct Received<'r> {
-    pub service: Service,
-    pub endpoint: &'r Endpoint<'r>,
-    pub query: &'r str,
-    pub body: &'r Bytes,
-}
 
 /// Passes a request on.
 pub(super) async fn forward(
     running: &mut Running,
     snapshot: &Snapshot,
-    received: Received<'_>,
-    headers: &HeaderMap,
+    service: Service,
+    received: &Received<'_>,
 ) -> Result<Reply, Refusal> {
-    let Received { service, endpoint, query, body } = received;
+    let Received { endpoint, query, body, headers } = *received;
     let form = if service.takes_form() { Some(form(headers, body)?) } else { None };
     let text_fields = form.as_ref().map(|(form, _)| form.fields());
     let fields_of = text_fields.as_ref().map_or(&**body, |fields| fields.as_bytes());
