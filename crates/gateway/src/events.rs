@@ -58,6 +58,12 @@ pub fn deployment_changed(gateway: &Gateway, id: &str, change: Option<Change>) {
     }
 }
 
+/// A deployment did not answer its health check.
+pub fn health_check_failed(log: &Log, deployment: &str, error: &str) {
+    let fields = [("deployment", json!(deployment)), ("error", json!(error))];
+    log.line(Level::Warn, "health check failed", &fields);
+}
+
 /// The gateway listens.
 pub fn listening(log: &Log, address: &str, models: usize) {
     log.line(Level::Info, "listening", &[("address", json!(address)), ("models", json!(models))]);

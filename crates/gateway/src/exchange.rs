@@ -67,6 +67,8 @@ pub enum Identity {
     /// The gateway has no master key and serves this machine only.
     Local,
     Master,
+    /// The gateway itself, finding out how its deployments are.
+    HealthCheck,
 }
 
 impl Identity {
@@ -77,6 +79,7 @@ impl Identity {
             Self::Unknown => "None",
             Self::Local => "local",
             Self::Master => "litellm_proxy_master_key",
+            Self::HealthCheck => "litellm-internal-health-check",
         }
     }
 

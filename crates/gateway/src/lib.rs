@@ -8,6 +8,7 @@ pub mod config;
 mod decimal;
 pub mod events;
 pub mod exchange;
+pub mod health;
 mod io;
 mod mock;
 pub mod operation;
@@ -31,6 +32,7 @@ use tollway::transport::Transport;
 
 use cache::Cache;
 use events::{Log, Metrics};
+use health::LastChecks;
 use snapshot::Snapshot;
 use trace::Traces;
 use whereabouts::Whereabouts;
@@ -49,6 +51,7 @@ pub struct Gateway {
     media: MediaFetcher,
     traces: Traces,
     whereabouts: Whereabouts,
+    last_checks: LastChecks,
     mirrors: Arc<Semaphore>,
     stopping: AtomicBool,
     started: Instant,
@@ -70,6 +73,7 @@ impl Gateway {
             traces: Traces::new(snapshot.trace_capacity),
             snapshot: ArcSwap::from_pointee(snapshot),
             whereabouts: Whereabouts::default(),
+            last_checks: LastChecks::default(),
             mirrors: Arc::new(Semaphore::new(MAX_MIRRORS)),
             stopping: AtomicBool::new(false),
             started: Instant::now(),
@@ -117,6 +121,12 @@ impl Gateway {
     #[must_use]
     pub fn traces(&self) -> &Traces {
         &self.traces
+    }
+
+    /// What background health checks found.
+    #[must_use]
+    pub fn last_checks(&self) -> &LastChecks {
+        &self.last_checks
     }
 
     pub(crate) fn mirrors(&self) -> &Arc<Semaphore> {

@@ -88,7 +88,7 @@ pub struct Endpoint<'a> {
 }
 
 impl<'a> Endpoint<'a> {
-    const fn new(operation: Operation) -> Self {
+    pub(crate) const fn new(operation: Operation) -> Self {
         Self { operation, model: None, stream: None }
     }
 

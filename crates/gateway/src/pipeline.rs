@@ -16,12 +16,13 @@ mod route;
 mod settle;
 pub mod stream;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::USER_AGENT;
 use http::{HeaderMap, Request as HttpRequest, Response};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use crate::Gateway;
@@ -29,6 +30,7 @@ use crate::body::AnswerBody;
 use crate::exchange::{Bodies, Caller, Exchange, Identity};
 use crate::operation::{Endpoint, Operation};
 use crate::refusal::Refusal;
+use crate::snapshot::Snapshot;
 
 pub use authenticate::authenticate;
 
@@ -125,9 +127,50 @@ async fn steps(
         running.exchange.bodies = Some(Bodies { client_request: Some(body.clone()), ..Bodies::default() });
     }
     let received = Received { endpoint: &endpoint, query: &query, body: &body, headers: request.headers() };
-    match endpoint.operation {
-        Operation::Converse(_) => conversation::converse(running, &snapshot, &received).await,
-        Operation::CountTokens(_) => count::tokens(running, &snapshot, &received),
-        Operation::Forward(service) => forward::forward(running, &snapshot, service, &received).await,
+    serve(running, &snapshot, &received).await
+}
+
+async fn serve(
+    running: &mut Running,
+    snapshot: &Arc<Snapshot>,
+    received: &Received<'_>,
+) -> Result<Reply, Refusal> {
+    match received.endpoint.operation {
+        Operation::Converse(_) => conversation::converse(running, snapshot, received).await,
+        Operation::CountTokens(_) => count::tokens(running, snapshot, received),
+        Operation::Forward(service) => forward::forward(running, snapshot, service, received).await,
     }
+}
+
+/// A request of the gateway's own, such as a health check. It is traced, logged and counted like any other.
+///
+/// # Errors
+/// When it is not answered.
+pub(crate) async fn ask_for_ourselves(
+    gateway: &Arc<Gateway>,
+    operation: Operation,
+    body: &Bytes,
+) -> Result<(), Refusal> {
+    let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let caller = Caller { ip, user_agent: None, identity: Identity::HealthCheck };
+    let exchange = Exchange::begin(receive::random_uuid(), operation, "/health", caller);
+    let mut running = Running::begin(gateway, exchange);
+    let endpoint = Endpoint::new(operation);
+    let received = Received { endpoint: &endpoint, query: "", body, headers: &HeaderMap::new() };
+    match serve(&mut running, &gateway.snapshot(), &received).await {
+        Ok(reply) => {
+            drain(reply.into_response(running)).await;
+            Ok(())
+        }
+        Err(refusal) => {
+            answer::refuse(running, &refusal);
+            Err(refusal)
+        }
+    }
+}
+
+/// Reads an answer that nobody wants to its end, so that its cost and its speed are known.
+async fn drain(response: Response<AnswerBody>) {
+    let mut body = response.into_body();
+    while let Some(Ok(_)) = body.frame().await {}
 }

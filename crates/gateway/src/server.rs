@@ -19,7 +19,7 @@ use tower_service::Service;
 use crate::body::AnswerBody;
 use crate::io::TimedStream;
 use crate::operation::Endpoint;
-use crate::{Gateway, events, pipeline, routes};
+use crate::{Gateway, events, health, pipeline, routes};
 
 /// Serves connections of `listener` until `stop` is done, then finishes what runs, for at most `grace`.
 ///
@@ -32,6 +32,7 @@ pub async fn serve(
     grace: Duration,
 ) -> io::Result<()> {
     let router = routes::router(Arc::clone(&gateway));
+    tokio::spawn(health::watch(Arc::downgrade(&gateway)));
     let connections = GracefulShutdown::new();
     // A reload does not change how many connections there may be.
     let places = Arc::new(Semaphore::new(gateway.snapshot().bounds.max_connections));

@@ -21,6 +21,7 @@ use tollway::transport::TransportOptions;
 use crate::config::CacheSettings;
 use crate::events::Metrics;
 use crate::events::metrics::{Handles, ServedLabels};
+use crate::health::HealthChecks;
 use crate::mock::Mock;
 
 pub use pattern::Pattern;
@@ -38,6 +39,8 @@ pub struct Snapshot {
     pub trace_capacity: usize,
     /// Keep bodies in traces.
     pub trace_bodies: bool,
+    /// How deployments are checked in the background, if they are.
+    pub health_checks: Option<HealthChecks>,
     /// Callers may have their first group counted as failed (`mock_testing_fallbacks`).
     pub allow_mock_testing: bool,
     /// Send clients' `x-…` headers on.

@@ -21,6 +21,7 @@ use super::resolved::{
     Config, GeneralSettings, LitellmSettings, LogFormat, LogLevel, MasterKey, ModelAlias, RouterSettings,
     TlsVerify, TollwaySettings,
 };
+use crate::health::HealthChecks;
 use layers::Layers;
 use tollway::Secret;
 
@@ -130,6 +131,8 @@ fn general_settings(
         key_header_name: general.text("litellm_key_header_name").map(|name| name.to_ascii_lowercase()),
         forward_client_headers: general.bool("forward_client_headers_to_llm_api").unwrap_or(false),
         infer_model_from_keys: general.bool("infer_model_from_keys").unwrap_or(false),
+        always_include_stream_usage: general.bool("always_include_stream_usage").unwrap_or(false),
+        health_checks: health_checks(general),
         allow_mock_testing: general.bool("dangerously_allow_mock_testing_request_params").unwrap_or(false),
     };
     let problem = match settings.master_key {
@@ -152,6 +155,17 @@ fn general_settings(
         );
     }
     settings
+}
+
+/// LiteLLM's intervals: 300 s, and as many checks at a time as there are deployments; ten are enough.
+fn health_checks(general: &Layers<'_>) -> Option<HealthChecks> {
+    general.bool("background_health_checks").unwrap_or(false).then(|| HealthChecks {
+        interval: general.seconds("health_check_interval").unwrap_or(Duration::from_secs(300)),
+        concurrency: general
+            .integer("health_check_concurrency")
+            .map_or(10, |checks| usize::try_from(checks).unwrap_or(usize::MAX)),
+        groups: general.texts("background_health_check_model_groups"),
+    })
 }
 
 /// The key in the file, or else in the environment; LiteLLM refuses to serve with its documentation's example.

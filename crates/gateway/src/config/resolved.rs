@@ -17,6 +17,8 @@ use serde_json::value::RawValue;
 
 use tollway::Secret;
 
+use crate::health::HealthChecks;
+
 pub use cache::{CacheMode, CacheSettings, RedisSettings, RedisTarget, StoreSettings};
 
 /// Everything that a configuration says, and this version acts on.
@@ -233,6 +235,10 @@ pub struct GeneralSettings {
     pub infer_model_from_keys: bool,
     /// Let callers make a request's first group fail (`mock_testing_fallbacks` and its like).
     pub allow_mock_testing: bool,
+    /// Tell usage in streams whether or not the caller asks.
+    pub always_include_stream_usage: bool,
+    /// `background_health_checks` and how they are made.
+    pub health_checks: Option<HealthChecks>,
 }
 
 impl GeneralSettings {

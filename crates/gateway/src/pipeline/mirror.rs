@@ -6,13 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dialects::document::Document;
 use http::HeaderMap;
-use http_body_util::BodyExt;
 use tollway::ask::Ask;
 
 use super::call::{self, Call};
 use super::route::{self, Tries};
 use super::stream::Format;
-use super::{Running, answer, receive};
+use super::{Running, answer, drain, receive};
 use crate::exchange::Exchange;
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
@@ -69,12 +68,11 @@ struct Copy {
 
 impl Copy {
     async fn send(self, mut running: Running) {
-        let mut body = match self.ask(&mut running).await {
-            Ok(reply) => reply.into_response(running).into_body(),
-            Err(refusal) => answer::refuse(running, &refusal).into_body(),
+        let response = match self.ask(&mut running).await {
+            Ok(reply) => reply.into_response(running),
+            Err(refusal) => answer::refuse(running, &refusal),
         };
-        // Read to its end, so that its cost and its speed are known.
-        while let Some(Ok(_)) = body.frame().await {}
+        drain(response).await;
     }
 
     async fn ask(&self, running: &mut Running) -> Result<super::Reply, Refusal> {

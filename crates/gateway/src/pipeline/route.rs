@@ -94,8 +94,10 @@ impl<'s> Tries<'s> {
     /// For a request whose model the caller names so.
     pub(super) fn new(snapshot: &'s Snapshot, mut request: Request, own_timeout: bool) -> Self {
         let fleet = snapshot.fleet();
-        let known = fleet.plan().group_of(&request.model).is_some();
-        if !known && let Some(served) = snapshot.deployment(&request.model) {
+        let plan = fleet.plan();
+        // In LiteLLM's order: a deployment's id, a group, the name that a deployment has for its model.
+        let is_group = plan.find(&request.model).is_none() && plan.group_of(&request.model).is_some();
+        if !is_group && let Some(served) = snapshot.deployment(&request.model) {
             request.model = Arc::clone(&served.deployment.group);
             request.pinned = vec![Arc::clone(&served.deployment.id)];
         }

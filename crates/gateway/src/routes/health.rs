@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::access::Authenticated;
 use crate::Gateway;
+use crate::events::log::timestamp;
 use crate::snapshot::Upstream;
 
 /// The process answers.
@@ -58,10 +59,15 @@ pub(super) async fn health(
             "model_id": &*deployment.id,
             "api_base": deployment.shown_base,
         });
+        let checked = gateway.last_checks().of(&deployment.id);
+        if let Some(checked) = &checked {
+            entry["checked_at"] = json!(timestamp(checked.at));
+        }
+        let failed = checked.and_then(|checked| checked.error);
         if matches!(served.upstream, Upstream::Mock(_)) {
             entry["mock"] = json!(true);
         }
-        match deployment.unusable.as_ref().or_else(|| left_alone.get(&deployment.id)) {
+        match deployment.unusable.as_ref().or_else(|| left_alone.get(&deployment.id)).or(failed.as_ref()) {
             Some(why) => {
                 entry["error"] = json!(why);
                 unhealthy.push(entry);

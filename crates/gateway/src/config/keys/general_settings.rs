@@ -1,6 +1,6 @@
 //! `general_settings`.
 
-use super::Kind::{Any, Bool, Integer, List, Map, Number, OneOf, Secret, Text, TextList};
+use super::Kind::{Any, Bool, Integer, List, Map, Number, OneOf, Seconds, Secret, Text, TextList};
 use super::Priority::{P0, P1, P2, P3};
 use super::Status::{Effective, NoEffect, NotYet};
 use super::{Group, group};
@@ -227,19 +227,33 @@ pub(super) const KEYS: &[Group] = &[
         ],
     ),
     group(
+        Effective,
+        P1,
+        "ask every deployment something tiny now and then (the calls cost money): seconds between rounds (300), \
+         checks at a time (10), only these groups",
+        &[
+            ("background_health_checks", Bool),
+            ("health_check_interval", Seconds),
+            ("health_check_concurrency", Integer),
+            ("background_health_check_model_groups", TextList),
+        ],
+    ),
+    group(
+        Effective,
+        P1,
+        "tell usage in streams whether or not the caller asks (false)",
+        &[("always_include_stream_usage", Bool)],
+    ),
+    group(
         NotYet,
         P1,
         "health checks",
         &[
-            ("background_health_checks", Bool),
-            ("health_check_interval", Number),
-            ("health_check_concurrency", Integer),
             ("health_check_details", Bool),
             ("use_shared_health_check", Bool),
             ("enable_health_check_routing", Bool),
             ("health_check_staleness_threshold", Number),
             ("health_check_ignore_transient_errors", Bool),
-            ("background_health_check_model_groups", TextList),
             ("health_check_skip_disabled_background_models", Bool),
             ("model_list_healthy_only", Bool),
             ("allow_public_health_readiness_details", Bool),
@@ -290,7 +304,6 @@ pub(super) const KEYS: &[Group] = &[
             ("enforce_fallback_model_access", Bool),
             ("expose_fallback_errors_to_caller", Bool),
             ("cancel_on_disconnect", Bool),
-            ("always_include_stream_usage", Bool),
             ("include_call_id_in_error_body", Bool),
         ],
     ),

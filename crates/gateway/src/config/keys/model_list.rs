@@ -353,11 +353,15 @@ pub(super) const MODEL_INFO: &[Group] = &[
         NotYet,
         P2,
         "health checks of this deployment",
+        &[("health_check_model", Text), ("health_check_voice", Text)],
+    ),
+    group(
+        Effective,
+        P2,
+        "background health checks of this deployment: seconds (60), `max_tokens` (1), or none at all",
         &[
-            ("health_check_model", Text),
             ("health_check_timeout", Number),
             ("health_check_max_tokens", Integer),
-            ("health_check_voice", Text),
             ("disable_background_health_check", Bool),
         ],
     ),
