@@ -10,6 +10,7 @@ mod call;
 mod conversation;
 mod count;
 mod forward;
+mod hedge;
 mod mirror;
 mod receive;
 mod route;

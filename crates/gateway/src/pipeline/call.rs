@@ -17,7 +17,7 @@ use tollway::transport::{ProviderBody, TransportError, TransportErrorKind};
 use super::receive::{self, Wishes};
 use super::route::{self, Tries, Try};
 use super::stream::{Format, Patience, Source, StreamAnswer};
-use super::{Reply, Running, settle};
+use super::{Reply, Running, hedge, settle};
 use crate::exchange::{Attempt, Bodies};
 use crate::mock;
 use crate::refusal::Refusal;
@@ -42,17 +42,34 @@ pub(super) async fn converse(
     mut tries: Tries<'_>,
 ) -> Result<Reply, Refusal> {
     loop {
-        let Try { served, attempt } = tries.next(running).await?;
-        let reply = match attempt.params() {
-            None => attempt_at(running, &call, &served, &ask).await,
-            Some(params) => {
-                let document = route::with_params(ask.document, params);
-                attempt_at(running, &call, &served, &ask.of(&document)).await
+        let next = tries.next(running).await?;
+        let (attempt, reply) = match tries.hedge_delay() {
+            None => {
+                let reply = ask_at(running, &call, &next, &ask).await;
+                (next.attempt, reply)
             }
+            // Seldom switched on and large, so it is kept out of every request's future.
+            Some(delay) => Box::pin(hedge::attempt(running, &call, &ask, &mut tries, next, delay)).await,
         };
         match reply {
             Ok(reply) => return Ok(answered(running, attempt, reply)),
             Err(refusal) => tries.failed(running, attempt, refusal)?,
+        }
+    }
+}
+
+/// Makes one attempt.
+pub(super) async fn ask_at(
+    running: &mut Running,
+    call: &Call<'_>,
+    next: &Try,
+    ask: &Ask<'_>,
+) -> Result<Reply, Refusal> {
+    match next.attempt.params() {
+        None => attempt_at(running, call, &next.served, ask).await,
+        Some(params) => {
+            let document = route::with_params(ask.document, params);
+            attempt_at(running, call, &next.served, &ask.of(&document)).await
         }
     }
 }

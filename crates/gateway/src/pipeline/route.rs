@@ -1,6 +1,7 @@
 //! Which deployment answers, and which one after it has failed?
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dialects::conversation::Extra;
 use dialects::document::Document;
@@ -151,13 +152,31 @@ impl<'s> Tries<'s> {
         if !refusal.may_pass_elsewhere() {
             return Err(refusal);
         }
+        self.note_failure(running, attempt, refusal);
+        Ok(())
+    }
+
+    /// Takes note that an attempt failed, and that it may succeed elsewhere.
+    pub(super) fn note_failure(&mut self, running: &Running, attempt: Attempt, refusal: Refusal) {
         let now = running.gateway.now();
         let id: Arc<str> = attempt.id().into();
         let change = self.journey.report(attempt, &failure(&refusal, self.own_timeout), now);
         events::deployment_changed(&running.gateway, &id, change);
         settle::attempt_failed(running, &refusal);
         self.first.get_or_insert(refusal);
-        Ok(())
+    }
+
+    /// After which time a second attempt beside the running one makes sense; `None`: never.
+    pub(super) fn hedge_delay(&self) -> Option<Duration> {
+        self.journey.hedge_delay()
+    }
+
+    /// A second attempt beside the running one, if there is another deployment and it is not too dear.
+    pub(super) fn hedge(&mut self, aside: &mut Running) -> Option<Try> {
+        let attempt = self.journey.hedge(aside.gateway.now(), &mut || fastrand::u64(..))?;
+        self.note_candidates(aside, &attempt);
+        let served = self.snapshot.served(attempt.deployment(), attempt.name())?;
+        Some(Try { served, attempt })
     }
 
     fn stopped(&mut self, running: &mut Running, stop: &Stop) -> Refusal {
@@ -224,7 +243,7 @@ pub(super) fn with_params<'d>(document: &Document<'d>, params: &Extra) -> Docume
     document
 }
 
-fn note_wait(running: &mut Running, duration: std::time::Duration, why: Why) {
+fn note_wait(running: &mut Running, duration: Duration, why: Why) {
     let exchange = &mut running.exchange;
     let after = exchange.started.elapsed();
     // A request that waits for room looks for it often.
