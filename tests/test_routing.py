@@ -217,6 +217,12 @@ class TestAllSucceed:
                 site.at(fault, f"sick-{fault}", fault, **IMPATIENT),
                 site.at(fault, f"well-{fault}", **IMPATIENT),
             ]
+        model_list += [
+            site.at("half-hangs", "half-hangs-sick", "keep-alive", **IMPATIENT),
+            site.at("half-hangs", "half-hangs-well", **IMPATIENT),
+            site.at("healthy", "healthy-1"),
+            site.at("healthy", "healthy-2"),
+        ]
         with serving(tmp_path_factory.mktemp("crowd"), configuration(model_list)) as process:
             yield process
 
@@ -226,6 +232,20 @@ class TestAllSucceed:
             answers = list(clients.map(lambda _: ask(crowd, fault, stream), range(30)))
         assert Counter((told.status, told.text) for told in answers) == {(200, WHOLE): 30}
         assert len(upstream.seen(f"well-{fault}")) == 30, "no answer was asked for twice"
+
+
+    def test_nobody_waits_longer_than_for_one_first_token(self, crowd: Process, upstream: Upstream):
+        def seconds(group: str) -> float:
+            began = time.monotonic()
+            assert ask(crowd, group, stream=True).status == 200
+            return time.monotonic() - began
+
+        with ThreadPoolExecutor(6) as clients:
+            usual = sorted(clients.map(seconds, ["healthy"] * 100))
+            hanging = sorted(clients.map(seconds, ["half-hangs"] * 100))
+        # The machine may be busy with other tests.
+        assert hanging[98] < PATIENCE + usual[98] + 0.2
+        assert len(upstream.seen("half-hangs-sick")) < 10, "the cooldown has kept the others from waiting at all"
 
 
 class TestTimeouts:
@@ -500,7 +520,8 @@ class TestCooldown:
         assert len(upstream.seen("east")) == 2
         assert state(pair, "east")["state"] == "well"
 
-    def test_operators_see_it(self, pair: Process, upstream: Upstream):
+    @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+    def test_operators_see_it(self, pair: Process, upstream: Upstream, stream: bool):
         self.cool_down(pair, upstream)
         metrics = pair.get("/metrics")[2]
         assert 'litellm_deployment_cooled_down_total{model_id="east"} 1' in metrics
@@ -508,7 +529,7 @@ class TestCooldown:
         eventually(lambda: "deployment cooled down" in pair.log, "the line in the log")
         upstream.heals("east")
         self.probe_is_due(pair)
-        ask(pair, "pair")
+        ask(pair, "pair", stream)
         assert 'litellm_deployment_state{model_id="east"} 0' in pair.get("/metrics")[2]
         eventually(lambda: "deployment recovered" in pair.log, "the line in the log")
 

@@ -156,6 +156,12 @@ pub(super) fn success(running: &Running) -> Outcome {
     }
 }
 
+/// Books that a streamed answer has brought its first content.
+pub(super) fn began(running: &Running, attempt: &mut Attempt) {
+    let change = attempt.first_token(running.gateway.now());
+    events::deployment_changed(&running.gateway, attempt.id(), change);
+}
+
 /// Books the end of an attempt that the answer came from.
 pub(super) fn ended(running: &Running, attempt: Attempt, outcome: &Outcome) {
     let id: Arc<str> = attempt.id().into();
