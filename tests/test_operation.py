@@ -220,13 +220,21 @@ class TestLogs:
         for secret in (secret_text, MASTER_KEY, UPSTREAM_KEY, "sk-wrong-key-1234567890", "sk-not-the-one"):
             assert secret not in log
 
-    def test_each_request_is_a_line(self, start, config: str):
+    def test_each_request_is_a_line_and_so_is_each_failed_attempt(self, start, config: str):
         with start(config) as gateway:
-            call_ids = [ask(gateway, model)[1]["x-litellm-call-id"] for model in ("to-openai", "to-openai-fault-500")]
-            eventually(lambda: all(call_id in gateway.log for call_id in call_ids), "the lines")
-            [line] = [line for line in gateway.log.splitlines() if call_ids[1] in line]
-            assert "500" in line
-            assert "upstream says 500" in line
+            answered, failed = (
+                ask(gateway, model)[1]["x-litellm-call-id"] for model in ("to-openai", "to-openai-fault-500")
+            )
+
+            def lines(call_id: str) -> list[str]:
+                return [line for line in gateway.log.splitlines() if call_id in line]
+
+            eventually(lambda: lines(answered) and len(lines(failed)) > 1, "the lines")
+            assert len(lines(answered)) == 1
+            assert ["attempt failed" in line for line in lines(failed)] == [True, False]
+            for line in lines(failed):
+                assert "500" in line
+                assert "upstream says 500" in line
 
     def test_they_can_be_json(self, start, config: str):
         logged = json.dumps(json.loads(config) | {"tollway": {"log_format": "json"}})

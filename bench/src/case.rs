@@ -31,6 +31,8 @@ pub struct Case {
     pub provider: Dialect,
     /// The provider's model, which is a plan for the mock.
     pub model: &'static str,
+    /// The plan of a second deployment of the same group, which the gateway has to pass over.
+    pub sick: Option<&'static str>,
     /// Text deltas, where the answer is a stream.
     pub chunks: Option<usize>,
     /// Length of the prompt in bytes.
@@ -50,6 +52,7 @@ pub const CASES: &[Case] = &[
         about: "a small chat, OpenAI to OpenAI",
         provider: Dialect::OpenAiChat,
         model: "mock",
+        sick: None,
         chunks: None,
         prompt: 60,
         connections: 32,
@@ -61,6 +64,7 @@ pub const CASES: &[Case] = &[
         about: "a chat with a prompt of 100 KB",
         provider: Dialect::OpenAiChat,
         model: "mock",
+        sick: None,
         chunks: None,
         prompt: 100_000,
         connections: 32,
@@ -72,6 +76,7 @@ pub const CASES: &[Case] = &[
         about: "a stream of 100 text chunks, each written by itself and as fast as it goes",
         provider: Dialect::OpenAiChat,
         model: "mock-stream-100",
+        sick: None,
         chunks: Some(100),
         prompt: 60,
         connections: 32,
@@ -83,6 +88,7 @@ pub const CASES: &[Case] = &[
         about: "a stream of 100 text chunks, 5 ms apart, as a model writes them",
         provider: Dialect::OpenAiChat,
         model: "mock-stream-100-delay-5",
+        sick: None,
         chunks: Some(100),
         prompt: 60,
         connections: 48,
@@ -94,6 +100,7 @@ pub const CASES: &[Case] = &[
         about: "a small chat, OpenAI client to Anthropic provider",
         provider: Dialect::AnthropicMessages,
         model: "mock",
+        sick: None,
         chunks: None,
         prompt: 60,
         connections: 32,
@@ -105,7 +112,20 @@ pub const CASES: &[Case] = &[
         about: "a stream of 100 text chunks, OpenAI client to Anthropic provider",
         provider: Dialect::AnthropicMessages,
         model: "mock-stream-100",
+        sick: None,
         chunks: Some(100),
+        prompt: 60,
+        connections: 32,
+        rate: 50.0,
+        until: Until::Whole,
+    },
+    Case {
+        name: "half-hangs",
+        about: "a stream of 99 text chunks from one of two deployments; the other never answers",
+        provider: Dialect::OpenAiChat,
+        model: "mock-stream-99",
+        sick: Some("mock-stream-99-fault-hang"),
+        chunks: Some(99),
         prompt: 60,
         connections: 32,
         rate: 50.0,
@@ -119,6 +139,7 @@ pub const CROWD: Case = Case {
     about: "256 streams at once",
     provider: Dialect::OpenAiChat,
     model: "mock-stream-100-delay-10",
+    sick: None,
     chunks: Some(100),
     prompt: 60,
     connections: 256,
@@ -180,18 +201,22 @@ impl Case {
         }
     }
 
-    /// The case's deployment as an entry of a LiteLLM `model_list`.
-    pub fn deployment(&self, mock_port: u16) -> String {
+    /// The case's deployments as entries of a LiteLLM `model_list`. Who has a sick one waits a second for it.
+    pub fn deployments(&self, mock_port: u16) -> String {
         let (provider, version) = match self.provider {
             Dialect::AnthropicMessages => ("anthropic", ""),
             Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Gemini => ("openai", "/v1"),
         };
-        format!(
-            "  - model_name: {}\n    litellm_params:\n      model: {provider}/{}\n      \
-             api_base: http://127.0.0.1:{mock_port}{version}\n      api_key: sk-mock\n",
-            self.gateway_model(),
-            self.model,
-        )
+        let patience =
+            if self.sick.is_some() { "      stream_timeout: 1\n      first_token_timeout: 1\n" } else { "" };
+        let entry = |model| {
+            format!(
+                "  - model_name: {}\n    litellm_params:\n      model: {provider}/{model}\n      \
+                 api_base: http://127.0.0.1:{mock_port}{version}\n      api_key: sk-mock\n{patience}",
+                self.gateway_model(),
+            )
+        };
+        [Some(self.model), self.sick].into_iter().flatten().map(entry).collect()
     }
 
     /// Whether a body is the mock's answer, in whatever dialect it arrives.

@@ -178,7 +178,7 @@ fn gateway_yaml(mock: u16) -> String {
 }
 
 fn unique_deployments(mock: u16) -> Vec<String> {
-    let mut deployments: Vec<_> = CASES.iter().chain([&CROWD]).map(|case| case.deployment(mock)).collect();
+    let mut deployments: Vec<_> = CASES.iter().chain([&CROWD]).map(|case| case.deployments(mock)).collect();
     deployments.sort();
     deployments.dedup();
     deployments

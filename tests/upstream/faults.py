@@ -32,6 +32,8 @@ class Delivery:
     request: web.Request
     response: web.StreamResponse
     frames: list[bytes]
+    #: how many frames come before the first word
+    opening: int
     #: how many frames say that the answer is complete
     closing: int
     error_event: bytes
@@ -41,6 +43,15 @@ class Delivery:
     @property
     def half(self) -> list[bytes]:
         return self.frames[: max(1, len(self.frames) // 2)]
+
+    @property
+    def beginning(self) -> list[bytes]:
+        """What a provider says before it has anything to say: who speaks, which part begins."""
+        return self.frames[: self.opening]
+
+    @property
+    def keep_alive(self) -> bytes:
+        return b": still here\n\n" if self.response.content_type == "text/event-stream" else b"\n"
 
     async def write(self, frames: list[bytes]) -> None:
         for frame in frames:
@@ -205,6 +216,70 @@ async def unfinished(answer: Delivery) -> None:
 async def hang_body(answer: Delivery) -> None:
     await answer.write(answer.half)
     await forever(answer.request)
+
+
+@delivery
+async def slow(answer: Delivery) -> None:
+    """Takes its time, but never long."""
+    for frame in answer.frames:
+        await asyncio.sleep(0.05)
+        await answer.write([frame])
+    await answer.end()
+
+
+@delivery
+async def early_cut(answer: Delivery) -> None:
+    """FIN before the first word."""
+    await answer.write(answer.beginning)
+    answer.request.transport.close()
+
+
+@delivery
+async def early_reset(answer: Delivery) -> None:
+    """RST before the first word."""
+    await answer.write(answer.beginning)
+    await asyncio.sleep(0.02)  # as above
+    reset_connection(answer.request)
+
+
+@delivery
+async def early_end(answer: Delivery) -> None:
+    """Ends in good order for HTTP before the first word."""
+    await answer.write(answer.beginning)
+    await answer.end()
+
+
+@delivery
+async def early_error(answer: Delivery) -> None:
+    """Breaks down before the first word, and says so."""
+    await answer.write([*answer.beginning, answer.error_event])
+    await answer.end()
+
+
+@delivery
+async def early_hang(answer: Delivery) -> None:
+    await answer.write(answer.beginning)
+    await forever(answer.request)
+
+
+@delivery
+async def keep_alive(answer: Delivery) -> None:
+    """Shows for ever that it is there, and never says a word."""
+    await answer.write(answer.beginning)
+    await hum(answer)
+
+
+@delivery
+async def lull(answer: Delivery) -> None:
+    """The same after some words."""
+    await answer.write(answer.half)
+    await hum(answer)
+
+
+async def hum(answer: Delivery) -> None:
+    while not is_gone(answer.request):
+        await answer.write([answer.keep_alive])
+        await asyncio.sleep(0.02)
 
 
 @delivery

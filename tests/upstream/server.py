@@ -45,6 +45,7 @@ class Upstream:
         self.port = port
         self._seen: dict[str, list[Seen]] = {}
         self._gates: dict[str, asyncio.Event] = {}
+        self._broken: dict[str, str] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="upstream", daemon=True)
 
@@ -78,10 +79,18 @@ class Upstream:
     def forget(self) -> None:
         self._seen.clear()
         self._gates.clear()
+        self._broken.clear()
 
     def release(self, deployment: str) -> None:
         """Lets answers go on that the fault `hold` has stopped."""
         self._loop.call_soon_threadsafe(self._gate(deployment).set)
+
+    def breaks(self, deployment: str, fault: str) -> None:
+        """From now on the deployment has the fault, whatever its path says."""
+        self._broken[deployment] = fault
+
+    def heals(self, deployment: str) -> None:
+        self._broken.pop(deployment, None)
 
     def _gate(self, deployment: str) -> asyncio.Event:
         return self._gates.setdefault(deployment, asyncio.Event())
@@ -117,7 +126,7 @@ class Upstream:
             return services.answer(service["service"], seen.body)
         if dialect is None:
             return web.json_response({"error": {"message": f"no such path: {request.path}"}}, status=404)
-        fault = found["fault"] or ""
+        fault = self._broken.get(found["deployment"], found["fault"] or "")
         if fault in faults.INSTEAD:
             return await faults.INSTEAD[fault](request)
         try:
@@ -136,17 +145,19 @@ class Upstream:
         headers = {"x-request-id": "req-upstream1", "x-ratelimit-remaining-requests": "99"}
         if question.stream:
             frames = dialect.events(seen.body, question, answer)
+            first_word = json.dumps(next(iter(mind.pieces(answer.text)), ""), ensure_ascii=False).encode()
+            opening = next((number for number, frame in enumerate(frames) if first_word in frame), 0)
             headers["content-type"] = "text/event-stream"
             closing = dialect.CLOSING_FRAMES
         else:
             whole = json.dumps(dialect.whole(seen.body, question, answer), ensure_ascii=False).encode()
             frames = [whole[: len(whole) // 2], whole[len(whole) // 2 :]]
             headers["content-type"] = "application/json"
-            closing = 1
+            opening, closing = 0, 1
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
         event = dialect.error_event(Refusal(500, "the model broke down"))
-        sent = faults.Delivery(request, response, frames, closing, event, self._gate(deployment))
+        sent = faults.Delivery(request, response, frames, opening, closing, event, self._gate(deployment))
         if fault in faults.DELIVERY:
             await faults.DELIVERY[fault](sent)
         else:

@@ -58,6 +58,15 @@ pub enum Why {
     BackOff,
 }
 
+/// A group that was left without a call there.
+#[derive(Clone, Debug)]
+pub struct PassedOver {
+    /// The name that led there.
+    pub group: Arc<str>,
+    /// Why each of its deployments was no choice, at most 32, in the order of the configuration.
+    pub considered: Vec<Considered>,
+}
+
 /// How often a request that waits for room looks for it: at first, and at the most.
 const FIRST_LOOK: Duration = Duration::from_millis(5);
 const LAST_LOOK: Duration = Duration::from_millis(250);
@@ -78,6 +87,8 @@ pub struct Journey {
     /// Names that were tried, so that each is tried once.
     names: Vec<Arc<str>>,
     considered: Vec<Considered>,
+    /// What the caller has not been told yet.
+    passed_over: Vec<PassedOver>,
     running: u32,
     calls: u32,
     retries: u32,
@@ -163,6 +174,7 @@ impl Journey {
             ahead: Ahead::default(),
             names: Vec::new(),
             considered: Vec::new(),
+            passed_over: Vec::new(),
             running: 0,
             calls: 0,
             retries: 0,
@@ -252,6 +264,11 @@ impl Journey {
     #[must_use]
     pub fn considered(&self) -> &[Considered] {
         &self.considered
+    }
+
+    /// Groups where nothing could be called, since this was asked last.
+    pub fn take_passed_over(&mut self) -> Vec<PassedOver> {
+        std::mem::take(&mut self.passed_over)
     }
 
     /// The fleet that the journey is in; deployments' indexes are those of its plan.
@@ -353,6 +370,7 @@ impl Journey {
             Err(nothing) => nothing,
         };
         let model = self.stage.as_ref().map_or_else(Arc::default, |stage| Arc::clone(&stage.name));
+        let passed = Arc::clone(&model);
         let wait = |until: Option<Moment>| until.map_or(Duration::from_secs(1), |until| until.since(now));
         let (class, stop) = match nothing {
             Nothing::Full { limit, until } => {
@@ -392,6 +410,7 @@ impl Journey {
                 return None;
             }
         };
+        self.passed_over.push(PassedOver { group: passed, considered: self.considered.clone() });
         self.leave(class, stop, now);
         None
     }

@@ -67,7 +67,7 @@ pub use attempt::{Attempt, AttemptKind};
 pub use chance::Rng;
 pub use cooldown::{CooldownReason, Phase};
 pub use fleet::{Change, DeploymentState, Fleet};
-pub use journey::{Decision, Journey, Why};
+pub use journey::{Decision, Journey, PassedOver, Why};
 pub use limits::Limit;
 pub use moment::Moment;
 pub use outcome::{Failure, Outcome};

@@ -363,17 +363,18 @@ fn field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 
 /// The length of the `delta` string as it is written.
 fn delta_bytes(data: &[u8]) -> u64 {
-    const FIELD: &[u8] = b"\"delta\":\"";
-    let Some(start) = memmem::find(data, FIELD).map(|at| at + FIELD.len()) else { return 0 };
-    let mut end = start;
-    while let Some(offset) = data.get(end..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+    const FIELD: &[u8] = b"\"delta\":";
+    let value = memmem::find(data, FIELD).and_then(|at| data.get(at + FIELD.len()..));
+    let Some(text) = value.and_then(|value| value.trim_ascii_start().strip_prefix(b"\"")) else { return 0 };
+    let mut end = 0;
+    while let Some(offset) = text.get(end..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
         end += offset;
-        if data.get(end) == Some(&b'"') {
+        if text.get(end) == Some(&b'"') {
             break;
         }
         end += 2;
     }
-    u64::try_from(end.saturating_sub(start)).unwrap_or(u64::MAX)
+    u64::try_from(end).unwrap_or(u64::MAX)
 }
 
 impl ItemGlance {

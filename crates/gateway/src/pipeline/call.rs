@@ -78,7 +78,7 @@ pub(super) async fn ask_at(
 pub(super) fn answered(running: &Running, attempt: Trial, mut reply: Reply) -> Reply {
     match &mut reply {
         Reply::Whole(_) => route::ended(running, attempt, &route::success(running)),
-        Reply::Stream(stream) => stream.belongs_to(attempt, running.gateway.now()),
+        Reply::Stream(stream) => stream.belongs_to(attempt, running),
         // No attempt answers from the cache.
         Reply::Known(_) => {}
     }

@@ -51,7 +51,7 @@ pub(super) async fn attempt(
             } else {
                 let reply = asked.await;
                 drop(asked_aside);
-                tries.note_failure(&aside, second.attempt, refusal);
+                tries.note_failure(&mut aside, second.attempt, refusal);
                 (first.attempt, true, reply)
             }
         }

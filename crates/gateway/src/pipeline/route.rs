@@ -7,7 +7,7 @@ use dialects::conversation::Extra;
 use dialects::document::Document;
 use dialects::{ErrorClass, Invalid};
 use http::HeaderMap;
-use routing::{Attempt, Decision, Failure, Journey, Outcome, Request, Stop, Verdict, Why};
+use routing::{Attempt, Considered, Decision, Failure, Journey, Outcome, Request, Stop, Verdict, Why};
 
 use super::receive::routing::routing_wishes;
 use super::receive::{self, names};
@@ -79,8 +79,8 @@ pub(super) fn count_input(request: &mut Request, snapshot: &Snapshot, ask: &Ask<
 pub(super) struct Tries<'s> {
     snapshot: &'s Snapshot,
     journey: Journey,
-    /// Why the first attempt failed: what the caller is told if no other succeeds.
-    first: Option<Refusal>,
+    /// Why the first attempt failed, and the provider's headers: what the caller is told if no other succeeds.
+    first: Option<(Refusal, HeaderMap)>,
     /// The caller set the time-out itself, so running out of it says nothing about a deployment.
     own_timeout: bool,
 }
@@ -112,14 +112,19 @@ impl<'s> Tries<'s> {
     pub(super) async fn next(&mut self, running: &mut Running) -> Result<Try, Refusal> {
         loop {
             let now = running.gateway.now();
-            match self.journey.next(now, &mut || fastrand::u64(..)) {
+            let decision = self.journey.next(now, &mut || fastrand::u64(..));
+            for passed in self.journey.take_passed_over() {
+                self.note_candidates(running, &passed.group, &passed.considered);
+            }
+            match decision {
                 Decision::Call(attempt) => {
-                    self.note_candidates(running, &attempt);
+                    self.note_candidates(running, attempt.name(), self.journey.considered());
                     let exchange = &mut running.exchange;
                     exchange.group = Some(Arc::clone(attempt.name()));
                     exchange.retries = self.journey.retries();
                     exchange.fallbacks = self.journey.fallbacks();
                     // What an attempt did to the request says nothing about the next.
+                    running.provider_headers.clear();
                     exchange.notes.clear();
                     if let Some(bodies) = &mut exchange.bodies {
                         bodies.provider_response.clear();
@@ -157,13 +162,16 @@ impl<'s> Tries<'s> {
     }
 
     /// Takes note that an attempt failed, and that it may succeed elsewhere.
-    pub(super) fn note_failure(&mut self, running: &Running, attempt: Attempt, refusal: Refusal) {
+    pub(super) fn note_failure(&mut self, running: &mut Running, attempt: Attempt, refusal: Refusal) {
         let now = running.gateway.now();
         let id: Arc<str> = attempt.id().into();
         let change = self.journey.report(attempt, &failure(&refusal, self.own_timeout), now);
         events::deployment_changed(&running.gateway, &id, change);
-        settle::attempt_failed(running, &refusal);
-        self.first.get_or_insert(refusal);
+        // Where nothing could be sent there is no attempt to blame.
+        if running.exchange.served().is_some_and(|served| served.deployment.id == id) {
+            settle::attempt_failed(running, &refusal);
+        }
+        self.first.get_or_insert_with(|| (refusal, std::mem::take(&mut running.provider_headers)));
     }
 
     /// After which time a second attempt beside the running one makes sense; `None`: never.
@@ -174,7 +182,7 @@ impl<'s> Tries<'s> {
     /// A second attempt beside the running one, if there is another deployment and it is not too dear.
     pub(super) fn hedge(&mut self, aside: &mut Running) -> Option<Try> {
         let attempt = self.journey.hedge(aside.gateway.now(), &mut || fastrand::u64(..))?;
-        self.note_candidates(aside, &attempt);
+        self.note_candidates(aside, attempt.name(), self.journey.considered());
         let served = self.snapshot.served(attempt.deployment(), attempt.name())?;
         Some(Try { served, attempt })
     }
@@ -188,13 +196,15 @@ impl<'s> Tries<'s> {
             Stop::UnknownModel(model) => Refusal::unknown_model(model, self.snapshot.nearest(model)),
             stop => Refusal::from_stop(stop),
         };
-        self.first.take().unwrap_or(refusal)
+        let (refusal, headers) = self.first.take().unwrap_or_else(|| (refusal, HeaderMap::new()));
+        running.provider_headers = headers;
+        refusal
     }
 
-    fn note_candidates(&self, running: &mut Running, attempt: &Attempt) {
+    fn note_candidates(&self, running: &mut Running, group: &Arc<str>, considered: &[Considered]) {
         let now = running.gateway.now();
         let plan = self.snapshot.fleet().plan();
-        let candidates = self.journey.considered().iter().filter_map(|considered| {
+        let candidates = considered.iter().filter_map(|considered| {
             let planned = plan.deployments().get(considered.deployment.get())?;
             let left = match considered.verdict {
                 Verdict::CoolingDown(until) => Some(until.since(now)),
@@ -206,7 +216,7 @@ impl<'s> Tries<'s> {
         let candidates = candidates.collect();
         let exchange = &mut running.exchange;
         let after = exchange.started.elapsed();
-        let group = Arc::clone(attempt.name());
+        let group = Arc::clone(group);
         exchange.route.push(RouteStep::Considered { after, group, candidates });
     }
 }
@@ -225,6 +235,12 @@ pub(super) fn success(running: &Running) -> Outcome {
         tokens: usage.map(dialects::conversation::Usage::total),
         output_tokens: usage.map(|usage| usage.output),
     }
+}
+
+/// Books that a streamed answer has brought its first content.
+pub(super) fn began(running: &Running, attempt: &mut Attempt) {
+    let change = attempt.first_token(running.gateway.now());
+    events::deployment_changed(&running.gateway, attempt.id(), change);
 }
 
 /// Books the end of an attempt that the answer came from.

@@ -14,7 +14,7 @@ use dialects::conversation::Event;
 use dialects::exchange::{AnswerContext, Observed};
 use dialects::gemini::array::ArrayFraming;
 use http_body::Body;
-use routing::{Attempt, Moment};
+use routing::Attempt;
 use tokio::time::Sleep;
 use tollway::answer::AnswerStream;
 use tollway::transport::{ProviderBody, TransportError, TransportErrorKind};
@@ -201,15 +201,18 @@ impl StreamAnswer {
     }
 
     /// The attempt whose answer this is; it ends with the stream.
-    pub(super) fn belongs_to(&mut self, mut attempt: Attempt, now: Moment) {
+    pub(super) fn belongs_to(&mut self, mut attempt: Attempt, running: &Running) {
         if self.source.observed().has_content {
-            attempt.first_token(now);
+            route::began(running, &mut attempt);
         }
         self.attempt = Some(attempt);
     }
 
     /// The head of the answer is on its way; from now on the stream settles the request.
-    pub fn start(&mut self, running: Running) {
+    pub fn start(&mut self, mut running: Running) {
+        if self.source.observed().has_content {
+            running.exchange.first_token = Some(running.exchange.started.elapsed());
+        }
         self.running = Some(running);
     }
 
@@ -278,7 +281,7 @@ impl StreamAnswer {
         if running.exchange.first_token.is_none() {
             running.exchange.first_token = Some(running.exchange.started.elapsed());
             if let Some(attempt) = &mut self.attempt {
-                attempt.first_token(running.gateway.now());
+                route::began(running, attempt);
             }
         }
     }

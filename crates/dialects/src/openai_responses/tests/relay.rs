@@ -43,6 +43,18 @@ fn a_stream_keeps_every_byte_but_the_models_name() {
 }
 
 #[test]
+fn a_delta_is_content_however_it_is_spaced() {
+    for delta in ["\"delta\":\"a\\\"b\"", "\"delta\": \"a\\\"b\""] {
+        let event =
+            format!("data: {{\"type\":\"response.output_text.delta\",{delta},\"item_id\":\"x\"}}\n\n");
+        let mut relay = OpenaiResponses.stream_relay(context(None));
+        relay.push(event.as_bytes(), &mut Vec::new()).unwrap();
+        assert!(relay.observed().has_content, "{delta}");
+        assert_eq!(relay.observed().text_bytes, 4, "{delta}");
+    }
+}
+
+#[test]
 fn unknown_fields_comments_and_line_ends_pass() {
     let text = concat!(
         ": hello\r\n\r\n",
