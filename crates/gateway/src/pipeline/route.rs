@@ -96,8 +96,10 @@ impl<'s> Tries<'s> {
     pub(super) fn new(snapshot: &'s Snapshot, mut request: Request, own_timeout: bool) -> Self {
         let fleet = snapshot.fleet();
         let plan = fleet.plan();
-        // In LiteLLM's order: a deployment's id, a group, the name that a deployment has for its model.
-        let is_group = plan.find(&request.model).is_none() && plan.group_of(&request.model).is_some();
+        // A deployment's id comes before the patterns, its name for its model after them.
+        let is_group = plan
+            .group_of(&request.model)
+            .is_some_and(|group| !group.contains('*') || plan.find(&request.model).is_none());
         if !is_group && let Some(served) = snapshot.deployment(&request.model) {
             request.model = Arc::clone(&served.deployment.group);
             request.pinned = vec![Arc::clone(&served.deployment.id)];

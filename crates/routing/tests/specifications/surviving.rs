@@ -7,7 +7,7 @@ use dialects::ErrorClass;
 use routing::settings::{FallbackSettings, RetryBudget, RetrySettings, Target};
 use routing::{
     AttemptKind, Change, CooldownReason, Decision, Failure, GivenUp, Outcome, Overrides, Phase, Request,
-    Settings, Stop,
+    Settings, Stop, Verdict,
 };
 
 fn with_fallbacks(deployments: &[(&str, &str)], rules: &[(&str, &[&str])]) -> World {
@@ -106,6 +106,20 @@ fn an_exhausted_group_gives_way_to_its_fallbacks() {
     assert_eq!((attempt.kind(), attempt.group()), (AttemptKind::Fallback, "n"));
     assert_eq!(journey.fallbacks(), 1);
     world.answer(&mut journey, attempt);
+}
+
+#[test]
+fn a_group_that_is_passed_over_says_why() {
+    let mut world = with_fallbacks(&[("a", "m"), ("b", "n")], &[("m", &["n"])]);
+    let index = world.fleet.plan().find("a").unwrap();
+    world.fleet.cool_down(index, world.now + Duration::from_secs(5), CooldownReason::HealthCheck);
+    let mut journey = world.journey(Request::new("m"));
+    assert_eq!(world.call(&mut journey).id(), "b");
+    let passed = journey.take_passed_over();
+    assert_eq!(passed.len(), 1);
+    assert_eq!(&*passed[0].group, "m");
+    assert!(matches!(passed[0].considered[0].verdict, Verdict::CoolingDown(_)));
+    assert!(journey.take_passed_over().is_empty(), "told once");
 }
 
 #[test]

@@ -1,0 +1,169 @@
+"""Calls that the client does not wait for: a second one beside a slow one, copies, health checks. And state that only
+one deployment has."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import deployments
+import pytest
+from subject import Process, eventually
+from test_routing import TEXT, WHOLE, Site, ask, configuration, site, trace  # noqa: F401  (site is a fixture)
+from upstream import Upstream
+
+both_ways = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+
+
+class TestHedging:
+    """Two deployments, of which `order` has every request try the first."""
+
+    def gateway(self, start, site: Site, **hedge: int):
+        model_list = [site.at("pair", "first", order=1), site.at("pair", "second", order=2)]
+        return start(configuration(model_list, tollway={"hedge": {"min_delay_ms": 100} | hedge}))
+
+    def know_how_long_it_takes(self, gateway: Process, upstream: Upstream, stream: bool) -> None:
+        for _ in range(20):
+            assert ask(gateway, "pair", stream).status == 200
+        upstream.forget()
+
+    @both_ways
+    def test_who_hangs_is_overtaken(self, start, site: Site, upstream: Upstream, stream: bool):
+        with self.gateway(start, site, max_percent=100) as gateway:
+            self.know_how_long_it_takes(gateway, upstream, stream)
+            upstream.breaks("first", "hang")
+            told = ask(gateway, "pair", stream)
+            assert (told.status, told.text) == (200, WHOLE)
+            assert told.headers["x-litellm-model-id"] == "second"
+            found = trace(gateway, told)
+            assert [attempt["deployment"] for attempt in found["attempts"]] == ["first", "second"]
+            assert "cancelled" in found["attempts"][0]["error"]
+            assert found["attempts"][1]["error"] is None
+
+    def test_if_the_second_one_fails_the_first_one_is_waited_for(self, start, site: Site, upstream: Upstream):
+        with self.gateway(start, site, max_percent=100) as gateway:
+            self.know_how_long_it_takes(gateway, upstream, False)
+            upstream.breaks("first", "hold")
+            upstream.breaks("second", "500")
+            with ThreadPoolExecutor() as pool:
+                asking = pool.submit(ask, gateway, "pair")
+                eventually(lambda: upstream.seen("second"), "the second attempt")
+                upstream.release("first")
+            told = asking.result()
+            assert (told.status, told.text) == (200, WHOLE)
+            assert told.headers["x-litellm-model-id"] == "first"
+            found = trace(gateway, told)
+            assert {attempt["deployment"] for attempt in found["attempts"]} == {"first", "second"}
+
+    def test_it_has_a_price_limit(self, start, site: Site, upstream: Upstream):
+        with self.gateway(start, site, max_percent=0) as gateway:
+            self.know_how_long_it_takes(gateway, upstream, False)
+            upstream.breaks("first", "slow")
+            assert ask(gateway, "pair").headers["x-litellm-model-id"] == "first"
+            assert upstream.seen("second") == []
+
+
+class TestMirroring:
+    @both_ways
+    def test_a_copy_goes_to_the_other_group(self, start, site: Site, upstream: Upstream, stream: bool):
+        model_list = [site.at("real", "real"), site.at("shadow", "shadow")]
+        mirror = [{"model": "real", "to": "shadow", "percent": 100}]
+        with start(configuration(model_list, tollway={"mirror": mirror})) as gateway:
+            told = ask(gateway, "real", stream)
+            assert (told.status, told.text, told.headers["x-litellm-model-id"]) == (200, WHOLE, "real")
+            [seen] = eventually(lambda: upstream.seen("shadow"), "the copy")
+            [original] = upstream.seen("real")
+            assert seen.body["messages"] == original.body["messages"]
+            copy = f"{told.headers['x-litellm-call-id']}-mirror"
+            eventually(lambda: gateway.get(f"/trace/{copy}")[0] == 200, "the copy's trace")
+            found = gateway.get(f"/trace/{copy}")[2]
+            assert found["mirror_of"] == told.headers["x-litellm-call-id"]
+            assert found["model_group"] == "shadow"
+
+    def test_a_sick_copy_hurts_nobody(self, start, site: Site, upstream: Upstream):
+        model_list = [site.at("real", "real"), site.at("shadow", "shadow", "500", num_retries=0)]
+        mirror = [{"model": "real", "to": "shadow", "percent": 100}]
+        with start(configuration(model_list, tollway={"mirror": mirror})) as gateway:
+            assert ask(gateway, "real").status == 200
+            eventually(lambda: upstream.seen("shadow"), "the copy")
+
+
+class TestHealthChecks:
+    def test_a_deployment_is_known_to_be_sick_before_anybody_asks(self, start, site: Site, upstream: Upstream):
+        general = {"background_health_checks": True, "health_check_interval": 0.2, "master_key": deployments.MASTER_KEY}
+        upstream.breaks("east", "500")
+        model_list = [site.at("pair", "east"), site.at("pair", "west")]
+        with start(configuration(model_list, general_settings=general)) as gateway:
+
+            def sick() -> list[str]:
+                entries = gateway.get("/health")[2]["unhealthy_endpoints"]
+                return [entry["model_id"] for entry in entries if "checked_at" in entry]
+
+            eventually(lambda: sick() == ["east"], "the check of the sick one")
+            upstream.heals("east")
+            eventually(lambda: sick() == [], "the check of the healed one")
+            assert upstream.seen("west")[0].body["max_tokens"] == 1
+
+
+class TestOneRequestSaysHow:
+    """What the body or a header says about routing."""
+
+    def test_fallbacks(self, start, site: Site, upstream: Upstream):
+        model_list = [site.at("sick", "sick", "500"), site.at("well", "well"), site.at("other", "other")]
+        with start(configuration(model_list, {"num_retries": 0, "fallbacks": [{"sick": ["well"]}]})) as gateway:
+            body = {"model": "sick", "messages": [{"role": "user", "content": TEXT}]}
+
+            def place(**fields: object) -> str | int:
+                status, headers, _ = gateway.post("/v1/chat/completions", body | fields)
+                return headers["x-litellm-model-id"] if status == 200 else status
+
+            assert place() == "well"
+            assert place(fallbacks=["other"]) == "other"
+            assert place(fallbacks=[{"model": "other", "temperature": 0}]) == "other"
+            assert upstream.seen("other")[-1].body["temperature"] == 0
+            assert place(disable_fallbacks=True) == 500
+            assert "fallbacks" not in upstream.seen("other")[-1].body
+
+    def test_retries(self, start, site: Site, upstream: Upstream):
+        with start(configuration([site.at("sick", "sick", "500")], {"num_retries": 0})) as gateway:
+            ask(gateway, "sick", **{"x-litellm-num-retries": "1"})
+            assert len(upstream.seen("sick")) == 2
+
+    def test_tags(self, start, site: Site, upstream: Upstream):
+        model_list = [site.at("pair", "free", tags=["free"]), site.at("pair", "paid", tags=["paid"])]
+        with start(configuration(model_list, {"enable_tag_filtering": True})) as gateway:
+            for tag in ["free", "paid"] * 3:
+                body = {"model": "pair", "messages": [{"role": "user", "content": TEXT}], "metadata": {"tags": [tag]}}
+                assert gateway.post("/v1/chat/completions", body)[1]["x-litellm-model-id"] == tag
+                assert ask(gateway, "pair", **{"x-litellm-tags": tag}).headers["x-litellm-model-id"] == tag
+
+    @pytest.mark.parametrize(
+        ("fields", "param"),
+        [
+            ({"num_retries": "two"}, "num_retries"),
+            ({"fallbacks": "other"}, "fallbacks"),
+            ({"fallbacks": [7]}, "fallbacks[0]"),
+            ({"fallbacks": [{"model": "m", "api_key": "sk-stolen"}]}, "fallbacks[0].api_key"),
+            ({"retry_policy": {"NoSuchRetries": 1}}, "retry_policy.NoSuchRetries"),
+            ({"tags": [1]}, "tags[0]"),
+            ({"disable_fallbacks": "no"}, "disable_fallbacks"),
+        ],
+        ids=lambda value: value if isinstance(value, str) else "",
+    )
+    def test_what_is_wrong_is_named(self, gateway, fields: dict, param: str):
+        body = {"model": "to-openai", "messages": [{"role": "user", "content": TEXT}]} | fields
+        status, _, answer = gateway.post("/v1/chat/completions", body)
+        assert (status, answer["error"]["param"]) == (400, param), answer
+
+
+class TestState:
+    def test_a_stored_response_is_gone_on_with_where_it_is(self, start, site: Site, upstream: Upstream):
+        model_list = [site.at("many", f"place-{number}") for number in range(4)]
+        with start(configuration(model_list)) as gateway:
+            first = {"model": "many", "input": TEXT}
+            status, headers, answer = gateway.post("/v1/responses", first)
+            assert status == 200
+            place = headers["x-litellm-model-id"]
+            for _ in range(8):
+                following = {"model": "many", "input": TEXT, "previous_response_id": answer["id"]}
+                status, headers, answer = gateway.post("/v1/responses", following)
+                assert (status, headers["x-litellm-model-id"]) == (200, place)
