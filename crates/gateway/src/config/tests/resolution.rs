@@ -373,6 +373,8 @@ fn what_the_table_calls_effective_is_read() {
     config(
         "model_list: [{model_name: a, litellm_params: {model: openai/a, base_url: x, request_timeout: 3, base_model: b}}]",
     );
+    // How health is checked is looked for only where it is checked.
+    config("general_settings: {background_health_checks: true}");
     let consulted = consulted::all();
     for key in keys::all().filter(|key| key.status == Status::Effective) {
         let by_rule = || match key.section {
