@@ -1,0 +1,4 @@
+//! Keys, teams, budgets, limits and spend.
+
+pub mod counters;
+pub mod rules;
