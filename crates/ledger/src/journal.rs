@@ -143,6 +143,9 @@ struct Mark {
     bytes: u64,
 }
 
+/// Files by number.
+type Numbered<F> = Vec<(u64, F)>;
+
 #[derive(Debug)]
 struct State<F> {
     /// The file that is written; `None` before the first append and after trouble.
@@ -152,7 +155,7 @@ struct State<F> {
     /// Files that are complete and not yet drained, oldest first.
     closed: VecDeque<u64>,
     /// Files that were closed and not yet synced: that may take long, and no request should wait for it.
-    unsynced: Vec<(u64, F)>,
+    unsynced: Numbered<F>,
     overdue: VecDeque<Booking>,
     health: Health,
 }
@@ -278,7 +281,7 @@ impl<D: Disk> Journal<D> {
     }
 
     /// All files that may have to be synced, and how far the journal is synced then.
-    fn unsynced(&self) -> io::Result<(Mark, Vec<(u64, D::File)>)> {
+    fn unsynced(&self) -> io::Result<(Mark, Numbered<D::File>)> {
         let mut state = self.state();
         let shared = match &state.open {
             Some(open) => Some((open.number, self.disk.share(&open.file)?)),

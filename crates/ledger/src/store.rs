@@ -4,6 +4,7 @@
 
 mod audit;
 mod booking;
+mod changes;
 mod entities;
 mod error;
 mod record;
@@ -19,6 +20,7 @@ use sqlx::sqlite::{
 
 pub use audit::Discrepancy;
 pub use booking::Booked;
+pub use changes::Change;
 pub use entities::{Filter, Page, SortBy, Sorting, Stored};
 pub use error::StoreError;
 pub use record::Record;

@@ -116,12 +116,12 @@ fn how_long_a_reservation_takes() {
     let claims: Vec<Claim> =
         (0..5).map(|number| counters.open(&key(number), &terms(i64::MAX), &[])).collect();
     let claims = Claims::new(claims);
-    let rounds = 1_000_000;
+    let rounds: u32 = 1_000_000;
     let start = std::time::Instant::now();
     for round in 0..rounds {
-        let now = Timestamp(round / 100);
+        let now = Timestamp(i64::from(round / 100));
         let reservation = claims.admit(&demand(7), now).unwrap();
         std::hint::black_box(reservation.settle(Actual { cost: NanoUsd(5), tokens: 8 }, now));
     }
-    println!("{} ns per reservation over 5 accounts", start.elapsed().as_nanos() / rounds as u128);
+    println!("{} ns per reservation over 5 accounts", start.elapsed().as_nanos() / u128::from(rounds));
 }

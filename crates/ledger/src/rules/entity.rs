@@ -1,16 +1,13 @@
 //! Keys and those who own them.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::access::{AccessGroups, AddressList, ModelList, RouteList};
-use super::account::Scope;
+use super::access::{AddressList, ModelList, RouteList};
 use super::budget::Allowance;
 use super::id::{BudgetId, CustomerId, KeyHash, KeyId, ModelName, OrganizationId, Tag, TeamId, UserId};
-use super::refusal::Refusal;
 use super::time::Timestamp;
 
 /// What all entities have.
@@ -180,109 +177,3 @@ pub struct SharedBudget {
     #[serde(default)]
     pub details: Details,
 }
-
-/// Everybody whom a request with one key concerns.
-#[derive(Clone, Copy, Debug)]
-pub struct Circle<'a> {
-    pub key: &'a Key,
-    pub user: Option<&'a User>,
-    pub team: Option<&'a Team>,
-    pub member: Option<&'a Member>,
-    pub organization: Option<&'a Organization>,
-}
-
-/// What is asked with a key.
-#[derive(Clone, Copy, Debug)]
-pub struct Ask<'a> {
-    /// The route's path, and the groups that it is in.
-    pub route: &'a str,
-    pub route_groups: &'a [&'a str],
-    /// Where the caller is, if that is known.
-    pub address: Option<IpAddr>,
-}
-
-impl Circle<'_> {
-    /// Whether the key may be used at all: not blocked, not expired, on this route, from this address.
-    ///
-    /// # Errors
-    /// The first reason why not.
-    pub fn may_ask(&self, ask: &Ask<'_>, now: Timestamp) -> Result<(), Refusal> {
-        let key = self.key;
-        if let Some(scope) = self.blocked() {
-            return Err(Refusal::Blocked(scope));
-        }
-        if let Some(at) = key.expires_at.filter(|at| *at <= now) {
-            return Err(Refusal::Expired { key_name: key.name.clone(), at, now });
-        }
-        if !key.routes.allows(ask.route, ask.route_groups) {
-            return Err(Refusal::RouteDenied { allowed: key.routes.0.clone(), route: ask.route.to_owned() });
-        }
-        match ask.address {
-            Some(address) if !key.addresses.allows(address) => {
-                Err(Refusal::AddressDenied { address: address.to_string() })
-            }
-            // A key that is bound to addresses is of no use where nobody knows them.
-            None if !key.addresses.0.is_empty() => {
-                Err(Refusal::AddressDenied { address: "unknown".to_owned() })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn blocked(&self) -> Option<Scope> {
-        let is_blocked = |details: &Details| details.blocked;
-        if is_blocked(&self.key.details) {
-            return Some(Scope::Key(self.key.id.clone()));
-        }
-        let team =
-            self.team.filter(|team| is_blocked(&team.details)).map(|team| Scope::Team(team.id.clone()));
-        let user =
-            self.user.filter(|user| is_blocked(&user.details)).map(|user| Scope::User(user.id.clone()));
-        let member = self.member.filter(|member| is_blocked(&member.details));
-        let organization = self.organization.filter(|one| is_blocked(&one.details));
-        team.or(member.map(|member| Scope::Member(member.team.clone(), member.user.clone())))
-            .or(user)
-            .or(organization.map(|one| Scope::Organization(one.id.clone())))
-    }
-
-    /// The name that a model has for others: aliases of the key come before those of its team.
-    #[must_use]
-    pub fn resolve<'m>(&'m self, model: &'m str) -> &'m str {
-        let of_team = self.team.and_then(|team| team.aliases.get(model));
-        self.key.aliases.get(model).or(of_team).map_or(model, String::as_str)
-    }
-
-    /// Whether the key reaches a model, after aliases were resolved: key ∩ team ∩ member ∩ organization, and for a
-    /// key without a team its user.
-    ///
-    /// # Errors
-    /// Whose list does not have it.
-    pub fn may_use(&self, model: &str, groups: &AccessGroups) -> Result<(), Refusal> {
-        let team = self.team.map(|team| &team.models);
-        let check = |by: Scope, list: &ModelList, team: Option<&ModelList>| {
-            if list.allows(model, team, groups) {
-                return Ok(());
-            }
-            Err(Refusal::ModelDenied { by, allowed: list.0.clone(), model: model.to_owned() })
-        };
-        check(Scope::Key(self.key.id.clone()), &self.key.models, team)?;
-        match self.team {
-            Some(own) => check(Scope::Team(own.id.clone()), &own.models, None)?,
-            None => {
-                if let Some(user) = self.user {
-                    check(Scope::User(user.id.clone()), &user.models, None)?;
-                }
-            }
-        }
-        if let Some(member) = self.member {
-            check(Scope::Member(member.team.clone(), member.user.clone()), &member.models, team)?;
-        }
-        if let Some(organization) = self.organization {
-            check(Scope::Organization(organization.id.clone()), &organization.models, None)?;
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests;

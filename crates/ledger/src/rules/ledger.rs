@@ -128,7 +128,7 @@ pub struct Charge {
 /// What came of a call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settlement {
-    /// What the store adds the cost to.
+    /// What the store adds the cost to, beside what everybody named in the booking spent for good.
     pub charges: Vec<Charge>,
     /// What somebody should be told about.
     pub crossings: Vec<Crossing>,
@@ -279,11 +279,13 @@ where
     room
 }
 
-/// The windows that a call is charged to: each account's for good, and those of its budgets.
+/// The windows that a call is charged to, beside those for good of everybody whom its booking names.
 fn charges(account: &Account, terms: &Terms, at: Timestamp, charges: &mut Vec<Charge>) {
     let charge = |period, window| Charge { account: account.clone(), period, window };
     let first = charges.len();
-    charges.push(charge(None, Span::ALWAYS.start));
+    if account.model.is_some() {
+        charges.push(charge(None, Span::ALWAYS.start));
+    }
     for budget in terms.budgets.iter().filter(|budget| budget.period.is_some()) {
         let known = charges.iter().skip(first).any(|charge| charge.period == budget.period);
         if !known {

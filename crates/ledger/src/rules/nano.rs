@@ -23,7 +23,6 @@ pub mod option {
 
     /// # Errors
     /// Those of the serializer.
-    #[expect(clippy::ref_option, reason = "what serde calls")]
     pub fn serialize<S: Serializer>(amount: &Option<NanoUsd>, serializer: S) -> Result<S::Ok, S::Error> {
         amount.map(|amount| amount.0).serialize(serializer)
     }

@@ -9,6 +9,7 @@ use sqlx::sqlite::{Sqlite, SqliteConnection};
 use super::{Store, StoreError};
 use crate::booking::{Booking, Tokens};
 use crate::rules::account::Account;
+use crate::rules::id::{CustomerId, OrganizationId, TeamId, UserId};
 use crate::rules::ledger::Opening;
 use crate::rules::period::Period;
 use crate::rules::time::{Day, Timestamp};
@@ -235,10 +236,10 @@ async fn insert_rows<'b>(
             .push_bind(booking.provider.as_str())
             .push_bind(booking.deployment.as_deref())
             .push_bind(booking.key.as_str())
-            .push_bind(booking.user.as_ref().map(|id| id.as_str()))
-            .push_bind(booking.team.as_ref().map(|id| id.as_str()))
-            .push_bind(booking.organization.as_ref().map(|id| id.as_str()))
-            .push_bind(booking.customer.as_ref().map(|id| id.as_str()))
+            .push_bind(booking.user.as_ref().map(UserId::as_str))
+            .push_bind(booking.team.as_ref().map(TeamId::as_str))
+            .push_bind(booking.organization.as_ref().map(OrganizationId::as_str))
+            .push_bind(booking.customer.as_ref().map(CustomerId::as_str))
             .push_bind(tags(booking))
             .push_bind(count(booking.tokens.input))
             .push_bind(count(booking.tokens.output))

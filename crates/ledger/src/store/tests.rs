@@ -283,6 +283,30 @@ async fn the_audit_finds_what_is_wrong() {
 }
 
 #[tokio::test]
+async fn changes_are_told_newest_first() {
+    let folder = Folder::new();
+    let store = store(&folder).await;
+    let change = |id: &str, object: &str, at| Change {
+        id: id.to_owned(),
+        at: Timestamp(at),
+        by: "ada".to_owned(),
+        by_key: None,
+        action: "updated".to_owned(),
+        kind: "key".to_owned(),
+        object: object.to_owned(),
+        before: None,
+        after: Some("{}".to_owned()),
+    };
+    let changes = [change("c1", "k1", 1), change("c2", "k2", 2), change("c3", "k1", 3)];
+    for change in &changes {
+        store.log_change(change).await.unwrap();
+    }
+    let [first, second, third] = changes;
+    assert_eq!(store.changes(None, 0, 2).await.unwrap(), [third.clone(), second]);
+    assert_eq!(store.changes(Some(("key", "k1")), 0, 9).await.unwrap(), [third, first]);
+}
+
+#[tokio::test]
 async fn a_backup_is_a_database() {
     let folder = Folder::new();
     let store = store(&folder).await;

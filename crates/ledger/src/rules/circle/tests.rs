@@ -1,4 +1,10 @@
+use std::collections::BTreeMap;
+
+use catalog::NanoUsd;
+
 use super::*;
+use crate::rules::access::{AddressList, RouteList};
+use crate::rules::id::{KeyHash, KeyId, TeamId, UserId};
 
 fn key() -> Key {
     Key {
@@ -111,4 +117,39 @@ fn aliases_of_the_key_come_before_those_of_its_team() {
 fn what_is_stored_is_read_again() {
     let text = serde_json::to_string(&key()).unwrap();
     assert_eq!(serde_json::from_str::<Key>(&text).unwrap(), key());
+}
+
+fn user(max: i64) -> User {
+    let mut user: User = serde_json::from_value(serde_json::json!({ "id": "ada" })).unwrap();
+    user.details.allowance.budget = Budget::of(NanoUsd(max));
+    user
+}
+
+#[test]
+fn a_request_is_charged_to_everybody_it_concerns() {
+    let (mut key, team, user) = (key(), team(&[]), user(5));
+    key.details.allowance.models.insert("gpt-4o".to_owned(), Default::default());
+    let model = ModelName::new("openai/gpt-4o").unwrap();
+    let subject = Subject { model: &model, customer: None, tags: &[] };
+    let circle = Circle { user: Some(&user), ..circle(&key, Some(&team)) };
+    let max = |policy: &Policy| {
+        let accounts = circle.accounts(&subject, policy);
+        let names: Vec<String> = accounts.iter().map(|(account, _)| account.to_string()).collect();
+        assert_eq!(names.join(" "), "gateway red ada k1:openai/gpt-4o k1");
+        let of_user =
+            accounts.iter().find(|(account, _)| account.scope == Scope::User(UserId::new("ada").unwrap()));
+        of_user.and_then(|(_, terms)| terms.budgets.first()?.max)
+    };
+    assert_eq!(max(&Policy::default()), None, "a user's budget is for keys without a team");
+    assert_eq!(max(&Policy { user_terms_on_team_keys: true, ..Policy::default() }), Some(NanoUsd(5)));
+}
+
+#[test]
+fn a_shared_budget_holds_where_the_entity_says_nothing() {
+    let own = Allowance { budget: Budget::of(NanoUsd(1)), ..Allowance::default() };
+    let limits = Limits { rpm: Some(3), ..Limits::default() };
+    let shared = Allowance { budget: Budget::of(NanoUsd(2)), limits, ..Allowance::default() };
+    assert_eq!(own.or(&shared).budget.max, Some(NanoUsd(1)));
+    assert_eq!(own.or(&shared).limits.rpm, Some(3));
+    assert_eq!(Allowance::default().or(&shared), shared);
 }
