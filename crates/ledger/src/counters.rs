@@ -12,7 +12,8 @@ use catalog::NanoUsd;
 
 use crate::rules::account::Account;
 use crate::rules::budget::{Budget, Terms};
-use crate::rules::history::CostHistory;
+use crate::rules::history::CostHistories;
+use crate::rules::id::ModelName;
 use crate::rules::ledger::{self, Actual, Demand, Entry, Grant, Ledger, Opening, Settlement, Standing};
 use crate::rules::refusal::Refusal;
 use crate::rules::time::Timestamp;
@@ -39,7 +40,7 @@ struct Live {
 #[derive(Debug, Default)]
 struct State {
     ledger: Ledger,
-    history: CostHistory,
+    histories: CostHistories,
 }
 
 /// An account and the terms that its use is under.
@@ -91,7 +92,7 @@ impl Counters {
                 account: account.clone(),
                 state: Mutex::new(State {
                     ledger: Ledger::open(openings, made),
-                    history: CostHistory::default(),
+                    histories: CostHistories::default(),
                 }),
             })
         };
@@ -167,10 +168,15 @@ impl Claim {
         self.live.lock().ledger.set_spend(budget, spend, now);
     }
 
-    /// What the next call will probably cost, from the account's own last ones.
+    /// What the next call to a model will probably cost, from the account's own last ones; zero if there were none.
     #[must_use]
-    pub fn expected_cost(&self) -> NanoUsd {
-        self.live.lock().history.expected()
+    pub fn expected_cost(&self, model: &ModelName) -> NanoUsd {
+        self.live.lock().histories.expected(model)
+    }
+
+    /// Learns what a call to a model cost.
+    pub fn learn_cost(&self, model: &ModelName, cost: NanoUsd) {
+        self.live.lock().histories.learn(model, cost);
     }
 }
 
@@ -234,12 +240,7 @@ impl Reservation {
     /// Ends the holds and books what was used.
     pub fn settle(mut self, actual: Actual, now: Timestamp) -> Settlement {
         let Some(grant) = self.grant.take() else { return Settlement::default() };
-        let mut entries = self.claims.lock();
-        let settlement = ledger::settle(&mut entries, &grant, actual, now);
-        for (_, _, locked) in &mut entries {
-            locked.0.history.learn(actual.cost);
-        }
-        settlement
+        ledger::settle(&mut self.claims.lock(), &grant, actual, now)
     }
 
     /// Keeps the holds of a request that still runs.

@@ -66,13 +66,13 @@ fn only_idle_ledgers_are_forgotten() {
 }
 
 #[test]
-fn the_next_call_is_expected_to_cost_what_the_last_ones_did() {
+fn the_next_call_to_a_model_is_expected_to_cost_what_the_last_ones_did() {
     let counters = Counters::default();
     let claim = counters.open(&key(1), &terms(1000), &[]);
-    let claims = Claims::new(vec![claim.clone()]);
-    let reservation = claims.admit(&demand(100), Timestamp(0)).unwrap();
-    reservation.settle(Actual { cost: NanoUsd(70), tokens: 0 }, Timestamp(1));
-    assert_eq!(claim.expected_cost(), NanoUsd(70));
+    let (cheap, dear) = (ModelName::new("mini").unwrap(), ModelName::new("pro").unwrap());
+    claim.learn_cost(&cheap, NanoUsd(7));
+    claim.learn_cost(&dear, NanoUsd(700));
+    assert_eq!((claim.expected_cost(&cheap), claim.expected_cost(&dear)), (NanoUsd(7), NanoUsd(700)));
 }
 
 /// Many threads at a shared budget's edge, with claims in different orders: no deadlock, no overshoot, and all

@@ -64,8 +64,8 @@ impl From<io::Error> for DrainError {
 
 /// Moves everything that was appended before into the store, and deletes the files it was in.
 ///
-/// One task of the process calls this, at start before anything is served, and then again and again. Reads files of
-/// bounded size in one go, so give it a thread that may block.
+/// One task of the process calls this, at start before anything is served (ledgers are opened with what the store
+/// knows), and then again and again. Reads files of bounded size in one go, so give it a thread that may block.
 ///
 /// # Errors
 /// The store's or the disk's.
@@ -87,7 +87,10 @@ pub async fn drain<D: Disk>(journal: &Journal<D>, store: &Store) -> Result<Drain
         let Some(number) = journal.state().closed.front().copied() else { break };
         drain_segment(journal, store, number, &mut drained).await?;
         let mut state = journal.state();
-        state.closed.pop_front();
+        // Another round may have been quicker.
+        if state.closed.front() == Some(&number) {
+            state.closed.pop_front();
+        }
         // What is in the store needs no sync.
         state.unsynced.retain(|(unsynced, _)| *unsynced != number);
     }

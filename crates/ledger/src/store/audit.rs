@@ -8,7 +8,10 @@ use sqlx::Row;
 use super::booking::{DailyName, Sums, daily_names, daily_sums};
 use super::{Store, StoreError};
 use crate::booking::Booking;
-use crate::rules::time::Day;
+use crate::rules::time::{Day, Timestamp};
+
+/// Rows that are in memory at the same time.
+const ROWS_AT_ONCE: i64 = 10_000;
 
 /// Two figures that should be the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,68 +60,77 @@ impl Store {
                     .fetch_one(&mut *snapshot)
                     .await?;
             let Some(row) = row else { break };
-            let day = crate::rules::time::Timestamp(row).day();
+            let day = Timestamp(row).day();
             days.push(day.0);
             next = Day(day.0.saturating_add(1)).start().0;
         }
         days.sort_unstable();
         days.dedup();
         for day in days.into_iter().map(Day) {
-            self.audit_day(&mut snapshot, day, &mut found).await?;
+            audit_day(&mut snapshot, day, &mut found).await?;
         }
         audit_totals(&mut snapshot, &mut found).await?;
         Ok(found)
     }
+}
 
-    async fn audit_day(
-        &self,
-        connection: &mut sqlx::sqlite::SqliteConnection,
-        day: Day,
-        found: &mut Vec<Discrepancy>,
-    ) -> Result<(), StoreError> {
-        let mut expected: BTreeMap<DailyName, Sums> = BTreeMap::new();
-        let rows: Vec<Booking> =
-            sqlx::query_as("SELECT * FROM spend WHERE started_at >= $1 AND started_at < $2")
-                .bind(day.start().0)
-                .bind(Day(day.0.saturating_add(1)).start().0)
-                .fetch_all(&mut *connection)
-                .await?;
+async fn audit_day(
+    connection: &mut sqlx::sqlite::SqliteConnection,
+    day: Day,
+    found: &mut Vec<Discrepancy>,
+) -> Result<(), StoreError> {
+    let mut expected: BTreeMap<DailyName, Sums> = BTreeMap::new();
+    let end = Day(day.0.saturating_add(1)).start();
+    let (mut at, mut after) = (day.start(), String::new());
+    loop {
+        let rows: Vec<Booking> = sqlx::query_as(
+            "SELECT * FROM spend WHERE started_at >= $1 AND started_at < $2
+                 AND (started_at > $1 OR request_id > $3) ORDER BY started_at, request_id LIMIT $4",
+        )
+        .bind(at.0)
+        .bind(end.0)
+        .bind(&after)
+        .bind(ROWS_AT_ONCE)
+        .fetch_all(&mut *connection)
+        .await?;
+        let Some(last) = rows.last() else { break };
+        (at, after) = (last.started_at, last.request.to_string());
         for booking in &rows {
             for name in daily_names(booking) {
                 expected.entry(name).or_default().add(daily_sums(booking));
             }
         }
-        let stored = sqlx::query("SELECT * FROM daily_spend WHERE day = $1")
-            .bind(day.0)
-            .fetch_all(&mut *connection)
-            .await?;
-        for row in &stored {
-            let kind: &str = row.try_get("kind")?;
-            let name = DailyName {
-                kind: KINDS.into_iter().find(|known| *known == kind).unwrap_or("unknown"),
-                id: row.try_get("id")?,
-                day,
-                key: row.try_get("key_id")?,
-                model: row.try_get("model")?,
-                provider: row.try_get("provider")?,
-            };
-            let sums = Sums {
-                requests: row.try_get("requests")?,
-                failed: row.try_get("failed")?,
-                input: row.try_get("input_tokens")?,
-                output: row.try_get("output_tokens")?,
-                cache_read: row.try_get("cache_read_tokens")?,
-                cache_write: row.try_get("cache_write_tokens")?,
-                cost: row.try_get("cost_nano")?,
-                duration: row.try_get("duration_ms")?,
-            };
-            compare(&name, expected.remove(&name).unwrap_or_default(), sums, found);
-        }
-        for (name, sums) in expected {
-            compare(&name, sums, Sums::default(), found);
-        }
-        Ok(())
     }
+    let stored = sqlx::query("SELECT * FROM daily_spend WHERE day = $1")
+        .bind(day.0)
+        .fetch_all(&mut *connection)
+        .await?;
+    for row in &stored {
+        let kind: &str = row.try_get("kind")?;
+        let name = DailyName {
+            kind: KINDS.into_iter().find(|known| *known == kind).unwrap_or("unknown"),
+            id: row.try_get("id")?,
+            day,
+            key: row.try_get("key_id")?,
+            model: row.try_get("model")?,
+            provider: row.try_get("provider")?,
+        };
+        let sums = Sums {
+            requests: row.try_get("requests")?,
+            failed: row.try_get("failed")?,
+            input: row.try_get("input_tokens")?,
+            output: row.try_get("output_tokens")?,
+            cache_read: row.try_get("cache_read_tokens")?,
+            cache_write: row.try_get("cache_write_tokens")?,
+            cost: row.try_get("cost_nano")?,
+            duration: row.try_get("duration_ms")?,
+        };
+        compare(&name, expected.remove(&name).unwrap_or_default(), sums, found);
+    }
+    for (name, sums) in expected {
+        compare(&name, sums, Sums::default(), found);
+    }
+    Ok(())
 }
 
 /// The kinds that daily sums are kept of.

@@ -1,5 +1,6 @@
 //! Keys, teams, users, …: insert, read, change, list, delete.
 
+use catalog::NanoUsd;
 use sqlx::sqlite::{Sqlite, SqliteConnection};
 use sqlx::{AssertSqlSafe, QueryBuilder};
 
@@ -15,7 +16,20 @@ pub struct Stored<R> {
     pub record: R,
     /// Which of its versions: [`Store::update`] changes no other.
     pub version: i64,
+    /// What it spent for good, as far as that is booked. Nothing that is written.
+    pub spend: NanoUsd,
 }
+
+/// Id, version, data, spend.
+type Row = (String, i64, String, Option<i64>);
+
+/// What [`Row`] is read from; an entity's own table is `r`.
+const COLUMNS: &str = "SELECT r.id, r.version, r.data, w.spend_nano";
+
+/// Finds what an entity spent for good.
+const SPEND: &str =
+    "LEFT JOIN window_spend w ON w.id = r.id AND w.model = '' AND w.period = '' AND w.window_start = 0
+     AND w.kind = ";
 
 /// Which entities to list. All conditions hold at once.
 #[derive(Clone, Debug, Default)]
@@ -117,23 +131,25 @@ impl Store {
         hash: &KeyHash,
         now: Timestamp,
     ) -> Result<Option<Stored<Key>>, StoreError> {
-        let row: Option<(String, i64, String)> = sqlx::query_as(
-            "SELECT r.id, r.version, r.data FROM key_hashes h JOIN keys r ON r.id = h.key_id
-             WHERE h.hash = $1 AND (h.expires_at IS NULL OR h.expires_at > $2)",
-        )
-        .bind(hash.to_string())
-        .bind(now.0)
-        .fetch_optional(&self.readers)
-        .await?;
+        let sql = format!(
+            "{COLUMNS} FROM key_hashes h JOIN keys r ON r.id = h.key_id {SPEND} $3
+             WHERE h.hash = $1 AND (h.expires_at IS NULL OR h.expires_at > $2)"
+        );
+        let row: Option<Row> = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(hash.to_string())
+            .bind(now.0)
+            .bind(Key::KIND)
+            .fetch_optional(&self.readers)
+            .await?;
         row.map(read).transpose()
     }
 
     /// # Errors
     /// The database's.
     pub async fn get<R: Record>(&self, id: &str) -> Result<Option<Stored<R>>, StoreError> {
-        let sql = format!("SELECT id, version, data FROM {} WHERE id = $1", R::TABLE);
-        let row: Option<(String, i64, String)> =
-            sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(&self.readers).await?;
+        let sql = format!("{COLUMNS} FROM {} r {SPEND} $2 WHERE r.id = $1", R::TABLE);
+        let row: Option<Row> =
+            sqlx::query_as(AssertSqlSafe(sql)).bind(id).bind(R::KIND).fetch_optional(&self.readers).await?;
         row.map(read).transpose()
     }
 
@@ -205,18 +221,13 @@ impl Store {
         filter.push(&mut count);
         let total: i64 = count.build_query_scalar().fetch_one(&self.readers).await?;
 
-        let mut select = QueryBuilder::new(format!("SELECT r.id, r.version, r.data FROM {} r", R::TABLE));
-        if sorting.by == SortBy::Spend {
-            select.push(
-                " LEFT JOIN window_spend w ON w.id = r.id AND w.model = '' AND w.period = '' AND w.kind = ",
-            );
-            select.push_bind(R::KIND);
-        }
+        let mut select = QueryBuilder::new(format!("{COLUMNS} FROM {} r {SPEND}", R::TABLE));
+        select.push_bind(R::KIND);
         filter.push(&mut select);
         let direction = if sorting.descending { "DESC" } else { "ASC" };
         select.push(format_args!(" ORDER BY {} {direction}, r.id LIMIT ", sorting.by.sql()));
         select.push_bind(limit.max(0)).push(" OFFSET ").push_bind(offset.max(0));
-        let rows: Vec<(String, i64, String)> = select.build_query_as().fetch_all(&self.readers).await?;
+        let rows: Vec<Row> = select.build_query_as().fetch_all(&self.readers).await?;
         Ok(Page { items: rows.into_iter().map(read).collect::<Result<_, _>>()?, total })
     }
 }
@@ -254,9 +265,9 @@ impl Filter {
     }
 }
 
-fn read<R: Record>((id, version, data): (String, i64, String)) -> Result<Stored<R>, StoreError> {
+fn read<R: Record>((id, version, data, spend): Row) -> Result<Stored<R>, StoreError> {
     match serde_json::from_str(&data) {
-        Ok(record) => Ok(Stored { record, version }),
+        Ok(record) => Ok(Stored { record, version, spend: NanoUsd(spend.unwrap_or(0)) }),
         Err(source) => Err(StoreError::Unreadable { table: R::TABLE, id, source }),
     }
 }

@@ -85,7 +85,7 @@ async fn a_key_is_found_by_its_hash_and_by_nothing_else() {
     let store = store(&folder).await;
     store.insert(&key("k1")).await.unwrap();
     let found = store.key_by_hash(&KeyHash::of("sk-k1"), Timestamp(0)).await.unwrap().unwrap();
-    assert_eq!(found, Stored { record: key("k1"), version: 1 });
+    assert_eq!(found, Stored { record: key("k1"), version: 1, spend: NanoUsd::ZERO });
     assert_eq!(store.key_by_hash(&KeyHash::of("sk-k2"), Timestamp(0)).await.unwrap(), None);
     assert_eq!(store.get::<Key>("k1").await.unwrap(), Some(found));
 }
@@ -175,6 +175,7 @@ async fn lists_are_filtered_sorted_and_paged() {
     assert_eq!(list(red(), SortBy::CreatedAt, 0).await, ("k_4 k3".to_owned(), 3));
     assert_eq!(list(red(), SortBy::CreatedAt, 2).await, ("k1".to_owned(), 3));
     assert_eq!(list(red(), SortBy::Spend, 0).await, ("k1 k3".to_owned(), 3));
+    assert_eq!(store.get::<Key>("k1").await.unwrap().map(|stored| stored.spend), Some(NanoUsd(5)));
     let blocked = Filter { blocked: Some(true), ..red() };
     assert_eq!(list(blocked, SortBy::Alias, 0).await, ("k3".to_owned(), 1));
     let search = Filter { search: Some("K_".to_owned()), ..Filter::default() };
