@@ -134,6 +134,8 @@ pub struct Journal<D: Disk = LocalDisk> {
     state: Mutex<State<D::File>>,
     /// What a sync has made sure of; held while one runs, so that the others wait for it and share it.
     synced: Mutex<Mark>,
+    /// Two processes would delete each other's files.
+    _lock: D::File,
 }
 
 /// A place in the journal.
@@ -190,7 +192,7 @@ impl Journal<LocalDisk> {
     /// Opens the journal in its folder, made if it is missing. What is in it from before is there for [`drain`].
     ///
     /// # Errors
-    /// When the folder cannot be made or listed.
+    /// When the folder cannot be made or listed, or another process has it.
     pub fn open(settings: Settings) -> io::Result<Self> {
         Self::open_on(LocalDisk, settings)
     }
@@ -200,9 +202,10 @@ impl<D: Disk> Journal<D> {
     /// Opens a journal on any disk.
     ///
     /// # Errors
-    /// When the folder cannot be made or listed.
+    /// When the folder cannot be made or listed, or another process has it.
     pub fn open_on(disk: D, settings: Settings) -> io::Result<Self> {
         disk.make_folder(&settings.folder)?;
+        let lock = disk.lock(&settings.folder.join("lock"))?;
         let closed = segment::list(&disk, &settings.folder)?;
         // Nothing is appended to a file of an earlier process: its end may be torn.
         let next = closed.back().map_or(0, |last| last.saturating_add(1));
@@ -214,7 +217,7 @@ impl<D: Disk> Journal<D> {
             overdue: VecDeque::new(),
             health: Health::default(),
         };
-        Ok(Self { settings, disk, state: Mutex::new(state), synced: Mutex::default() })
+        Ok(Self { settings, disk, state: Mutex::new(state), synced: Mutex::default(), _lock: lock })
     }
 
     /// Writes a booking down. It has reached the disk itself after the next [`sync`](Self::sync).

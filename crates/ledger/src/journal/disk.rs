@@ -1,7 +1,7 @@
 //! What the journal asks of a disk; another one stands in for it where tests need one that fails.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,12 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// # Errors
     /// The system's.
     fn make_folder(&self, folder: &Path) -> io::Result<()>;
+
+    /// Takes a file for this process alone, until the handle is dropped or the process ends.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] when another one has it; the system's.
+    fn lock(&self, path: &Path) -> io::Result<Self::File>;
 
     /// The files of a folder.
     ///
@@ -73,6 +79,18 @@ impl Disk for LocalDisk {
 
     fn make_folder(&self, folder: &Path) -> io::Result<()> {
         fs::create_dir_all(folder)
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<File> {
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(io::Error::new(
+                io::ErrorKind::WouldBlock,
+                format!("another process has the journal; give each its own folder: `{}`", path.display()),
+            )),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {

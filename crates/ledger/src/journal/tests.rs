@@ -48,6 +48,10 @@ impl Disk for FakeDisk {
         Ok(())
     }
 
+    fn lock(&self, path: &Path) -> io::Result<PathBuf> {
+        Ok(path.to_owned())
+    }
+
     fn list(&self, _: &Path) -> io::Result<Vec<PathBuf>> {
         self.step()?;
         Ok(self.files().keys().cloned().collect())
@@ -143,7 +147,18 @@ async fn what_was_appended_is_booked_after_a_restart() {
     let drained = drain(&journal, &store).await.unwrap();
     assert_eq!(drained, Drained { booked: 6, ..Drained::default() });
     assert_eq!(booked(&store).await.len(), 6);
-    assert_eq!(std::fs::read_dir(folder.path("journal")).unwrap().count(), 0, "what is done is deleted");
+    let left: Vec<PathBuf> = LocalDisk.list(&folder.path("journal")).unwrap();
+    assert_eq!(left, [folder.path("journal").join("lock")], "what is done is deleted");
+}
+
+#[test]
+fn a_journal_belongs_to_one_process() {
+    let folder = Folder::new();
+    let settings = || Settings::new(folder.path("journal"));
+    let first = Journal::open(settings()).unwrap();
+    assert_eq!(Journal::open(settings()).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    drop(first);
+    assert!(Journal::open(settings()).is_ok());
 }
 
 /// A torn last record is never acknowledged: what comes before it is booked, whatever is left of it.

@@ -129,6 +129,24 @@ impl Store {
         transaction.commit().await?;
         Ok(deleted.rows_affected())
     }
+
+    /// Deletes budget windows that began before a moment and have a successor, and returns how many. Rows and sums
+    /// stay.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn forget_windows(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let deleted = sqlx::query(
+            "DELETE FROM window_spend WHERE period <> '' AND window_start < $1 AND EXISTS (
+                 SELECT 1 FROM window_spend l
+                 WHERE l.kind = window_spend.kind AND l.id = window_spend.id AND l.model = window_spend.model
+                 AND l.period = window_spend.period AND l.window_start > window_spend.window_start)",
+        )
+        .bind(before.0)
+        .execute(&self.writer)
+        .await?;
+        Ok(deleted.rows_affected())
+    }
 }
 
 impl FromRow<'_, SqliteRow> for DailySum {

@@ -224,6 +224,8 @@ async fn a_ledger_opens_with_its_latest_windows() {
     let opening =
         |period, window, spend| Opening { period, window: Timestamp(window), spend: NanoUsd(spend) };
     assert_eq!(openings, [opening(None, 0, 13), opening(Some(day), 86_400_000, 8)]);
+    assert_eq!(store.forget_windows(Timestamp::MAX).await.unwrap(), 1);
+    assert_eq!(store.openings(&account).await.unwrap().len(), 2);
     let before = store.set_spend(&account, None, Timestamp(0), NanoUsd(2)).await.unwrap();
     assert_eq!(before, NanoUsd(13));
     assert_audited(&store).await;
