@@ -9,7 +9,8 @@
 //!
 //! An append is one `write`. From then on it survives the end of the process, however sudden: the bytes are the
 //! kernel's. A power failure is survived from the next [`Journal::sync`]; those who call it at the same time share one
-//! `fsync` (group commit). [`Durability`] says who calls it when.
+//! `fsync` (group commit). Called before an answer ends it makes sure of every request; called by a task twice a second it
+//! lets a power failure, and nothing else, take half a second. It blocks: give it a thread that may.
 //!
 //! # Records
 //!
@@ -26,7 +27,6 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use catalog::NanoUsd;
 
@@ -60,15 +60,6 @@ impl Settings {
             when_full: WhenFull::Refuse,
         }
     }
-}
-
-/// When bookings reach the disk itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// Before an answer ends: its writer calls [`Journal::sync`]. Nothing is lost when power fails.
-    EveryRequest,
-    /// A task calls [`Journal::sync`] this often: a power failure loses at most so much.
-    Every(Duration),
 }
 
 /// What to do with requests while bookings cannot be written down: neither on disk nor, once memory is full, there.

@@ -1,5 +1,7 @@
 //! How much may be spent.
 
+use std::fmt;
+
 use catalog::NanoUsd;
 use serde::{Deserialize, Serialize};
 
@@ -86,6 +88,22 @@ pub struct Allowance {
     pub models: std::collections::BTreeMap<String, ModelAllowance>,
 }
 
+/// An allowance that makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadAllowance {
+    /// As the management API calls it: `model_max_budget.gpt-4o`.
+    pub field: String,
+    why: &'static str,
+}
+
+impl fmt::Display for BadAllowance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` {}", self.field, self.why)
+    }
+}
+
+impl std::error::Error for BadAllowance {}
+
 /// What an entity may use of one model.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -95,6 +113,32 @@ pub struct ModelAllowance {
 }
 
 impl Allowance {
+    /// Whether it makes sense.
+    ///
+    /// # Errors
+    /// The first field that does not.
+    pub fn check(&self) -> Result<(), BadAllowance> {
+        let not_negative = |field: String, amount: Option<NanoUsd>| match amount {
+            Some(amount) if amount < NanoUsd::ZERO => {
+                Err(BadAllowance { field, why: "may not be negative; for no budget leave it out" })
+            }
+            Some(_) | None => Ok(()),
+        };
+        not_negative("max_budget".to_owned(), self.budget.max)?;
+        not_negative("soft_budget".to_owned(), self.budget.soft)?;
+        for (at, window) in self.windows.iter().enumerate() {
+            not_negative(format!("budget_limits[{at}].max_budget"), window.max)?;
+            if window.period.is_none() {
+                let field = format!("budget_limits[{at}].budget_duration");
+                return Err(BadAllowance { field, why: "is missing; write a duration such as `24h`" });
+            }
+        }
+        for (model, own) in &self.models {
+            not_negative(format!("model_max_budget.{model}"), own.budget.max)?;
+        }
+        Ok(())
+    }
+
     /// The terms of all its use.
     #[must_use]
     pub fn terms(&self) -> Terms {
@@ -122,5 +166,29 @@ impl Allowance {
             limits: self.limits.or(shared.limits),
             models: if self.models.is_empty() { shared.models.clone() } else { self.models.clone() },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        let wrong = |allowance: Allowance| allowance.check().unwrap_err().to_string();
+        let negative = Budget::of(NanoUsd(-1));
+        let of_model = ModelAllowance { budget: negative.clone(), ..ModelAllowance::default() };
+        assert_eq!(Allowance::default().check(), Ok(()));
+        assert_eq!(
+            wrong(Allowance { budget: negative, ..Allowance::default() }),
+            "`max_budget` may not be negative; for no budget leave it out"
+        );
+        assert_eq!(
+            wrong(Allowance { windows: vec![Budget::of(NanoUsd(1))], ..Allowance::default() }),
+            "`budget_limits[0].budget_duration` is missing; write a duration such as `24h`"
+        );
+        let models = [("gpt-4o".to_owned(), of_model)].into();
+        let told = wrong(Allowance { models, ..Allowance::default() });
+        assert!(told.starts_with("`model_max_budget.gpt-4o` may not"), "{told}");
     }
 }

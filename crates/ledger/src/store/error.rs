@@ -14,8 +14,6 @@ pub enum StoreError {
     Changed,
     /// What is stored cannot be read.
     Unreadable { table: &'static str, id: String, source: serde_json::Error },
-    /// An amount or count is beyond what the database can hold.
-    TooLarge { field: &'static str },
     /// The database does not answer, or refuses.
     Database(sqlx::Error),
 }
@@ -26,7 +24,6 @@ impl fmt::Display for StoreError {
             Self::Taken { what } => write!(f, "`{what}` is taken; choose another"),
             Self::Changed => f.write_str("it was changed by somebody else in the meantime; read it again"),
             Self::Unreadable { table, id, .. } => write!(f, "`{id}` in table `{table}` cannot be read"),
-            Self::TooLarge { field } => write!(f, "`{field}` is larger than the database can hold"),
             Self::Database(_) => f.write_str("the database did not do what was asked"),
         }
     }
@@ -37,7 +34,7 @@ impl std::error::Error for StoreError {
         match self {
             Self::Unreadable { source, .. } => Some(source),
             Self::Database(source) => Some(source),
-            Self::Taken { .. } | Self::Changed | Self::TooLarge { .. } => None,
+            Self::Taken { .. } | Self::Changed => None,
         }
     }
 }
