@@ -7,8 +7,15 @@ use std::process::Command;
 use serde::Deserialize;
 
 /// The crates from the ground up. Each may depend on those before it.
-const LAYERS: [&str; 6] =
-    ["tollway-dialects", "tollway-catalog", "tollway-routing", "tollway", "tollway-gateway", "tollway-cli"];
+const LAYERS: [&str; 7] = [
+    "tollway-dialects",
+    "tollway-catalog",
+    "tollway-routing",
+    "tollway",
+    "tollway-ledger",
+    "tollway-gateway",
+    "tollway-cli",
+];
 
 /// Crates that do no I/O, and all that they may depend on beside the layers below them: no runtime, HTTP client,
 /// clock or random numbers. Dependencies of tests are free.

@@ -1,0 +1,263 @@
+//! The live state: ledgers in memory, shared by all requests of this instance.
+//!
+//! A known account costs no look-up: whoever knows a key keeps its [`Claims`]. An admission takes the ledgers' locks in
+//! one order, so that requests over the same accounts wait for each other and never for ever.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use catalog::NanoUsd;
+
+use crate::rules::account::Account;
+use crate::rules::budget::{Budget, Terms};
+use crate::rules::history::CostHistories;
+use crate::rules::id::ModelName;
+use crate::rules::ledger::{self, Actual, Demand, Entry, Grant, Ledger, Opening, Settlement, Standing};
+use crate::rules::refusal::Refusal;
+use crate::rules::time::Timestamp;
+
+const SHARDS: usize = 64;
+
+/// All ledgers of this instance.
+#[derive(Debug)]
+pub struct Counters {
+    shards: Vec<RwLock<HashMap<Account, Arc<Live>>>>,
+    hasher: RandomState,
+    /// Number of the next ledger: the order of locks.
+    next: AtomicU64,
+}
+
+/// One account's ledger.
+#[derive(Debug)]
+struct Live {
+    number: u64,
+    account: Account,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    ledger: Ledger,
+    histories: CostHistories,
+}
+
+/// An account and the terms that its use is under.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    live: Arc<Live>,
+    terms: Arc<Terms>,
+}
+
+/// What a request draws on: distinct accounts, in the order of their locks. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Claims(Arc<[Claim]>);
+
+/// What a running request holds. Dropped unsettled, it charges nothing and gives back what it held.
+#[derive(Debug)]
+#[must_use = "dropped unsettled, it charges nothing"]
+pub struct Reservation {
+    claims: Claims,
+    grant: Option<Grant>,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            hasher: RandomState::new(),
+            next: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Counters {
+    /// A claim on an account whose ledger is open; `None`: [`open`](Self::open) it with what the store knows.
+    #[must_use]
+    pub fn claim(&self, account: &Account, terms: &Arc<Terms>) -> Option<Claim> {
+        let shard = self.shard(account)?.read().unwrap_or_else(PoisonError::into_inner);
+        let live = shard.get(account)?;
+        Some(Claim { live: Arc::clone(live), terms: Arc::clone(terms) })
+    }
+
+    /// Opens an account's ledger with what it spent before. One that is open already stays as it is, so that two
+    /// requests may both try.
+    #[must_use]
+    pub fn open(&self, account: &Account, terms: &Arc<Terms>, openings: &[Opening]) -> Claim {
+        let made = terms.budgets.first().map_or(Timestamp(0), |budget| budget.made);
+        let new = || {
+            Arc::new(Live {
+                number: self.next.fetch_add(1, Ordering::Relaxed),
+                account: account.clone(),
+                state: Mutex::new(State {
+                    ledger: Ledger::open(openings, made),
+                    histories: CostHistories::default(),
+                }),
+            })
+        };
+        let live = match self.shard(account) {
+            Some(shard) => {
+                let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+                Arc::clone(shard.entry(account.clone()).or_insert_with(new))
+            }
+            None => new(),
+        };
+        Claim { live, terms: Arc::clone(terms) }
+    }
+
+    /// Forgets ledgers that nobody has a claim on and on which nothing happened since `then`, which must not be later
+    /// than the newest entry that the journal has handed to the store. Returns how many.
+    pub fn forget_idle(&self, then: Timestamp) -> usize {
+        let mut forgotten = 0;
+        for shard in &self.shards {
+            let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+            let before = shard.len();
+            shard.retain(|_, live| Arc::strong_count(live) > 1 || !live.lock().ledger.is_idle_since(then));
+            forgotten += before - shard.len();
+        }
+        forgotten
+    }
+
+    /// How many ledgers are open.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let size = |shard: &RwLock<HashMap<_, _>>| shard.read().unwrap_or_else(PoisonError::into_inner).len();
+        self.shards.iter().map(size).sum()
+    }
+
+    /// Whether no ledger is open.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn shard(&self, account: &Account) -> Option<&RwLock<HashMap<Account, Arc<Live>>>> {
+        let hash = self.hasher.hash_one(account) % SHARDS as u64;
+        self.shards.get(usize::try_from(hash).unwrap_or_default())
+    }
+}
+
+impl Live {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No operation on a ledger panics half-way.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Claim {
+    #[must_use]
+    pub fn account(&self) -> &Account {
+        &self.live.account
+    }
+
+    /// The same account under other terms.
+    #[must_use]
+    pub fn under(&self, terms: Arc<Terms>) -> Self {
+        Self { live: Arc::clone(&self.live), terms }
+    }
+
+    /// How the account stands.
+    #[must_use]
+    pub fn standing(&self, now: Timestamp) -> Standing {
+        self.live.lock().ledger.standing(&self.terms, now)
+    }
+
+    /// Sets what was spent in the current window of a budget.
+    pub fn set_spend(&self, budget: &Budget, spend: NanoUsd, now: Timestamp) {
+        self.live.lock().ledger.set_spend(budget, spend, now);
+    }
+
+    /// What the next call to a model will probably cost, from the account's own last ones; zero if there were none.
+    #[must_use]
+    pub fn expected_cost(&self, model: &ModelName) -> NanoUsd {
+        self.live.lock().histories.expected(model)
+    }
+
+    /// Learns what a call to a model cost.
+    pub fn learn_cost(&self, model: &ModelName, cost: NanoUsd) {
+        self.live.lock().histories.learn(model, cost);
+    }
+}
+
+/// An entry of [`ledger`]'s functions behind a lock.
+struct Locked<'a>(MutexGuard<'a, State>);
+
+impl std::ops::Deref for Locked<'_> {
+    type Target = Ledger;
+
+    fn deref(&self) -> &Ledger {
+        &self.0.ledger
+    }
+}
+
+impl std::ops::DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut Ledger {
+        &mut self.0.ledger
+    }
+}
+
+impl Claims {
+    /// Of several claims on one account the first counts.
+    #[must_use]
+    pub fn new(mut claims: Vec<Claim>) -> Self {
+        claims.sort_by_key(|claim| claim.live.number);
+        claims.dedup_by_key(|claim| claim.live.number);
+        Self(claims.into())
+    }
+
+    /// These, and more.
+    #[must_use]
+    pub fn with(&self, more: impl IntoIterator<Item = Claim>) -> Self {
+        Self::new(self.0.iter().cloned().chain(more).collect())
+    }
+
+    /// Holds what a request asks for on all accounts, or on none.
+    ///
+    /// # Errors
+    /// The reason why not; see [`ledger::admit`].
+    pub fn admit(&self, demand: &Demand, now: Timestamp) -> Result<Reservation, Refusal> {
+        let grant = ledger::admit(&mut self.lock(), demand, now)?;
+        Ok(Reservation { claims: self.clone(), grant: Some(grant) })
+    }
+
+    /// The most that a further call may cost; `None`: no budget applies. For `budget_fit`.
+    #[must_use]
+    pub fn room(&self, now: Timestamp) -> Option<NanoUsd> {
+        ledger::room(&mut self.lock(), now)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Claim> {
+        self.0.iter()
+    }
+
+    fn lock(&self) -> Vec<Entry<'_, Locked<'_>>> {
+        self.0.iter().map(|claim| (&claim.live.account, &*claim.terms, Locked(claim.live.lock()))).collect()
+    }
+}
+
+impl Reservation {
+    /// Ends the holds and books what was used.
+    pub fn settle(mut self, actual: Actual, now: Timestamp) -> Settlement {
+        let Some(grant) = self.grant.take() else { return Settlement::default() };
+        ledger::settle(&mut self.claims.lock(), &grant, actual, now)
+    }
+
+    /// Keeps the holds of a request that still runs.
+    pub fn extend(&mut self, until: Timestamp) {
+        if let Some(grant) = &mut self.grant {
+            ledger::extend(&mut self.claims.lock(), grant, until);
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if let Some(grant) = self.grant.take() {
+            ledger::give_back(&mut self.claims.lock(), &grant);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! From the journal into the store.
+
+use std::fmt;
+use std::io;
+
+use super::disk::Disk;
+use super::record::{self, Read};
+use super::{Journal, segment};
+use crate::booking::Booking;
+use crate::store::{Store, StoreError};
+
+/// Bookings per transaction.
+const BATCH: usize = 1024;
+
+/// What a round of draining did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drained {
+    /// Bookings that the store took.
+    pub booked: usize,
+    /// Bookings that it had already.
+    pub known: usize,
+    /// Torn ends of files that were passed over: requests whose append never returned.
+    pub torn: usize,
+    /// Damaged files; see [`Health::damaged`](super::Health).
+    pub damaged: usize,
+}
+
+/// Draining stopped. Nothing is lost: the next round begins where this one did.
+#[derive(Debug)]
+pub enum DrainError {
+    Store(StoreError),
+    Disk(io::Error),
+}
+
+impl fmt::Display for DrainError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Store(_) => "the journal could not be moved into the database",
+            Self::Disk(_) => "the journal could not be read",
+        })
+    }
+}
+
+impl std::error::Error for DrainError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Store(error) => Some(error),
+            Self::Disk(error) => Some(error),
+        }
+    }
+}
+
+impl From<StoreError> for DrainError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<io::Error> for DrainError {
+    fn from(error: io::Error) -> Self {
+        Self::Disk(error)
+    }
+}
+
+/// Moves everything that was appended before into the store, and deletes the files it was in.
+///
+/// One task of the process calls this, at start before anything is served (ledgers are opened with what the store
+/// knows), and then again and again. Reads files of bounded size in one go, so give it a thread that may block.
+///
+/// # Errors
+/// The store's or the disk's.
+pub async fn drain<D: Disk>(journal: &Journal<D>, store: &Store) -> Result<Drained, DrainError> {
+    let mut drained = Drained::default();
+    // Memory first: with the disk full this is the only way out.
+    loop {
+        let batch: Vec<Booking> = journal.state().overdue.iter().take(BATCH).cloned().collect();
+        if batch.is_empty() {
+            break;
+        }
+        book(store, &batch, &mut drained).await?;
+        let mut state = journal.state();
+        // Those at the front may have found their way to disk meanwhile, and will then be known already.
+        state.overdue.retain(|waiting| !batch.iter().any(|booked| booked.request == waiting.request));
+    }
+    journal.state().close_segment();
+    loop {
+        let Some(number) = journal.state().closed.front().copied() else { break };
+        drain_segment(journal, store, number, &mut drained).await?;
+        let mut state = journal.state();
+        // Another round may have been quicker.
+        if state.closed.front() == Some(&number) {
+            state.closed.pop_front();
+        }
+        // What is in the store needs no sync.
+        state.unsynced.retain(|(unsynced, _)| *unsynced != number);
+    }
+    Ok(drained)
+}
+
+async fn drain_segment<D: Disk>(
+    journal: &Journal<D>,
+    store: &Store,
+    number: u64,
+    drained: &mut Drained,
+) -> Result<(), DrainError> {
+    let path = segment::path(journal.folder(), number);
+    let bytes = match journal.disk.read(&path) {
+        Ok(bytes) => bytes,
+        // Deleted by a round that ended between that and here.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let mut rest = bytes.as_slice();
+    let mut batch = Vec::with_capacity(BATCH);
+    let end = loop {
+        match record::read(rest) {
+            Read::Booking(booking, after) => {
+                batch.push(*booking);
+                rest = after;
+            }
+            end @ (Read::End | Read::Broken) => break end,
+        }
+        if batch.len() == BATCH {
+            book(store, &batch, drained).await?;
+            batch.clear();
+        }
+    };
+    book(store, &batch, drained).await?;
+    match end {
+        Read::Broken if has_record_after(rest) => {
+            let kept = path.with_extension("damaged");
+            journal.disk.rename(&path, &kept)?;
+            journal.state().health.damaged.push(kept);
+            drained.damaged += 1;
+            return Ok(());
+        }
+        Read::Broken => drained.torn += 1,
+        Read::Booking(..) | Read::End => {}
+    }
+    journal.disk.remove(&path)?;
+    Ok(())
+}
+
+/// Whether a whole record follows a broken one somewhere: then this is no torn end.
+fn has_record_after(bytes: &[u8]) -> bool {
+    (1..bytes.len())
+        .any(|at| bytes.get(at..).is_some_and(|rest| matches!(record::read(rest), Read::Booking(..))))
+}
+
+async fn book(store: &Store, batch: &[Booking], drained: &mut Drained) -> Result<(), StoreError> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let booked = store.book(batch).await?;
+    drained.booked += booked.new;
+    drained.known += booked.known;
+    Ok(())
+}

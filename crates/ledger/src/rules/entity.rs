@@ -1,0 +1,179 @@
+//! Keys and those who own them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::access::{AddressList, ModelList, RouteList};
+use super::budget::Allowance;
+use super::id::{BudgetId, CustomerId, KeyHash, KeyId, ModelName, OrganizationId, Tag, TeamId, UserId};
+use super::time::Timestamp;
+
+/// What all entities have.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Details {
+    /// A name for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
+    pub blocked: bool,
+    pub allowance: Allowance,
+    /// A shared budget whose terms hold where `allowance` says nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget_id: Option<BudgetId>,
+    /// What the management API keeps and no rule looks at: metadata, guardrails, rotation, …
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub extra: Map<String, Value>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub updated_by: Option<String>,
+}
+
+/// A virtual key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Key {
+    pub id: KeyId,
+    pub hash: KeyHash,
+    /// `sk-...` and the last four characters.
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<TeamId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<OrganizationId>,
+    #[serde(default)]
+    pub models: ModelList,
+    /// Names that this key may use for models.
+    #[serde(default)]
+    pub aliases: BTreeMap<String, String>,
+    #[serde(default)]
+    pub routes: RouteList,
+    #[serde(default)]
+    pub addresses: AddressList,
+    #[serde(default)]
+    pub tags: Vec<Tag>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    #[serde(default)]
+    pub details: Details,
+}
+
+/// A team: keys and members under common terms.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Team {
+    pub id: TeamId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<OrganizationId>,
+    #[serde(default)]
+    pub models: ModelList,
+    #[serde(default)]
+    pub aliases: BTreeMap<String, String>,
+    /// Management routes that every member may use.
+    #[serde(default)]
+    pub member_permissions: Vec<String>,
+    #[serde(default)]
+    pub details: Details,
+}
+
+/// Somebody in a team.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    pub team: TeamId,
+    pub user: UserId,
+    #[serde(default)]
+    pub role: MemberRole,
+    /// Fewer models than the team's.
+    #[serde(default)]
+    pub models: ModelList,
+    #[serde(default)]
+    pub details: Details,
+}
+
+/// What a member may do in the team.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MemberRole {
+    /// Manages the team.
+    Admin,
+    #[default]
+    User,
+}
+
+/// Somebody who owns keys.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct User {
+    pub id: UserId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    #[serde(default)]
+    pub role: UserRole,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<OrganizationId>,
+    /// For keys that belong to no team.
+    #[serde(default)]
+    pub models: ModelList,
+    #[serde(default)]
+    pub details: Details,
+}
+
+/// What a user may do in the gateway.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UserRole {
+    ProxyAdmin,
+    ProxyAdminViewer,
+    OrgAdmin,
+    #[default]
+    InternalUser,
+    InternalUserViewer,
+    Team,
+    Customer,
+}
+
+/// Teams and users under one roof.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Organization {
+    pub id: OrganizationId,
+    #[serde(default)]
+    pub models: ModelList,
+    #[serde(default)]
+    pub details: Details,
+}
+
+/// An end user of somebody's product.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Customer {
+    pub id: CustomerId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_model: Option<ModelName>,
+    /// `eu` or `us`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_model_region: Option<String>,
+    #[serde(default)]
+    pub models: ModelList,
+    #[serde(default)]
+    pub details: Details,
+}
+
+/// A tag with terms of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TagTerms {
+    pub name: Tag,
+    #[serde(default)]
+    pub models: ModelList,
+    #[serde(default)]
+    pub details: Details,
+}
+
+/// A budget that several entities refer to by `budget_id`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SharedBudget {
+    pub id: BudgetId,
+    #[serde(default)]
+    pub details: Details,
+}

@@ -1,0 +1,498 @@
+//! What an account has used and holds, and how a request moves it: [`admit`] holds, [`settle`] books the real
+//! figures, [`give_back`] ends a hold without a charge, [`extend`] keeps a long one alive.
+//!
+//! All of them work on several accounts at once. A call belongs to the windows in which it was admitted, also when
+//! it ends in later ones: so no window ever spends more than its budget, and rows can be summed by when they began.
+
+use std::ops::DerefMut;
+use std::time::Duration;
+
+use catalog::NanoUsd;
+use serde::{Deserialize, Serialize};
+
+use super::account::Account;
+use super::budget::{Budget, Terms};
+use super::leased::{LeaseEnd, Leased};
+use super::limit::LimitKind;
+use super::nano;
+use super::period::{Period, Span};
+use super::refusal::{OverBudget, OverLimit, Refusal};
+use super::time::Timestamp;
+use super::window::SlidingSum;
+
+/// What a request may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// Nothing: no budget is looked at.
+    Free,
+    /// Never more than this: the request declares its maximum. Budgets with such calls alone are never overshot.
+    AtMost(NanoUsd),
+    /// About this much, from experience; at least one nano-dollar is held, so that a budget that is used up refuses.
+    About(NanoUsd),
+}
+
+impl Hold {
+    /// The amount that is held.
+    #[must_use]
+    pub fn amount(self) -> NanoUsd {
+        match self {
+            Self::Free => NanoUsd::ZERO,
+            Self::AtMost(amount) => amount.max(NanoUsd::ZERO),
+            Self::About(amount) => amount.max(NanoUsd(1)),
+        }
+    }
+}
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Demand {
+    pub hold: Hold,
+    /// An estimate of all its tokens.
+    pub tokens: u64,
+    /// After this the hold ends by itself, if nobody extends it: the request got lost.
+    pub lease: Duration,
+}
+
+/// What a request used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Actual {
+    pub cost: NanoUsd,
+    pub tokens: u64,
+}
+
+/// One account in an operation over several: whose, under which terms, and its state.
+pub type Entry<'a, L> = (&'a Account, &'a Terms, L);
+
+/// What one account has used and holds.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    /// Time never goes back: an earlier moment is taken for this one.
+    latest: Timestamp,
+    /// Number of the last admission.
+    sequence: u64,
+    /// One per period; the one for good is always there.
+    tills: Vec<Till>,
+    requests: SlidingSum,
+    tokens: SlidingSum,
+    parallel: Leased,
+}
+
+/// Spend in the current window of one period.
+#[derive(Clone, Debug)]
+struct Till {
+    period: Option<Period>,
+    span: Span,
+    spend: NanoUsd,
+    held: Leased,
+    /// The last admission before this window: those after it hold and charge here.
+    born: u64,
+}
+
+/// What an account had spent in a window, as the store knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// `None`: for good.
+    pub period: Option<Period>,
+    pub window: Timestamp,
+    pub spend: NanoUsd,
+}
+
+/// What an admission holds, to be given to exactly one of [`settle`] and [`give_back`], with the same accounts.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "what it holds stays held until its lease ends"]
+pub struct Grant {
+    hold: NanoUsd,
+    tokens: u64,
+    lease: LeaseEnd,
+    /// Per account.
+    admissions: Vec<Admission>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Admission {
+    sequence: u64,
+    at: Timestamp,
+}
+
+/// A window of an account that a call is charged to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Charge {
+    pub account: Account,
+    /// `None`: for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<Period>,
+    /// Where the window begins.
+    pub window: Timestamp,
+}
+
+/// What came of a call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settlement {
+    /// What the store adds the cost to, beside what everybody named in the booking spent for good.
+    pub charges: Vec<Charge>,
+    /// What somebody should be told about.
+    pub crossings: Vec<Crossing>,
+}
+
+/// A call carried spend over a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crossing {
+    pub account: Account,
+    pub line: Line,
+    pub amount: NanoUsd,
+    pub spend: NanoUsd,
+    pub period: Option<Period>,
+}
+
+/// Which line of a budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// `soft_budget`
+    Soft,
+    /// `max_budget`
+    Max,
+}
+
+/// How an account stands, for answers and headers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Spent for good.
+    pub total: NanoUsd,
+    /// Per budget of the terms.
+    pub budgets: Vec<BudgetStanding>,
+    pub remaining_requests: Option<u64>,
+    pub remaining_tokens: Option<u64>,
+    pub remaining_parallel: Option<u64>,
+}
+
+/// How one budget stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct BudgetStanding {
+    #[serde(with = "nano")]
+    pub spend: NanoUsd,
+    #[serde(with = "nano")]
+    pub held: NanoUsd,
+    #[serde(with = "nano::option")]
+    pub max: Option<NanoUsd>,
+    /// `None`: it never begins anew.
+    pub resets_at: Option<Timestamp>,
+}
+
+/// Holds what a request asks for on all accounts, or on none.
+///
+/// Accounts must be distinct.
+///
+/// # Errors
+/// The refusal of the widest account whose budget has not enough left, else of the widest whose limit has no room.
+pub fn admit<L>(entries: &mut [Entry<'_, L>], demand: &Demand, now: Timestamp) -> Result<Grant, Refusal>
+where
+    L: DerefMut<Target = Ledger>,
+{
+    let mut refusal: Option<Refusal> = None;
+    for (account, terms, ledger) in entries.iter_mut() {
+        ledger.advance(terms, now);
+        if let Some(found) = ledger.obstacle(account, terms, demand)
+            && refusal.as_ref().is_none_or(|known| found.rank() < known.rank())
+        {
+            refusal = Some(found);
+        }
+    }
+    if let Some(refusal) = refusal {
+        return Err(refusal);
+    }
+    let hold = demand.hold.amount();
+    let lease = LeaseEnd::after(now.plus(demand.lease));
+    let admissions =
+        entries.iter_mut().map(|(_, _, ledger)| ledger.hold(hold, demand.tokens, lease)).collect();
+    Ok(Grant { hold, tokens: demand.tokens, lease, admissions })
+}
+
+/// Ends the holds and books what was used. The cost counts even if the lease was over.
+pub fn settle<L>(entries: &mut [Entry<'_, L>], grant: &Grant, actual: Actual, now: Timestamp) -> Settlement
+where
+    L: DerefMut<Target = Ledger>,
+{
+    let mut settlement = Settlement::default();
+    for ((account, terms, ledger), admission) in entries.iter_mut().zip(&grant.admissions) {
+        ledger.advance(terms, now);
+        ledger.release(grant, *admission);
+        ledger.tokens.take_back(grant.tokens.saturating_sub(actual.tokens), admission.at);
+        let latest = ledger.latest;
+        ledger.tokens.add(actual.tokens.saturating_sub(grant.tokens), latest);
+        charges(account, terms, admission.at, &mut settlement.charges);
+        for till in ledger.tills.iter_mut().filter(|till| till.counts(*admission)) {
+            let before = till.spend;
+            till.spend = before.saturating_add(actual.cost);
+            let crossings = crossings(account, terms, till, before, latest);
+            settlement.crossings.extend(crossings);
+        }
+    }
+    settlement
+}
+
+/// Ends the holds of a request that is not charged. That it was made still counts against limits of requests.
+pub fn give_back<L>(entries: &mut [Entry<'_, L>], grant: &Grant)
+where
+    L: DerefMut<Target = Ledger>,
+{
+    for ((_, _, ledger), admission) in entries.iter_mut().zip(&grant.admissions) {
+        ledger.release(grant, *admission);
+        ledger.tokens.take_back(grant.tokens, admission.at);
+    }
+}
+
+/// Moves the end of a lease that is not over yet.
+pub fn extend<L>(entries: &mut [Entry<'_, L>], grant: &mut Grant, until: Timestamp)
+where
+    L: DerefMut<Target = Ledger>,
+{
+    let lease = LeaseEnd::after(until);
+    if lease <= grant.lease {
+        return;
+    }
+    let hold = grant.hold.0;
+    for ((_, _, ledger), admission) in entries.iter_mut().zip(&grant.admissions) {
+        for till in ledger.tills.iter_mut().filter(|till| till.counts(*admission)) {
+            till.held.give_back(hold, grant.lease);
+            till.held.hold(hold, lease);
+        }
+        ledger.parallel.give_back(1, grant.lease);
+        ledger.parallel.hold(1, lease);
+    }
+    grant.lease = lease;
+}
+
+/// The most that a further call may cost under all budgets; `None`: there is no budget.
+pub fn room<L>(entries: &mut [Entry<'_, L>], now: Timestamp) -> Option<NanoUsd>
+where
+    L: DerefMut<Target = Ledger>,
+{
+    let mut room = None;
+    for (_, terms, ledger) in entries.iter_mut() {
+        ledger.advance(terms, now);
+        let left = ledger.budgets(terms).filter_map(|(budget, till)| {
+            let used = till.spend.saturating_add(NanoUsd(till.held.total()));
+            Some(budget.max_at(ledger.latest)?.saturating_sub(used).max(NanoUsd::ZERO))
+        });
+        room = room.into_iter().chain(left).min();
+    }
+    room
+}
+
+/// The windows that a call is charged to, beside those for good of everybody whom its booking names.
+fn charges(account: &Account, terms: &Terms, at: Timestamp, charges: &mut Vec<Charge>) {
+    let charge = |period, window| Charge { account: account.clone(), period, window };
+    let first = charges.len();
+    if account.model.is_some() {
+        charges.push(charge(None, Span::ALWAYS.start));
+    }
+    for budget in terms.budgets.iter().filter(|budget| budget.period.is_some()) {
+        let known = charges.iter().skip(first).any(|charge| charge.period == budget.period);
+        if !known {
+            charges.push(charge(budget.period, budget.window(at).start));
+        }
+    }
+}
+
+fn crossings<'a>(
+    account: &'a Account,
+    terms: &'a Terms,
+    till: &'a Till,
+    before: NanoUsd,
+    now: Timestamp,
+) -> impl Iterator<Item = Crossing> + 'a {
+    let budgets = terms.budgets.iter().filter(|budget| budget.period == till.period);
+    let lines = budgets.flat_map(move |budget| [(Line::Soft, budget.soft), (Line::Max, budget.max_at(now))]);
+    lines.filter_map(move |(line, amount)| {
+        let amount = amount.filter(|amount| before < *amount && *amount <= till.spend)?;
+        Some(Crossing { account: account.clone(), line, amount, spend: till.spend, period: till.period })
+    })
+}
+
+impl Ledger {
+    /// The ledger of an account with what it spent before, as the store knows it.
+    #[must_use]
+    pub fn open(openings: &[Opening], made: Timestamp) -> Self {
+        let till = |opening: &Opening| Till {
+            period: opening.period,
+            span: opening.period.map_or(Span::ALWAYS, |period| period.window(opening.window, made)),
+            spend: opening.spend,
+            held: Leased::default(),
+            born: 0,
+        };
+        Self { tills: openings.iter().map(till).collect(), ..Self::default() }
+    }
+
+    /// Sets what was spent in the current window of a period (`reset_spend`). What running calls hold stays held.
+    pub fn set_spend(&mut self, budget: &Budget, spend: NanoUsd, now: Timestamp) {
+        self.latest = self.latest.max(now);
+        let till = self.till(budget.period, budget.window(self.latest));
+        till.spend = spend;
+    }
+
+    /// How the account stands under its terms.
+    pub fn standing(&mut self, terms: &Terms, now: Timestamp) -> Standing {
+        self.advance(terms, now);
+        let budgets = self.budgets(terms).map(|(budget, till)| BudgetStanding {
+            spend: till.spend,
+            held: NanoUsd(till.held.total()),
+            max: budget.max_at(self.latest),
+            resets_at: budget.period.map(|_| till.span.end),
+        });
+        let limits = &terms.limits;
+        Standing {
+            total: self
+                .tills
+                .iter()
+                .find(|till| till.period.is_none())
+                .map_or(NanoUsd::ZERO, |till| till.spend),
+            budgets: budgets.collect(),
+            remaining_requests: limits.rpm.map(|most| most.saturating_sub(self.requests.sum())),
+            remaining_tokens: limits.tpm.map(|most| most.saturating_sub(self.tokens.sum())),
+            remaining_parallel: limits
+                .max_parallel_requests
+                .map(|most| u64::from(most).saturating_sub(self.running())),
+        }
+    }
+
+    /// Whether nothing is held and nothing happened since: such a ledger can be opened anew from the store.
+    #[must_use]
+    pub fn is_idle_since(&self, then: Timestamp) -> bool {
+        let minute = Duration::from_secs(61);
+        let holds = self.parallel.total() != 0 || self.tills.iter().any(|till| till.held.total() != 0);
+        !holds && self.latest.plus(minute) < then
+    }
+
+    fn running(&self) -> u64 {
+        u64::try_from(self.parallel.total()).unwrap_or(0)
+    }
+
+    /// Lets time pass: ends windows and leases.
+    fn advance(&mut self, terms: &Terms, now: Timestamp) {
+        self.latest = self.latest.max(now);
+        let now = self.latest;
+        self.till(None, Span::ALWAYS);
+        for budget in terms.budgets.iter().filter(|budget| budget.period.is_some()) {
+            let current = |till: &Till| till.period == budget.period && till.span.contains(now);
+            if !self.tills.iter().any(current) {
+                self.till(budget.period, budget.window(now));
+            }
+        }
+        for till in &mut self.tills {
+            till.held.sweep(now);
+        }
+        self.parallel.sweep(now);
+        self.requests.slide(now);
+        self.tokens.slide(now);
+    }
+
+    /// The till of a period in this window; a new one where the period or the window is new.
+    fn till(&mut self, period: Option<Period>, span: Span) -> &mut Till {
+        let born = self.sequence;
+        let at = self.tills.iter().position(|till| till.period == period).unwrap_or(self.tills.len());
+        let new = || Till { period, span, spend: NanoUsd::ZERO, held: Leased::default(), born };
+        if self.tills.get(at).is_some_and(|till| till.span != span) {
+            self.tills.remove(at);
+        }
+        if self.tills.get(at).is_none_or(|till| till.period != period) {
+            self.tills.insert(at, new());
+        }
+        // The index was just filled.
+        #[expect(clippy::indexing_slicing, reason = "inserted above where it was missing")]
+        &mut self.tills[at]
+    }
+
+    fn budgets<'a>(&'a self, terms: &'a Terms) -> impl Iterator<Item = (&'a Budget, &'a Till)> {
+        terms
+            .budgets
+            .iter()
+            .filter_map(|budget| Some((budget, self.tills.iter().find(|till| till.period == budget.period)?)))
+    }
+
+    fn obstacle(&self, account: &Account, terms: &Terms, demand: &Demand) -> Option<Refusal> {
+        self.short_budget(account, terms, demand)
+            .map(Refusal::OverBudget)
+            .or_else(|| self.full_limit(account, terms, demand.tokens).map(Refusal::OverLimit))
+    }
+
+    fn short_budget(&self, account: &Account, terms: &Terms, demand: &Demand) -> Option<OverBudget> {
+        let asked = demand.hold.amount();
+        if asked == NanoUsd::ZERO {
+            return None;
+        }
+        self.budgets(terms).find_map(|(budget, till)| {
+            let max = budget.max_at(self.latest)?;
+            let held = NanoUsd(till.held.total());
+            if till.spend.saturating_add(held).saturating_add(asked) <= max {
+                return None;
+            }
+            let resets_at = budget.period.map(|_| till.span.end);
+            Some(OverBudget {
+                account: account.clone(),
+                spend: till.spend,
+                held,
+                asked,
+                max,
+                resets_at,
+                retry_after: resets_at.map(|at| self.latest.until(at)),
+            })
+        })
+    }
+
+    fn full_limit(&self, account: &Account, terms: &Terms, tokens: u64) -> Option<OverLimit> {
+        let limits = &terms.limits;
+        let over = |kind, limit, used: u64, frees_at: Option<Timestamp>| OverLimit {
+            account: account.clone(),
+            kind,
+            limit,
+            remaining: limit.saturating_sub(used),
+            resets_at: frees_at,
+            retry_after: frees_at.map(|at| self.latest.until(at)),
+        };
+        if let Some(most) = limits.max_parallel_requests.map(u64::from)
+            && self.running() >= most
+        {
+            return Some(over(LimitKind::Parallel, most, self.running(), None));
+        }
+        for (kind, limit, window, asked) in [
+            (LimitKind::Requests, limits.rpm, &self.requests, 1),
+            (LimitKind::Tokens, limits.tpm, &self.tokens, tokens),
+        ] {
+            let Some(limit) = limit else { continue };
+            if window.sum().saturating_add(asked) > limit {
+                let frees_at = limit.checked_sub(asked).map(|most| window.falls_to(most));
+                return Some(over(kind, limit, window.sum(), frees_at));
+            }
+        }
+        None
+    }
+
+    fn hold(&mut self, hold: NanoUsd, tokens: u64, lease: LeaseEnd) -> Admission {
+        self.sequence += 1;
+        let at = self.latest;
+        for till in &mut self.tills {
+            till.held.hold(hold.0, lease);
+        }
+        self.parallel.hold(1, lease);
+        self.requests.add(1, at);
+        self.tokens.add(tokens, at);
+        Admission { sequence: self.sequence, at }
+    }
+
+    fn release(&mut self, grant: &Grant, admission: Admission) {
+        for till in self.tills.iter_mut().filter(|till| till.counts(admission)) {
+            till.held.give_back(grant.hold.0, grant.lease);
+        }
+        self.parallel.give_back(1, grant.lease);
+    }
+}
+
+impl Till {
+    /// Whether an admission holds and charges here: it came after the window began.
+    fn counts(&self, admission: Admission) -> bool {
+        self.born < admission.sequence
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+//! Do all sums agree with the rows?
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use sqlx::Row;
+
+use super::booking::{DailyName, Sums, daily_names, daily_sums};
+use super::{Store, StoreError};
+use crate::booking::Booking;
+use crate::rules::time::{Day, Timestamp};
+
+/// Rows that are in memory at the same time.
+const ROWS_AT_ONCE: i64 = 10_000;
+
+/// Two figures that should be the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Discrepancy {
+    /// What is summed: `daily team red on 2026-11-21 (key …, model …, provider …)`.
+    pub what: String,
+    /// What the rows, or the sums below, say.
+    pub expected: String,
+    /// What is stored.
+    pub found: String,
+}
+
+impl fmt::Display for Discrepancy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, expected, found } = self;
+        write!(f, "{what}: expected {expected}, found {found}")
+    }
+}
+
+impl Store {
+    /// Compares all sums: each day's rows with its daily sums, for every key, team, user, organization, customer and
+    /// tag; and the daily sums with spend for good. Days whose rows were deleted are compared in the second way only.
+    /// Holds one day of sums in memory.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn audit(&self) -> Result<Vec<Discrepancy>, StoreError> {
+        // One snapshot for all questions, so that bookings that arrive meanwhile do not look like mistakes.
+        let mut snapshot = self.readers.begin().await?;
+        let mut found = Vec::new();
+        let kept_from: Option<i64> =
+            sqlx::query_scalar("SELECT value FROM facts WHERE name = 'rows_kept_from'")
+                .fetch_optional(&mut *snapshot)
+                .await?;
+        let kept_from = kept_from.unwrap_or(i64::MIN);
+        let mut days: Vec<i64> = sqlx::query_scalar("SELECT DISTINCT day FROM daily_spend WHERE day >= $1")
+            .bind(kept_from)
+            .fetch_all(&mut *snapshot)
+            .await?;
+        // Days of rows without any sum.
+        let mut next: i64 = Day(kept_from).start().0;
+        loop {
+            let row: Option<i64> =
+                sqlx::query_scalar("SELECT MIN(started_at) FROM spend WHERE started_at >= $1")
+                    .bind(next)
+                    .fetch_one(&mut *snapshot)
+                    .await?;
+            let Some(row) = row else { break };
+            let day = Timestamp(row).day();
+            days.push(day.0);
+            next = Day(day.0.saturating_add(1)).start().0;
+        }
+        days.sort_unstable();
+        days.dedup();
+        for day in days.into_iter().map(Day) {
+            audit_day(&mut snapshot, day, &mut found).await?;
+        }
+        audit_totals(&mut snapshot, &mut found).await?;
+        Ok(found)
+    }
+}
+
+async fn audit_day(
+    connection: &mut sqlx::sqlite::SqliteConnection,
+    day: Day,
+    found: &mut Vec<Discrepancy>,
+) -> Result<(), StoreError> {
+    let mut expected: BTreeMap<DailyName, Sums> = BTreeMap::new();
+    let end = Day(day.0.saturating_add(1)).start();
+    let (mut at, mut after) = (day.start(), String::new());
+    loop {
+        let rows: Vec<Booking> = sqlx::query_as(
+            "SELECT * FROM spend WHERE started_at >= $1 AND started_at < $2
+                 AND (started_at > $1 OR request_id > $3) ORDER BY started_at, request_id LIMIT $4",
+        )
+        .bind(at.0)
+        .bind(end.0)
+        .bind(&after)
+        .bind(ROWS_AT_ONCE)
+        .fetch_all(&mut *connection)
+        .await?;
+        let Some(last) = rows.last() else { break };
+        (at, after) = (last.started_at, last.request.to_string());
+        for booking in &rows {
+            for name in daily_names(booking) {
+                expected.entry(name).or_default().add(daily_sums(booking));
+            }
+        }
+    }
+    let stored = sqlx::query("SELECT * FROM daily_spend WHERE day = $1")
+        .bind(day.0)
+        .fetch_all(&mut *connection)
+        .await?;
+    for row in &stored {
+        let kind: &str = row.try_get("kind")?;
+        let name = DailyName {
+            kind: KINDS.into_iter().find(|known| *known == kind).unwrap_or("unknown"),
+            id: row.try_get("id")?,
+            day,
+            key: row.try_get("key_id")?,
+            model: row.try_get("model")?,
+            provider: row.try_get("provider")?,
+        };
+        let sums = Sums {
+            requests: row.try_get("requests")?,
+            failed: row.try_get("failed")?,
+            input: row.try_get("input_tokens")?,
+            output: row.try_get("output_tokens")?,
+            cache_read: row.try_get("cache_read_tokens")?,
+            cache_write: row.try_get("cache_write_tokens")?,
+            cost: row.try_get("cost_nano")?,
+            duration: row.try_get("duration_ms")?,
+        };
+        compare(&name, expected.remove(&name).unwrap_or_default(), sums, found);
+    }
+    for (name, sums) in expected {
+        compare(&name, sums, Sums::default(), found);
+    }
+    Ok(())
+}
+
+/// The kinds that daily sums are kept of.
+const KINDS: [&str; 7] = ["gateway", "organization", "team", "user", "key", "customer", "tag"];
+
+fn compare(name: &DailyName, expected: Sums, stored: Sums, found: &mut Vec<Discrepancy>) {
+    if expected == stored {
+        return;
+    }
+    let DailyName { kind, id, day, key, model, provider } = name;
+    found.push(Discrepancy {
+        what: format!("daily {kind} `{id}` on {day} (key `{key}`, model `{model}`, provider `{provider}`)"),
+        expected: format!("{expected:?}"),
+        found: format!("{stored:?}"),
+    });
+}
+
+/// Spend for good is the sum of the days, and what administrators set.
+async fn audit_totals(
+    connection: &mut sqlx::sqlite::SqliteConnection,
+    found: &mut Vec<Discrepancy>,
+) -> Result<(), StoreError> {
+    let rows: Vec<(String, String, i64, i64)> = sqlx::query_as(
+        "SELECT s.kind, s.id, SUM(s.days), SUM(s.total) FROM (
+             SELECT kind, id, SUM(cost_nano) AS days, 0 AS total FROM daily_spend GROUP BY kind, id
+             UNION ALL
+             SELECT kind, id, 0 AS days, spend_nano - adjusted_nano AS total FROM window_spend
+             WHERE model = '' AND period = '' AND kind NOT IN ('member', 'provider', 'model')
+         ) s GROUP BY s.kind, s.id HAVING SUM(s.days) <> SUM(s.total)",
+    )
+    .fetch_all(connection)
+    .await?;
+    found.extend(rows.into_iter().map(|(kind, id, days, total)| Discrepancy {
+        what: format!("all spend of {kind} `{id}`, in nano-dollars"),
+        expected: days.to_string(),
+        found: total.to_string(),
+    }));
+    Ok(())
+}

@@ -1,0 +1,340 @@
+//! Keys, teams, users, …: insert, read, change, list, delete.
+
+use catalog::NanoUsd;
+use sqlx::sqlite::{Sqlite, SqliteConnection};
+use sqlx::{AssertSqlSafe, QueryBuilder};
+
+use super::record::Record;
+use super::{Store, StoreError};
+use crate::rules::entity::Key;
+use crate::rules::id::{KeyHash, OrganizationId, TeamId, UserId};
+use crate::rules::time::Timestamp;
+
+/// An entity as it was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored<R> {
+    pub record: R,
+    /// Which of its versions: [`Store::update`] changes no other.
+    pub version: i64,
+    /// What it spent for good, as far as that is booked. Nothing that is written.
+    pub spend: NanoUsd,
+}
+
+/// Id, version, data, spend.
+type Row = (String, i64, String, Option<i64>);
+
+/// What [`Row`] is read from; an entity's own table is `r`.
+const COLUMNS: &str = "SELECT r.id, r.version, r.data, w.spend_nano";
+
+/// Finds what an entity spent for good.
+const SPEND: &str =
+    "LEFT JOIN window_spend w ON w.id = r.id AND w.model = '' AND w.period = '' AND w.window_start = 0
+     AND w.kind = ";
+
+/// Which entities to list. All conditions hold at once.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub user: Option<UserId>,
+    pub team: Option<TeamId>,
+    pub organization: Option<OrganizationId>,
+    /// Exactly this name or e-mail address.
+    pub alias: Option<String>,
+    /// A part of the id, name or e-mail address, in any case.
+    pub search: Option<String>,
+    pub blocked: Option<bool>,
+    /// Only what expires before this.
+    pub expires_before: Option<Timestamp>,
+}
+
+/// In which order to list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sorting {
+    pub by: SortBy,
+    pub descending: bool,
+}
+
+/// What to sort by; equal ones are sorted by id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SortBy {
+    CreatedAt,
+    UpdatedAt,
+    ExpiresAt,
+    Alias,
+    /// Spend for good.
+    Spend,
+}
+
+impl Default for Sorting {
+    fn default() -> Self {
+        Self { by: SortBy::CreatedAt, descending: true }
+    }
+}
+
+/// A part of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// How many there are on all pages.
+    pub total: i64,
+}
+
+impl SortBy {
+    fn sql(self) -> &'static str {
+        match self {
+            Self::CreatedAt => "r.created_at",
+            Self::UpdatedAt => "r.updated_at",
+            Self::ExpiresAt => "COALESCE(r.expires_at, 9223372036854775807)",
+            Self::Alias => "COALESCE(r.alias, '')",
+            Self::Spend => "COALESCE(w.spend_nano, 0)",
+        }
+    }
+}
+
+impl Store {
+    /// Stores a new entity. A key is found by its hash from now on.
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`] when its id, alias or hash is; or the database's.
+    pub async fn insert<R: Record>(&self, record: &R) -> Result<(), StoreError> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        insert(&mut transaction, record).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Gives a key a new secret, whose hash is in `key`. The former ones are good until `grace_until`.
+    ///
+    /// # Errors
+    /// As [`update`](Self::update).
+    pub async fn regenerate_key(&self, key: &Stored<Key>, grace_until: Timestamp) -> Result<(), StoreError> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        update(&mut transaction, key).await?;
+        sqlx::query(
+            "UPDATE key_hashes SET expires_at = $1
+             WHERE key_id = $2 AND (expires_at IS NULL OR expires_at > $1)",
+        )
+        .bind(grace_until.0)
+        .bind(key.record.id.as_str())
+        .execute(&mut *transaction)
+        .await?;
+        insert_hash(&mut transaction, &key.record.hash, key.record.id.as_str()).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// The key with this hash, also one before its last regeneration while its grace lasts.
+    ///
+    /// # Errors
+    /// The database's: who asks must not take that for an unknown key.
+    pub async fn key_by_hash(
+        &self,
+        hash: &KeyHash,
+        now: Timestamp,
+    ) -> Result<Option<Stored<Key>>, StoreError> {
+        let sql = format!(
+            "{COLUMNS} FROM key_hashes h JOIN keys r ON r.id = h.key_id {SPEND} $3
+             WHERE h.hash = $1 AND (h.expires_at IS NULL OR h.expires_at > $2)"
+        );
+        let row: Option<Row> = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(hash.to_string())
+            .bind(now.0)
+            .bind(Key::KIND)
+            .fetch_optional(&self.readers)
+            .await?;
+        row.map(read).transpose()
+    }
+
+    /// # Errors
+    /// The database's.
+    pub async fn get<R: Record>(&self, id: &str) -> Result<Option<Stored<R>>, StoreError> {
+        let sql = format!("{COLUMNS} FROM {} r {SPEND} $2 WHERE r.id = $1", R::TABLE);
+        let row: Option<Row> =
+            sqlx::query_as(AssertSqlSafe(sql)).bind(id).bind(R::KIND).fetch_optional(&self.readers).await?;
+        row.map(read).transpose()
+    }
+
+    /// Replaces an entity by a changed one.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] when it is no longer the version that was read, or gone; [`StoreError::Taken`] when its
+    /// new alias is; or the database's.
+    pub async fn update<R: Record>(&self, stored: &Stored<R>) -> Result<(), StoreError> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        update(&mut transaction, stored).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Deletes what of these exists, and tells which that was. Spend stays.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn delete<R: Record>(
+        &self,
+        ids: &[&str],
+        by: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Vec<String>, StoreError> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let delete = format!("DELETE FROM {} WHERE id = $1 RETURNING data", R::TABLE);
+        let mut deleted = Vec::new();
+        for id in ids {
+            let data: Option<String> = sqlx::query_scalar(AssertSqlSafe(delete.as_str()))
+                .bind(*id)
+                .fetch_optional(&mut *transaction)
+                .await?;
+            let Some(data) = data else { continue };
+            sqlx::query(
+                "INSERT INTO deleted (kind, id, deleted_at, deleted_by, data) VALUES ($1, $2, $3, $4, $5)",
+            )
+            .bind(R::KIND)
+            .bind(*id)
+            .bind(now.0)
+            .bind(by)
+            .bind(data)
+            .execute(&mut *transaction)
+            .await?;
+            if R::KIND == Key::KIND {
+                sqlx::query("DELETE FROM key_hashes WHERE key_id = $1")
+                    .bind(*id)
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+            deleted.push((*id).to_owned());
+        }
+        transaction.commit().await?;
+        Ok(deleted)
+    }
+
+    /// A page of a list, and how many there are on all.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn list<R: Record>(
+        &self,
+        filter: &Filter,
+        sorting: Sorting,
+        offset: i64,
+        limit: i64,
+    ) -> Result<Page<Stored<R>>, StoreError> {
+        let mut count = QueryBuilder::new(format!("SELECT COUNT(*) FROM {} r", R::TABLE));
+        filter.push(&mut count);
+        let total: i64 = count.build_query_scalar().fetch_one(&self.readers).await?;
+
+        let mut select = QueryBuilder::new(format!("{COLUMNS} FROM {} r {SPEND}", R::TABLE));
+        select.push_bind(R::KIND);
+        filter.push(&mut select);
+        let direction = if sorting.descending { "DESC" } else { "ASC" };
+        select.push(format_args!(" ORDER BY {} {direction}, r.id LIMIT ", sorting.by.sql()));
+        select.push_bind(limit.max(0)).push(" OFFSET ").push_bind(offset.max(0));
+        let rows: Vec<Row> = select.build_query_as().fetch_all(&self.readers).await?;
+        Ok(Page { items: rows.into_iter().map(read).collect::<Result<_, _>>()?, total })
+    }
+}
+
+impl Filter {
+    fn push(&self, query: &mut QueryBuilder<Sqlite>) {
+        let mut word = " WHERE ";
+        let mut equal = |column: &str, value: Option<&str>| {
+            let Some(value) = value else { return };
+            query
+                .push(std::mem::replace(&mut word, " AND "))
+                .push(column)
+                .push(" = ")
+                .push_bind(value.to_owned());
+        };
+        equal("r.user_id", self.user.as_ref().map(UserId::as_str));
+        equal("r.team_id", self.team.as_ref().map(TeamId::as_str));
+        equal("r.organization_id", self.organization.as_ref().map(OrganizationId::as_str));
+        equal("r.alias", self.alias.as_deref());
+        if let Some(search) = &self.search {
+            // `%` and `_` are what the caller typed, not wildcards.
+            let typed = search.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+            let pattern = format!("%{typed}%");
+            query.push(std::mem::replace(&mut word, " AND "));
+            query.push("(LOWER(r.id) LIKE ").push_bind(pattern.clone());
+            query.push(" ESCAPE '\\' OR LOWER(r.alias) LIKE ").push_bind(pattern).push(" ESCAPE '\\')");
+        }
+        if let Some(blocked) = self.blocked {
+            query.push(std::mem::replace(&mut word, " AND "));
+            query.push("r.blocked = ").push_bind(i64::from(blocked));
+        }
+        if let Some(before) = self.expires_before {
+            query.push(word).push("r.expires_at < ").push_bind(before.0);
+        }
+    }
+}
+
+fn read<R: Record>((id, version, data, spend): Row) -> Result<Stored<R>, StoreError> {
+    match serde_json::from_str(&data) {
+        Ok(record) => Ok(Stored { record, version, spend: NanoUsd(spend.unwrap_or(0)) }),
+        Err(source) => Err(StoreError::Unreadable { table: R::TABLE, id, source }),
+    }
+}
+
+fn written<R: Record>(record: &R) -> Result<String, StoreError> {
+    serde_json::to_string(record).map_err(|source| StoreError::Unreadable {
+        table: R::TABLE,
+        id: record.id(),
+        source,
+    })
+}
+
+async fn insert<R: Record>(connection: &mut SqliteConnection, record: &R) -> Result<(), StoreError> {
+    let sql = format!(
+        "INSERT INTO {} (id, alias, user_id, team_id, organization_id, blocked, expires_at, created_at, updated_at,
+         version, data) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10)",
+        R::TABLE
+    );
+    let details = record.details();
+    sqlx::query(AssertSqlSafe(sql))
+        .bind(record.id())
+        .bind(record.alias())
+        .bind(record.user().map(UserId::as_str))
+        .bind(record.team().map(TeamId::as_str))
+        .bind(record.organization().map(OrganizationId::as_str))
+        .bind(i64::from(details.blocked))
+        .bind(record.expires_at().map(|at| at.0))
+        .bind(details.created_at.0)
+        .bind(details.updated_at.0)
+        .bind(written(record)?)
+        .execute(&mut *connection)
+        .await?;
+    match record.hash() {
+        Some(hash) => insert_hash(connection, hash, &record.id()).await,
+        None => Ok(()),
+    }
+}
+
+async fn insert_hash(connection: &mut SqliteConnection, hash: &KeyHash, id: &str) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO key_hashes (hash, key_id) VALUES ($1, $2)")
+        .bind(hash.to_string())
+        .bind(id)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn update<R: Record>(connection: &mut SqliteConnection, stored: &Stored<R>) -> Result<(), StoreError> {
+    let sql = format!(
+        "UPDATE {} SET alias = $1, user_id = $2, team_id = $3, organization_id = $4, blocked = $5, expires_at = $6,
+         updated_at = $7, version = version + 1, data = $8 WHERE id = $9 AND version = $10",
+        R::TABLE
+    );
+    let record = &stored.record;
+    let details = record.details();
+    let updated = sqlx::query(AssertSqlSafe(sql))
+        .bind(record.alias())
+        .bind(record.user().map(UserId::as_str))
+        .bind(record.team().map(TeamId::as_str))
+        .bind(record.organization().map(OrganizationId::as_str))
+        .bind(i64::from(details.blocked))
+        .bind(record.expires_at().map(|at| at.0))
+        .bind(details.updated_at.0)
+        .bind(written(record)?)
+        .bind(record.id())
+        .bind(stored.version)
+        .execute(connection)
+        .await?;
+    if updated.rows_affected() == 0 { Err(StoreError::Changed) } else { Ok(()) }
+}
