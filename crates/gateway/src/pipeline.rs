@@ -128,7 +128,8 @@ async fn steps(
         running.exchange.bodies = Some(Bodies { client_request: Some(body.clone()), ..Bodies::default() });
     }
     let received = Received { endpoint: &endpoint, query: &query, body: &body, headers: request.headers() };
-    serve(running, &snapshot, &received).await
+    // Large, and moved from hand to hand before it first runs.
+    Box::pin(serve(running, &snapshot, &received)).await
 }
 
 async fn serve(

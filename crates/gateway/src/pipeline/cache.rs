@@ -104,7 +104,8 @@ pub(super) async fn look_up(
     if controls.no_cache {
         return Ok(Found::Nothing(Some(recording)));
     }
-    let waiting = recording.find(&controls);
+    // Large, and not there at all where nothing is cached: kept out of every request's future.
+    let waiting = Box::pin(recording.find(&controls));
     match tokio::time::timeout(patience, waiting).await {
         Ok(Some((entry, state))) => {
             let items = recording.items.as_ref().map(|items| (items.len(), items.len()));
