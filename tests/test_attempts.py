@@ -79,12 +79,16 @@ class TestMirroring:
             assert found["mirror_of"] == told.headers["x-litellm-call-id"]
             assert found["model_group"] == "shadow"
 
-    def test_a_sick_copy_hurts_nobody(self, start, site: Site, upstream: Upstream):
-        model_list = [site.at("real", "real"), site.at("shadow", "shadow", "500", num_retries=0)]
+    def test_a_sick_copy_hurts_nobody_and_goes_nowhere_else(self, start, site: Site, upstream: Upstream):
+        model_list = [site.at("real", "real"), site.at("shadow", "shadow", "500")]
         mirror = [{"model": "real", "to": "shadow", "percent": 100}]
-        with start(configuration(model_list, tollway={"mirror": mirror})) as gateway:
-            assert ask(gateway, "real").status == 200
-            eventually(lambda: upstream.seen("shadow"), "the copy")
+        router = {"num_retries": 2, "fallbacks": [{"shadow": ["real"]}]}
+        with start(configuration(model_list, router, tollway={"mirror": mirror})) as gateway:
+            told = ask(gateway, "real")
+            assert told.status == 200
+            copy = f"/trace/{told.headers['x-litellm-call-id']}-mirror"
+            eventually(lambda: gateway.get(copy)[0] == 200, "the copy's trace")
+            assert (len(upstream.seen("shadow")), len(upstream.seen("real"))) == (1, 1)
 
 
 class TestHealthChecks:

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dialects::document::Document;
 use http::HeaderMap;
+use routing::Overrides;
 use tollway::ask::Ask;
 
 use super::call::{self, Call};
@@ -79,6 +80,10 @@ impl Copy {
         let mut document = Document::parse_within(&self.body, self.snapshot.bounds.max_json_depth)?;
         let mut routed = route::request(&self.snapshot, &self.to, &document, &self.headers, self.body.len())?;
         routed.stream = self.stream;
+        // One call and no more: a copy that fell back could end in the very group that it is compared with.
+        routed.overrides =
+            Overrides { num_retries: Some(0), disable_fallbacks: true, ..Overrides::default() };
+        routed.mock_failure = None;
         let wishes = receive::wishes(&mut document, &self.headers)?;
         let tries = Tries::new(&self.snapshot, routed, false);
         let ask = Ask::new(running.exchange.operation.dialect(), &document, &self.to, self.stream);

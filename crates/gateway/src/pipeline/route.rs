@@ -247,9 +247,11 @@ pub(super) fn began(running: &Running, attempt: &mut Attempt) {
 
 /// Books the end of an attempt that the answer came from.
 pub(super) fn ended(running: &Running, attempt: Attempt, outcome: &Outcome) {
-    let id: Arc<str> = attempt.id().into();
     let change = attempt.finish(outcome, running.gateway.now());
-    events::deployment_changed(&running.gateway, &id, change);
+    // The attempt that answered is the last one.
+    if let Some(served) = running.exchange.served() {
+        events::deployment_changed(&running.gateway, &served.deployment.id, change);
+    }
 }
 
 /// The request with what a fallback's entry says instead.
