@@ -144,6 +144,12 @@ impl Cache {
         self.flights.board(key)
     }
 
+    /// Grows whenever an answer has been stored by this process.
+    #[must_use]
+    pub fn landed(&self) -> u64 {
+        self.flights.landed()
+    }
+
     /// Takes answers out.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -12,6 +13,7 @@ use super::{Entry, Key};
 #[derive(Debug, Default)]
 pub struct Flights {
     aloft: Mutex<HashMap<Key, watch::Receiver<Landing>>>,
+    landed: AtomicU64,
 }
 
 /// How far a question has come.
@@ -37,6 +39,12 @@ pub enum Seat {
 }
 
 impl Flights {
+    /// How many flights have ended with an answer. Who looked in vain, then leads, and sees that the number has grown
+    /// looks again: the answer may have been stored in between.
+    pub(super) fn landed(&self) -> u64 {
+        self.landed.load(Ordering::Acquire)
+    }
+
     pub(super) fn board(self: &Arc<Self>, key: &Key) -> Seat {
         let mut aloft = self.lock();
         match aloft.entry(key.clone()) {
@@ -76,7 +84,12 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.flights.lock().remove(&self.key);
+        let mut aloft = self.flights.lock();
+        // Before anybody else can lead.
+        if matches!(*self.landing.borrow(), Landing::Answered(_)) {
+            self.flights.landed.fetch_add(1, Ordering::Release);
+        }
+        aloft.remove(&self.key);
     }
 }
 
@@ -138,8 +151,11 @@ mod tests {
             let Landing::Answered(entry) = follower.wait().await else { panic!("no answer") };
             assert_eq!(entry.body, "answer");
         }
+        assert_eq!(flights.landed(), 0, "until it is stored, it is still aloft");
         drop(lease);
+        assert_eq!(flights.landed(), 1);
         lead(flights.board(&key("a")));
+        assert_eq!(flights.landed(), 1, "nothing was answered");
     }
 
     #[tokio::test]

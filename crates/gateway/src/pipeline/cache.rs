@@ -250,7 +250,9 @@ impl Recording {
     /// The answer, if it is stored or somebody else gets it; else the right to ask.
     async fn find(&mut self, controls: &Controls) -> Option<(Arc<Entry>, CacheState)> {
         let fresh = |entry: &Entry| controls.max_age.is_none_or(|most| entry.age() <= most);
+        let mut lead = None;
         loop {
+            let landed = self.cache.landed();
             let stored = match &mut self.items {
                 Some(items) => items.find(&self.cache, fresh).await,
                 None => self.cache.get(slice::from_ref(&self.key)).await.pop().flatten(),
@@ -261,7 +263,16 @@ impl Recording {
             if !self.stores {
                 return None;
             }
+            if lead.is_some() {
+                self.lease = lead;
+                return None;
+            }
             let follower = match self.cache.board(&self.key) {
+                // The last leader's answer may have been stored just after we looked.
+                Seat::Lead(lease) if self.cache.landed() != landed => {
+                    lead = Some(lease);
+                    continue;
+                }
                 Seat::Lead(lease) => {
                     self.lease = Some(lease);
                     return None;
