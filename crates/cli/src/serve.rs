@@ -2,6 +2,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
+use gateway::books::{Books, BooksSettings, OpenError};
 use gateway::config::{Config, LogFormat, LogLevel, MasterKey};
 use gateway::events::{self, Level, Log, log::Format};
 use gateway::snapshot::Snapshot;
@@ -87,7 +88,11 @@ async fn serve(args: &ServeArgs, plan: Plan) -> Result<(), Failure> {
     let watch = Watch::new(if args.watch || config.tollway.watch { &snapshot.files } else { &[] });
     let level = if args.debug { Level::Debug } else { level(config.tollway.log_level) };
     let log = Log::to_stdout(level, format(config.tollway.log_format));
-    let gateway = Gateway::new(snapshot, log);
+    let books = open_books(&config, args.config.as_deref(), &log).await?;
+    if let Some(books) = &books {
+        tokio::spawn(Books::keep(Arc::downgrade(books)));
+    }
+    let gateway = Gateway::new(snapshot, log, books.clone());
     if !warnings.is_empty() {
         output::note(warnings.trim_end());
     }
@@ -104,9 +109,37 @@ async fn serve(args: &ServeArgs, plan: Plan) -> Result<(), Failure> {
         }
     };
     server::serve(Arc::clone(&gateway), listener, stop, config.tollway.shutdown_grace).await?;
+    if let Some(books) = books {
+        books.close().await;
+    }
     gateway.log.close();
     Ok(())
 }
+
+/// Keys are made with the master key, so without one there is nothing to keep. Where nobody chose a folder and the usual
+/// one cannot be written (a read-only volume), requests are served all the same.
+async fn open_books(config: &Config, file: Option<&Path>, log: &Log) -> Result<Option<Arc<Books>>, Failure> {
+    if let MasterKey::Unset = config.general.master_key {
+        return Ok(None);
+    }
+    let chosen = config.books.folder.clone();
+    let is_chosen = chosen.is_some();
+    let beside = || file.and_then(Path::parent).unwrap_or(Path::new("")).join("tollway-data");
+    let folder = chosen.unwrap_or_else(beside);
+    match Books::open(&BooksSettings { folder, when_full: config.books.when_full }, log.clone()).await {
+        Ok(books) => Ok(Some(books)),
+        Err(error @ OpenError::Folder(..)) if !is_chosen => {
+            output::note(&format!(
+                "warning: {error}; there are no virtual keys and spend is not kept. {CHOOSE_A_FOLDER}"
+            ));
+            Ok(None)
+        }
+        Err(error) => Err(Failure::new(format!("{error}. {CHOOSE_A_FOLDER}"))),
+    }
+}
+
+const CHOOSE_A_FOLDER: &str =
+    "Choose a folder that can be written with `tollway.data_folder` or TOLLWAY_DATA.";
 
 /// Reads the configuration again when a file changes or SIGHUP comes. A wrong one is refused and the old one stays.
 async fn reload_on_demand(gateway: Arc<Gateway>, file: std::path::PathBuf, mut watch: Watch) {

@@ -8,8 +8,10 @@ use bytes::Bytes;
 use dialects::conversation::{StopReason, Usage};
 use dialects::loss::Note;
 use dialects::{Dialect, ErrorClass};
+use ledger::rules::entity::UserRole;
 use routing::{Verdict, Why};
 
+use crate::books::people::Holder;
 use crate::cache::{Declined, Key};
 use crate::operation::Operation;
 use crate::snapshot::Served;
@@ -62,6 +64,8 @@ pub struct Caller {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {
+    /// The holder of a virtual key.
+    Key(Arc<Holder>),
     /// Not looked at yet, or refused.
     Unknown,
     /// The gateway has no master key and serves this machine only.
@@ -74,8 +78,9 @@ pub enum Identity {
 impl Identity {
     /// How logs and metrics name it; LiteLLM's words.
     #[must_use]
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
+            Self::Key(holder) => holder.key.id.as_str(),
             Self::Unknown => "None",
             Self::Local => "local",
             Self::Master => "litellm_proxy_master_key",
@@ -86,7 +91,29 @@ impl Identity {
     /// Whose answers may be given to this caller: those of callers with the same scope, and nobody else's.
     #[must_use]
     pub fn cache_scope(&self) -> &str {
-        self.name()
+        match self {
+            Self::Key(holder) => holder.cache_scope(),
+            _ => self.name(),
+        }
+    }
+
+    /// Whether it is somebody who runs the gateway.
+    #[must_use]
+    pub fn is_operator(&self) -> bool {
+        match self {
+            Self::Local | Self::Master => true,
+            Self::Key(holder) => holder.user.as_ref().is_some_and(|user| user.role == UserRole::ProxyAdmin),
+            Self::Unknown | Self::HealthCheck => false,
+        }
+    }
+
+    /// Of a virtual key: whose it is.
+    #[must_use]
+    pub fn holder(&self) -> Option<&Arc<Holder>> {
+        match self {
+            Self::Key(holder) => Some(holder),
+            _ => None,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Start with [`pipeline`], which is the life of a request from its head to its trace.
 
 pub mod body;
+pub mod books;
 pub mod cache;
 pub mod config;
 mod decimal;
@@ -30,6 +31,7 @@ use tokio::sync::Semaphore;
 use tollway::remote_media::MediaFetcher;
 use tollway::transport::Transport;
 
+use books::Books;
 use cache::Cache;
 use events::{Log, Metrics};
 use health::LastChecks;
@@ -45,6 +47,7 @@ const MAX_MIRRORS: usize = 128;
 pub struct Gateway {
     snapshot: ArcSwap<Snapshot>,
     cache: ArcSwapOption<Cache>,
+    books: Option<Arc<Books>>,
     pub log: Log,
     pub metrics: Metrics,
     transport: Transport,
@@ -58,14 +61,16 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Must be called within a runtime: a cache's connections run there.
+    /// Must be called within a runtime: a cache's connections run there. Without books there are no keys but the master
+    /// key, and nothing is booked.
     #[must_use]
-    pub fn new(snapshot: Snapshot, log: Log) -> Arc<Self> {
+    pub fn new(snapshot: Snapshot, log: Log, books: Option<Arc<Books>>) -> Arc<Self> {
         let metrics = Metrics::default();
         let cache =
             snapshot.cache.clone().map(|settings| Cache::open(settings, log.clone(), metrics.cache()));
         Arc::new(Self {
             cache: ArcSwapOption::new(cache),
+            books,
             log,
             metrics,
             transport: Transport::new(snapshot.transport.clone()),
@@ -94,6 +99,10 @@ impl Gateway {
             self.cache.store(snapshot.cache.clone().map(open));
         }
         self.snapshot.store(Arc::new(snapshot.following(&self.snapshot())));
+        if let Some(books) = &self.books {
+            // What holds for all keys may have changed.
+            books.people().changed();
+        }
     }
 
     /// The time, as routing counts it.
@@ -116,6 +125,12 @@ impl Gateway {
     #[must_use]
     pub fn cache(&self) -> Option<Arc<Cache>> {
         self.cache.load_full()
+    }
+
+    /// Keys, budgets and spend, if they are kept.
+    #[must_use]
+    pub fn books(&self) -> Option<&Arc<Books>> {
+        self.books.as_ref()
     }
 
     #[must_use]

@@ -3,6 +3,7 @@
 //!
 //! `authenticate → receive → cache → route → call (prepare → send → read) → answer → settle`
 
+mod admit;
 pub mod answer;
 mod authenticate;
 mod cache;
@@ -33,7 +34,8 @@ use crate::operation::{Endpoint, Operation};
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
 
-pub use authenticate::authenticate;
+pub use admit::Admission;
+pub use authenticate::{Asked, authenticate};
 
 /// Runs one request from its head to the head of its answer; a streamed answer carries the rest with it.
 pub async fn run(
@@ -83,6 +85,8 @@ pub struct Running {
     exchange: Box<Exchange>,
     /// Headers of the provider's answer, to be shown to the client.
     provider_headers: HeaderMap,
+    /// What it holds until it is settled, if anything is held and booked.
+    admission: Option<Box<Admission>>,
     settled: bool,
 }
 
@@ -93,6 +97,7 @@ impl Running {
             gateway: Arc::clone(gateway),
             exchange: Box::new(exchange),
             provider_headers: HeaderMap::new(),
+            admission: None,
             settled: false,
         }
     }
@@ -122,7 +127,9 @@ async fn steps(
     let snapshot = running.gateway.snapshot();
     let dialect = endpoint.operation.dialect();
     let query = request.uri().query().unwrap_or_default().to_owned();
-    running.exchange.caller.identity = authenticate(&snapshot, request.headers(), &query, dialect)?;
+    let asked = Asked { headers: request.headers(), query: &query, path: request.uri().path(), dialect };
+    running.exchange.caller.identity =
+        authenticate(&running.gateway, &snapshot, &asked, running.exchange.caller.ip).await?;
     let body = receive::body(request, &snapshot.bounds).await?;
     if snapshot.trace_bodies {
         running.exchange.bodies = Some(Bodies { client_request: Some(body.clone()), ..Bodies::default() });

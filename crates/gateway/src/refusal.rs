@@ -65,6 +65,14 @@ impl Refusal {
         refusal
     }
 
+    /// A caller's mistake with a `type` of its own.
+    #[must_use]
+    pub fn of_kind(status: u16, kind: &'static str, tell: impl Into<String>) -> Self {
+        let mut refusal = Self::new(status, kind, Fault::Caller, tell);
+        refusal.class = Some(ErrorClass::from_status(status));
+        refusal
+    }
+
     /// No key, or not one of ours.
     #[must_use]
     pub fn unauthenticated(tell: impl fmt::Display) -> Self {

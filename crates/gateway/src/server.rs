@@ -108,7 +108,7 @@ fn spawn_connection(
 async fn respond(
     gateway: Arc<Gateway>,
     router: axum::Router,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     peer: IpAddr,
 ) -> Response<AnswerBody> {
     let path = request.uri().path().to_owned();
@@ -117,7 +117,10 @@ async fn respond(
             pipeline::run(&gateway, endpoint, request, peer).await
         }
         Some(_) => only_post(),
-        None => by_router(router, request).await,
+        None => {
+            request.extensions_mut().insert(routes::Peer(peer));
+            by_router(router, request).await
+        }
     };
     for (name, value) in COMMON_HEADERS {
         response.headers_mut().insert(name, value);

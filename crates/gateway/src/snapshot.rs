@@ -13,12 +13,14 @@ use catalog::{Cost, CostContext};
 use dialects::conversation::{Extra, Usage};
 use http::HeaderValue;
 use http::header::HeaderName;
+use ledger::rules::access::AccessGroups;
+use ledger::rules::circle::Policy;
 use routing::{DeploymentIndex, Fleet, Settings};
 use serde_json::Value;
 use tollway::Deployment;
 use tollway::transport::TransportOptions;
 
-use crate::config::CacheSettings;
+use crate::config::{CacheSettings, UnknownPrice};
 use crate::events::Metrics;
 use crate::events::metrics::{Handles, ServedLabels};
 use crate::health::HealthChecks;
@@ -47,6 +49,13 @@ pub struct Snapshot {
     pub forward_client_headers: bool,
     /// Tell usage in streams whether or not the client asks.
     pub always_include_stream_usage: bool,
+    /// What holds for all keys.
+    pub policy: Policy,
+    /// Which models the names of `model_info.access_groups` stand for.
+    pub access_groups: AccessGroups,
+    /// The status of a request over a budget.
+    pub over_budget_status: u16,
+    pub unknown_price: UnknownPrice,
     groups: HashMap<Arc<str>, Arc<Group>>,
     /// Group names in the order of the configuration.
     order: Vec<Arc<str>>,

@@ -212,6 +212,13 @@ impl Claims {
         Self::new(self.0.iter().cloned().chain(more).collect())
     }
 
+    /// The same accounts, with nothing that could refuse: what is used is counted.
+    #[must_use]
+    pub fn unbounded(&self) -> Self {
+        let unbounded = |claim: &Claim| claim.under(Arc::new(claim.terms.unbounded()));
+        Self(self.0.iter().map(unbounded).collect())
+    }
+
     /// Holds what a request asks for on all accounts, or on none.
     ///
     /// # Errors

@@ -27,7 +27,7 @@ struct RequestLabels {
     model: String,
     model_id: String,
     api_provider: String,
-    hashed_api_key: &'static str,
+    hashed_api_key: String,
     api_key_alias: &'static str,
     team: &'static str,
     team_alias: &'static str,
@@ -38,7 +38,7 @@ struct RequestLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ProxyLabels {
     requested_model: String,
-    hashed_api_key: &'static str,
+    hashed_api_key: String,
     route: &'static str,
     status_code: u16,
     exception_class: &'static str,
@@ -85,7 +85,7 @@ struct FailureLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CacheLabels {
     requested_model: String,
-    hashed_api_key: &'static str,
+    hashed_api_key: String,
     api_key_alias: &'static str,
     team: &'static str,
     team_alias: &'static str,
@@ -130,7 +130,7 @@ impl CacheMetrics {
         }
         let labels = CacheLabels {
             requested_model: exchange.group.as_deref().unwrap_or("None").to_owned(),
-            hashed_api_key: exchange.caller.identity.name(),
+            hashed_api_key: exchange.caller.identity.name().to_owned(),
             api_key_alias: "None",
             team: "None",
             team_alias: "None",
@@ -312,7 +312,7 @@ impl Metrics {
     fn count_hit(&self, exchange: &Exchange) {
         let labels = ProxyLabels {
             requested_model: exchange.group.as_deref().unwrap_or("None").to_owned(),
-            hashed_api_key: exchange.caller.identity.name(),
+            hashed_api_key: exchange.caller.identity.name().to_owned(),
             route: exchange.operation.name(),
             status_code: exchange.outcome.status(),
             exception_class: "None",
@@ -324,7 +324,7 @@ impl Metrics {
     fn count_refused(&self, exchange: &Exchange) {
         let labels = ProxyLabels {
             requested_model: "None".to_owned(),
-            hashed_api_key: exchange.caller.identity.name(),
+            hashed_api_key: exchange.caller.identity.name().to_owned(),
             route: exchange.operation.name(),
             status_code: exchange.outcome.status(),
             exception_class: match &exchange.outcome {
@@ -346,7 +346,7 @@ impl Metrics {
         let exception_class = class.map_or("None", ErrorClass::exception_name);
         let proxy = ProxyLabels {
             requested_model: labels.requested_model.clone(),
-            hashed_api_key: exchange.caller.identity.name(),
+            hashed_api_key: exchange.caller.identity.name().to_owned(),
             route: exchange.operation.name(),
             status_code: status,
             exception_class,
@@ -392,7 +392,7 @@ impl Metrics {
             model: labels.provider_model.clone(),
             model_id: labels.model_id.clone(),
             api_provider: labels.provider.clone(),
-            hashed_api_key: Identity::Master.name(),
+            hashed_api_key: Identity::Master.name().to_owned(),
             api_key_alias: "None",
             team: "None",
             team_alias: "None",
@@ -412,7 +412,7 @@ impl Metrics {
             proxy: Operation::ALL.map(|operation| {
                 let labels = ProxyLabels {
                     requested_model: labels.requested_model.clone(),
-                    hashed_api_key: Identity::Master.name(),
+                    hashed_api_key: Identity::Master.name().to_owned(),
                     route: operation.name(),
                     status_code: 200,
                     exception_class: "None",

@@ -19,6 +19,7 @@ use http::{HeaderMap, HeaderValue};
 use tollway::answer::AnswerStream;
 use tollway::ask::Prepared;
 
+use super::admit::{self, Size};
 use super::cache::{self, Found, Question, Recording};
 use super::call::{self, Call};
 use super::route::{self, Tries, Try};
@@ -31,7 +32,7 @@ use crate::snapshot::{Served, Snapshot, Upstream};
 /// Passes a request on.
 pub(super) async fn forward(
     running: &mut Running,
-    snapshot: &Snapshot,
+    snapshot: &Arc<Snapshot>,
     service: Service,
     received: &Received<'_>,
 ) -> Result<Reply, Refusal> {
@@ -40,11 +41,22 @@ pub(super) async fn forward(
     let text_fields = form.as_ref().map(|(form, _)| form.fields());
     let fields_of = text_fields.as_ref().map_or(&**body, |fields| fields.as_bytes());
     let mut fields = Document::parse(fields_of)?;
-    let model = receive::model(&fields, endpoint, query)?;
-    let routed = route::request(snapshot, &model, &fields, headers, body.len())?;
+    let model = admit::model(running, snapshot, receive::model(&fields, endpoint, query)?)?;
+    let mut routed = route::request(snapshot, &model, &fields, headers, body.len())?;
+    let customer = admit::customer(&fields, headers);
     let wishes = receive::wishes(&mut fields, headers)?;
     running.exchange.requested_model.clone_from(&model);
     let asked = service::asked(service, &fields)?;
+    let size = Size {
+        document: &fields,
+        body_bytes: body.len(),
+        tags: &routed.tags,
+        customer: customer.as_deref(),
+        headers,
+    };
+    let admission = admit::accounts(running, snapshot, &model, &size).await?;
+    admit::hold(running, snapshot, admission, &size, &|_| None)?;
+    routed.permit = admit::permit(running, snapshot);
     let question = Question {
         document: &fields,
         form: form.as_ref().map(|(form, _)| form),

@@ -1,11 +1,13 @@
 //! The end of a request: what it used and cost, and that it is written down.
 
+use catalog::NanoUsd;
 use catalog::cost::Counts;
 use dialects::Dialect;
 use dialects::conversation::Usage;
 use dialects::exchange::Observed;
 
 use super::{Running, forward};
+use crate::books::{self, booking};
 use crate::events;
 use crate::exchange::{Outcome, RouteStep};
 use crate::operation::Operation;
@@ -85,9 +87,31 @@ pub(super) fn finished(running: &mut Running) {
     if running.exchange.outcome == Outcome::Running {
         running.exchange.outcome = Outcome::Answered;
     }
+    book(running);
     let exchange = running.exchange.take();
     events::request_finished(&running.gateway.log, &running.gateway.metrics, &exchange);
     running.gateway.traces().keep(exchange);
+}
+
+/// Ends what the request holds, and journals what it cost.
+fn book(running: &mut Running) {
+    let Some(mut admission) = running.admission.take() else { return };
+    let exchange = &running.exchange;
+    let actual = booking::actual(exchange);
+    let Some(reservation) = admission.reservation.take() else { return };
+    let settlement = reservation.settle(actual, books::now());
+    for crossing in &settlement.crossings {
+        events::budget_crossed(&running.gateway.log, crossing);
+    }
+    if actual.cost > NanoUsd::ZERO
+        && let Some(claim) = admission.holder_claim()
+    {
+        claim.learn_cost(&admission.model, actual.cost);
+    }
+    let Some(booking) = booking::booking(exchange, &admission, settlement) else { return };
+    if let Err(error) = admission.books.journal().append(booking) {
+        events::not_journalled(&running.gateway.log, &error);
+    }
 }
 
 /// The client left before the end.

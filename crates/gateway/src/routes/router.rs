@@ -11,12 +11,12 @@ use routing::{DeploymentState, Phase, Settings};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::access::Authenticated;
+use super::access::{Authenticated, Operator};
 use crate::Gateway;
 use crate::snapshot::{Group, Served};
 
 /// Each deployment with what is going on there.
-pub(super) async fn state(_: Authenticated, State(gateway): State<Arc<Gateway>>) -> Json<Value> {
+pub(super) async fn state(_: Operator, State(gateway): State<Arc<Gateway>>) -> Json<Value> {
     let snapshot = gateway.snapshot();
     let now = gateway.now();
     let deployments = snapshot.fleet().snapshot(now);
@@ -50,7 +50,7 @@ fn deployment(state: &DeploymentState, left: impl Fn(routing::Moment) -> Duratio
 }
 
 /// The settings that are in effect.
-pub(super) async fn settings(_: Authenticated, State(gateway): State<Arc<Gateway>>) -> Json<Value> {
+pub(super) async fn settings(_: Operator, State(gateway): State<Arc<Gateway>>) -> Json<Value> {
     let snapshot = gateway.snapshot();
     let Settings { strategy, retries, cooldowns, fallbacks, tags, .. } = &snapshot.routing;
     let rules = |rules: &[FallbackRule]| -> Vec<Value> {

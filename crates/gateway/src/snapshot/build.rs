@@ -15,6 +15,7 @@ use dialects::loss::ParameterPolicy;
 use dialects::service::Service;
 use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderMap, HeaderValue, Uri};
+use ledger::rules::access::AccessGroups;
 use routing::settings::DeploymentSettings;
 use routing::{Fleet, Plan, Planned, Settings};
 use serde_json::{Value, json};
@@ -203,6 +204,10 @@ impl Snapshot {
             allow_mock_testing: general.allow_mock_testing,
             forward_client_headers: general.forward_client_headers,
             always_include_stream_usage: general.always_include_stream_usage,
+            policy: config.books.policy.clone(),
+            access_groups: access_groups(config),
+            over_budget_status: config.books.over_budget_status,
+            unknown_price: config.books.unknown_price,
             groups: HashMap::new(),
             order: Vec::new(),
             aliases: model_aliases.chain(aliases).collect(),
@@ -245,6 +250,18 @@ impl Snapshot {
         self.order.push(Arc::clone(&group.name));
         self.groups.insert(Arc::clone(&group.name), Arc::new(group));
     }
+}
+
+/// `model_info.access_groups` of all deployments.
+fn access_groups(config: &Config) -> AccessGroups {
+    let mut groups = AccessGroups::new();
+    for deployment in &config.deployments {
+        let named = deployment.info.shown.get("access_groups").and_then(Value::as_array);
+        for name in named.into_iter().flatten().filter_map(Value::as_str) {
+            groups.entry(name.to_owned()).or_default().push(deployment.model_name.clone());
+        }
+    }
+    groups
 }
 
 fn count(number: u64) -> usize {

@@ -202,8 +202,13 @@ pub(super) const KEYS: &[Group] = &[
             ("proxy_budget_rescheduler_max_time", Number),
             ("disable_budget_reservation", Bool),
             ("fail_closed_budget_enforcement", Bool),
-            ("apply_user_budget_to_team_keys", Bool),
         ],
+    ),
+    group(
+        Effective,
+        P1,
+        "whether a user's budget holds for keys of a team too (false: they are counted and not bounded by it)",
+        &[("apply_user_budget_to_team_keys", Bool)],
     ),
     group(NotYet, P1, "Redis for limits and spend, apart from the cache", &[("coordination_redis", Map)]),
     group(
