@@ -8,7 +8,9 @@ use bytes::Bytes;
 use dialects::conversation::{StopReason, Usage};
 use dialects::loss::Note;
 use dialects::{Dialect, ErrorClass};
+use ledger::rules::account::Account;
 use ledger::rules::entity::UserRole;
+use ledger::rules::ledger::{Hold, Standing};
 use routing::{Verdict, Why};
 
 use crate::books::people::Holder;
@@ -31,6 +33,8 @@ pub struct Exchange {
     /// The group it led to (`model_name`).
     pub group: Option<Arc<str>>,
     pub stream: bool,
+    /// What was held for it, and on which accounts; `None` if nothing is booked.
+    pub held: Option<Box<Held>>,
     /// What the cache said; `None` if it was not asked.
     pub cache: Option<CacheUse>,
     /// How its deployments were found.
@@ -90,10 +94,10 @@ impl Identity {
 
     /// Whose answers may be given to this caller: those of callers with the same scope, and nobody else's.
     #[must_use]
-    pub fn cache_scope(&self) -> &str {
+    pub fn cache_scope(&self) -> [&str; 2] {
         match self {
             Self::Key(holder) => holder.cache_scope(),
-            _ => self.name(),
+            _ => ["own", self.name()],
         }
     }
 
@@ -115,6 +119,17 @@ impl Identity {
             _ => None,
         }
     }
+}
+
+/// What a request had to fit into.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// What it might cost; `None`: nobody had to know.
+    pub cost: Option<Hold>,
+    /// Estimated tokens.
+    pub tokens: u64,
+    /// The accounts with a budget or a limit, as they stood before.
+    pub accounts: Vec<(Account, Standing)>,
 }
 
 /// What the cache did for a request.
@@ -318,6 +333,7 @@ impl Exchange {
             requested_model: String::new(),
             group: None,
             stream: false,
+            held: None,
             cache: None,
             route: Vec::new(),
             attempts: Vec::new(),

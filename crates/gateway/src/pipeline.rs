@@ -160,17 +160,24 @@ pub(crate) async fn ask_for_ourselves(
     operation: Operation,
     body: &Bytes,
 ) -> Result<(), Refusal> {
-    let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let caller = Caller { ip, user_agent: None, identity: Identity::HealthCheck };
+    drain(ask_as(gateway, Identity::HealthCheck, operation, body).await?).await;
+    Ok(())
+}
+
+/// A request whose caller is known from elsewhere.
+async fn ask_as(
+    gateway: &Arc<Gateway>,
+    identity: Identity,
+    operation: Operation,
+    body: &Bytes,
+) -> Result<Response<AnswerBody>, Refusal> {
+    let caller = Caller { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), user_agent: None, identity };
     let exchange = Exchange::begin(receive::random_uuid(), operation, "/health", caller);
     let mut running = Running::begin(gateway, exchange);
     let endpoint = Endpoint::new(operation);
     let received = Received { endpoint: &endpoint, query: "", body, headers: &HeaderMap::new() };
     match serve(&mut running, &gateway.snapshot(), &received).await {
-        Ok(reply) => {
-            drain(reply.into_response(running)).await;
-            Ok(())
-        }
+        Ok(reply) => Ok(reply.into_response(running)),
         Err(refusal) => {
             answer::refuse(running, &refusal);
             Err(refusal)

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use dialects::error::ErrorReply;
 use dialects::{CannotSay, ErrorClass, Invalid, ProviderError};
+use ledger::rules::time::Timestamp;
 use routing::Stop;
 use tollway::transport::TransportError;
 
@@ -30,8 +31,19 @@ pub struct Refusal {
     pub tell: String,
     /// When a next try makes sense. A provider's own wish is for routing; clients get it as the provider's header.
     pub retry_after: Option<Duration>,
+    /// The limit of the caller's own that has no room.
+    pub limit: Option<LimitReached>,
     /// For the operator: never part of an answer.
     log: String,
+}
+
+/// What LiteLLM's headers say about a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitReached {
+    /// `rate_limit_type`: `requests`, `tokens` or `max_parallel_requests`.
+    pub kind: &'static str,
+    /// `reset_at`, if that is known.
+    pub resets_at: Option<Timestamp>,
 }
 
 impl Refusal {
@@ -44,6 +56,7 @@ impl Refusal {
             param: None,
             tell: tell.into(),
             retry_after: None,
+            limit: None,
             log: String::new(),
         }
     }

@@ -151,6 +151,11 @@ impl Claim {
         &self.live.account
     }
 
+    #[must_use]
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
     /// The same account under other terms.
     #[must_use]
     pub fn under(&self, terms: Arc<Terms>) -> Self {

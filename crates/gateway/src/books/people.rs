@@ -109,10 +109,10 @@ impl Holder {
         }
     }
 
-    /// Whose cached answers it may be given: its team's, else its own.
+    /// Whose cached answers it may be given: its team's, else its own. The kind and the id.
     #[must_use]
-    pub fn cache_scope(&self) -> &str {
-        self.team.as_ref().map_or(self.key.id.as_str(), |team| team.id.as_str())
+    pub fn cache_scope(&self) -> [&str; 2] {
+        self.team.as_ref().map_or(["key", self.key.id.as_str()], |team| ["team", team.id.as_str()])
     }
 }
 

@@ -9,6 +9,7 @@ use std::io::Write as _;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use ledger::rules::id::{TeamId, UserId};
 use serde_json::Value;
 
 use super::{outcome_name, stop_name};
@@ -126,6 +127,18 @@ impl Log {
         line.number("status", u64::from(exchange.outcome.status()));
         line.text("model", &exchange.requested_model);
         line.text("key", exchange.caller.identity.name());
+        if let Some(holder) = exchange.caller.identity.holder() {
+            let ids = [
+                ("key_alias", holder.key.details.alias.as_deref()),
+                ("user", holder.key.user.as_ref().map(UserId::as_str)),
+                ("team", holder.key.team.as_ref().map(TeamId::as_str)),
+            ];
+            for (name, id) in ids {
+                if let Some(id) = id {
+                    line.text(name, id);
+                }
+            }
+        }
         if exchange.stream {
             line.flag("stream", true);
         }

@@ -5,25 +5,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::NanoUsd;
+use catalog::cost::{CallKind, Counts};
 use dialects::conversation::Usage;
 use dialects::document::Document;
 use dialects::service::Service;
 use http::HeaderMap;
+use ledger::rules::account::{Account, Scope};
+use ledger::rules::budget::Terms;
 use ledger::rules::circle::Subject;
 use ledger::rules::entity::{Customer, TagTerms};
 use ledger::rules::id::{CustomerId, ModelName, RequestId, Tag};
 use ledger::rules::ledger::{Demand, Hold};
+use ledger::rules::limit::Limits;
 use ledger::rules::refusal::Refusal as Denied;
-use ledger::{Claims, Reservation};
+use ledger::{Claim, Claims, Reservation};
 use routing::settings::Predicate;
 use serde_json::Value;
 
-use super::{Running, receive};
+use super::{Running, forward, receive};
 use crate::books::people::{self, Holder};
 use crate::books::{self, Books};
 use crate::config::UnknownPrice;
+use crate::exchange::Held;
 use crate::operation::Operation;
-use crate::refusal::Refusal;
+use crate::refusal::{LimitReached, Refusal};
 use crate::snapshot::{Group, Snapshot};
 
 /// A hold that nobody ends ends by itself; no request takes that long.
@@ -139,6 +144,7 @@ pub(super) fn hold(
     count: &Count<'_>,
 ) -> Result<(), Refusal> {
     let Some(mut admission) = admission else { return Ok(()) };
+    running.exchange.held = Some(Box::new(admission.standing(size)));
     admission.reservation = Some(admission.reserve(running, snapshot, size, count)?);
     running.admission = Some(admission);
     Ok(())
@@ -239,23 +245,45 @@ pub(super) fn customer(document: &Document<'_>, headers: &HeaderMap) -> Option<S
 }
 
 impl Admission {
+    /// For the trace.
+    fn standing(&self, size: &Size<'_>) -> Held {
+        let now = books::now();
+        let is_bounded = |claim: &&Claim| {
+            let Terms { budgets, limits } = claim.terms();
+            *limits != Limits::default() || budgets.iter().any(|budget| budget.max.is_some())
+        };
+        let bounded = self.claims.iter().filter(is_bounded);
+        Held {
+            cost: None,
+            tokens: receive::rough_tokens(size.body_bytes),
+            accounts: bounded.map(|claim| (claim.account().clone(), claim.standing(now))).collect(),
+        }
+    }
+
     fn reserve(
         &self,
-        running: &Running,
+        running: &mut Running,
         snapshot: &Snapshot,
         size: &Size<'_>,
         count: &Count<'_>,
     ) -> Result<Reservation, Refusal> {
         let now = books::now();
+        let operation = running.exchange.operation;
         let tokens = receive::rough_tokens(size.body_bytes);
-        let admit = |hold| self.claims.admit(&Demand { hold, tokens, lease: LEASE }, now);
+        let held = &mut running.exchange.held;
+        let mut admit = |hold| {
+            if let Some(held) = held {
+                held.cost = (hold != Hold::Free).then_some(hold);
+            }
+            self.claims.admit(&Demand { hold, tokens, lease: LEASE }, now)
+        };
         let denied = |denied| Refusal::denied(&denied, snapshot.over_budget_status);
         if self.claims.room(now).is_none() {
             // There is no budget, so nobody needs to know what it may cost.
             return admit(Hold::Free).map_err(denied);
         }
         let group = snapshot.group(self.model.as_str());
-        let prices = Prices { group: group.as_deref(), operation: running.exchange.operation };
+        let prices = Prices { group: group.as_deref(), operation };
         let known = self.holder_claim().map_or(NanoUsd::ZERO, |claim| claim.expected_cost(&self.model));
         let bound = declared(prices.operation, size).and_then(|output| {
             // A token has at least one byte.
@@ -280,10 +308,8 @@ impl Admission {
     }
 
     /// The key's own account: whose experience tells what a call will cost.
-    pub(super) fn holder_claim(&self) -> Option<&ledger::Claim> {
-        let key = ledger::rules::account::Account::of(ledger::rules::account::Scope::Key(
-            self.holder.key.id.clone(),
-        ));
+    pub(super) fn holder_claim(&self) -> Option<&Claim> {
+        let key = Account::of(Scope::Key(self.holder.key.id.clone()));
         self.claims.iter().find(|claim| *claim.account() == key)
     }
 }
@@ -295,8 +321,17 @@ struct Prices<'g> {
 }
 
 impl Prices<'_> {
+    /// Whether something of what such a call uses has a price at each.
     fn are_known(&self) -> bool {
-        self.group.is_some_and(|group| group.members.iter().all(|served| served.prices.is_some()))
+        let usage = Usage { input: 1, output: 1, characters: 1, audio_ms: 1000, ..Usage::default() };
+        let counts = Counts { images: 1, queries: 1, ..Counts::default() };
+        let kind = match self.operation {
+            Operation::Forward(service) => forward::call_kind(service),
+            Operation::Converse(_) | Operation::CountTokens(_) => CallKind::Chat,
+        };
+        self.group.is_some_and(|group| {
+            group.members.iter().all(|served| served.cost_of(&usage, kind, counts.clone()).is_some())
+        })
     }
 
     fn model(&self) -> Option<&str> {
@@ -309,11 +344,9 @@ impl Prices<'_> {
         let costs = self.group?.members.iter().map(|served| {
             let cost = match self.operation {
                 Operation::Converse(_) => served.cost(&usage),
-                Operation::Forward(service @ Service::Embeddings) => served.cost_of(
-                    &usage,
-                    super::forward::call_kind(service),
-                    catalog::cost::Counts::default(),
-                ),
+                Operation::Forward(service @ Service::Embeddings) => {
+                    served.cost_of(&usage, forward::call_kind(service), Counts::default())
+                }
                 Operation::Forward(_) | Operation::CountTokens(_) => None,
             };
             cost.map(|cost| cost.total())
@@ -382,6 +415,12 @@ impl Refusal {
         let mut refusal = Self::of_kind(status, denied.kind(), denied.to_string());
         refusal.param = denied.param().map(str::to_owned);
         refusal.retry_after = denied.retry_after();
+        if let Denied::OverLimit(over) = denied {
+            refusal.limit = Some(LimitReached { kind: over.kind.name(), resets_at: over.resets_at });
+        }
         refusal
     }
 }
+
+#[cfg(test)]
+mod tests;

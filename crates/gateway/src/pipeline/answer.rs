@@ -1,5 +1,7 @@
 //! The head of the answer, and errors in the client's dialect.
 
+mod standing;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -69,6 +71,12 @@ pub(super) fn refuse(mut running: Running, refusal: &Refusal) -> Response<Answer
         let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
     }
+    if let Some(limit) = refusal.limit {
+        put(&mut headers, "rate_limit_type", limit.kind);
+        if let Some(at) = limit.resets_at {
+            put(&mut headers, "reset_at", &at.to_string());
+        }
+    }
     settle::finished(&mut running);
     let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     respond(status, headers, AnswerBody::Whole(Bytes::from(body)))
@@ -114,6 +122,9 @@ pub(super) fn common_headers(running: &Running) -> HeaderMap {
         for (name, count) in counts {
             headers.insert(HeaderName::from_static(name), HeaderValue::from(count));
         }
+    }
+    if let Some(admission) = &running.admission {
+        standing::put(&mut headers, admission, exchange);
     }
     headers
 }

@@ -158,7 +158,9 @@ fn writer(exchange: &Exchange, snapshot: &Snapshot, group: &Group, question: &Qu
         operation => operation.name(),
     };
     writer.part("operation", operation.as_bytes());
-    writer.part("scope", exchange.caller.identity.cache_scope().as_bytes());
+    for part in exchange.caller.identity.cache_scope() {
+        writer.part("scope", part.as_bytes());
+    }
     writer.part("group", group.name.as_bytes());
     for served in &group.members {
         writer.part("deployment", &served.fingerprint);
