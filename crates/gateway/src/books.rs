@@ -4,15 +4,18 @@
 //! did. All is in one data folder; several gateways may share it, each with a journal of its own.
 
 pub mod booking;
+pub mod guesses;
 pub mod people;
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ledger::journal::{self, Settings as JournalSettings, WhenFull};
+use ledger::rules::id::KeyHash;
 use ledger::rules::time::Timestamp;
 use ledger::store::StoreError;
 use ledger::{Counters, Journal, Store};
@@ -20,6 +23,7 @@ use tokio::sync::Notify;
 
 use crate::events::{self, Log};
 use crate::exchange::Identity;
+use guesses::Guesses;
 use people::{Holder, People};
 
 /// How often what was journalled is moved into the database.
@@ -45,6 +49,7 @@ pub struct Books {
     counters: Counters,
     journal: Arc<Journal>,
     people: People,
+    guesses: Guesses,
     /// The operator, who has no terms but the gateway's.
     master: Option<Arc<Holder>>,
     /// The gateway itself.
@@ -52,6 +57,15 @@ pub struct Books {
     /// Somebody waits for the journal to be drained.
     drain: Notify,
     log: Log,
+}
+
+/// Nobody can say whose key it is.
+#[derive(Debug)]
+pub enum NotKnown {
+    /// The database does not answer.
+    StoreAway(StoreError),
+    /// Its address has presented too many wrong keys, and has to wait this long.
+    TooManyGuesses(Duration),
 }
 
 /// Why there are no books.
@@ -98,6 +112,7 @@ impl Books {
             counters: Counters::default(),
             journal: Arc::new(journal),
             people: People::default(),
+            guesses: Guesses::default(),
             master: Holder::unbounded(Identity::Master.name()).map(Arc::new),
             health_checks: Holder::unbounded(Identity::HealthCheck.name()).map(Arc::new),
             drain: Notify::new(),
@@ -119,6 +134,22 @@ impl Books {
     #[must_use]
     pub fn people(&self) -> &People {
         &self.people
+    }
+
+    /// Who owns a presented key; `None` if there is no such key. A known one costs no look at the database.
+    ///
+    /// # Errors
+    /// [`NotKnown`]
+    pub async fn holder(&self, key: &str, address: IpAddr) -> Result<Option<Arc<Holder>>, NotKnown> {
+        let hash = KeyHash::of(key);
+        if !self.people.knows(&hash) {
+            self.guesses.may_try(address, Instant::now()).map_err(NotKnown::TooManyGuesses)?;
+        }
+        let holder = self.people.holder(&self.store, &hash).await.map_err(NotKnown::StoreAway)?;
+        if holder.is_none() {
+            self.guesses.was_wrong(address, Instant::now());
+        }
+        Ok(holder)
     }
 
     /// On whose books a request is; `None` if it is on nobody's.

@@ -156,6 +156,12 @@ impl People {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Whether a key is known from before, be it that it has to be read again.
+    #[must_use]
+    pub fn knows(&self, hash: &KeyHash) -> bool {
+        self.keys.contains_key(hash)
+    }
+
     /// The holder of a key; `None` if there is no such key.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ use serde_json::Value;
 
 use super::{Running, forward, receive};
 use crate::books::people::{self, Holder};
-use crate::books::{self, Books};
+use crate::books::{self, Books, NotKnown};
 use crate::config::UnknownPrice;
 use crate::exchange::Held;
 use crate::operation::Operation;
@@ -405,7 +405,21 @@ impl UnknownPrice {
 }
 
 impl Refusal {
-    pub(crate) fn store_away(error: &ledger::store::StoreError) -> Self {
+    pub(crate) fn not_known(error: &NotKnown) -> Self {
+        match error {
+            NotKnown::StoreAway(error) => Self::store_away(error),
+            NotKnown::TooManyGuesses(wait) => {
+                let mut refusal = Self::of_status(
+                    429,
+                    "too many wrong keys were presented from this address; wait, and send a key of this gateway",
+                );
+                refusal.retry_after = Some(*wait);
+                refusal
+            }
+        }
+    }
+
+    fn store_away(error: &ledger::store::StoreError) -> Self {
         Self::of_status(503, format!("the database of keys does not answer: {error}; try again later"))
     }
 

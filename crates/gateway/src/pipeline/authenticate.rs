@@ -7,7 +7,6 @@ use dialects::Dialect;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use ledger::rules::circle::Ask;
-use ledger::rules::id::KeyHash;
 use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 
@@ -60,9 +59,7 @@ pub async fn authenticate(
     let Some(books) = gateway.books() else {
         return Err(unknown("; this gateway knows its master key only"));
     };
-    let hash = KeyHash::of(&key);
-    let holder = books.people().holder(books.store(), &hash).await;
-    let holder = holder.map_err(|error| Refusal::store_away(&error))?;
+    let holder = books.holder(&key, peer).await.map_err(|error| Refusal::not_known(&error))?;
     let holder = holder.ok_or_else(|| unknown(". Unable to find token in the gateway's database"))?;
     let groups = routes::groups_of(asked.path);
     let ask = Ask { route: asked.path, route_groups: groups, address: Some(peer) };
