@@ -43,10 +43,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Walks through an object; `field` is called behind each field's name and has to walk over its value.
-    pub(crate) fn object(
-        &mut self,
-        mut field: impl FnMut(&mut Self, &str) -> Scanned<()>,
-    ) -> Scanned<()> {
+    pub(crate) fn object(&mut self, mut field: impl FnMut(&mut Self, &str) -> Scanned<()>) -> Scanned<()> {
         self.expect(b'{')?;
         if self.takes(b'}') {
             return Ok(());

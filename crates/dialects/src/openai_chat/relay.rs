@@ -196,8 +196,7 @@ struct Choice<'a> {
 
 impl<'a> Choice<'a> {
     fn read(scan: &mut Scan<'a>) -> Result<Self, Malformed> {
-        let mut choice =
-            Self { is_first: true, message: None, delta: None, text: None, finish_reason: None };
+        let mut choice = Self { is_first: true, message: None, delta: None, text: None, finish_reason: None };
         scan.object(|scan, name| {
             match name {
                 "index" => {
@@ -330,12 +329,16 @@ fn text_len(json: &str) -> usize {
 #[derive(Debug)]
 struct Edits<'t, 'w> {
     text: &'t str,
-    edits: Vec<(Range<usize>, Cow<'w, str>)>,
+    /// Nearly always the only one: the model's name. So an event needs no allocation for its edits.
+    first: Option<Edit<'w>>,
+    others: Vec<Edit<'w>>,
 }
+
+type Edit<'w> = (Range<usize>, Cow<'w, str>);
 
 impl<'t, 'w> Edits<'t, 'w> {
     fn of(text: &'t str) -> Self {
-        Self { text, edits: Vec::new() }
+        Self { text, first: None, others: Vec::new() }
     }
 
     /// Where `slice`, a part of the text, stands in it.
@@ -346,7 +349,14 @@ impl<'t, 'w> Edits<'t, 'w> {
 
     fn replace(&mut self, slice: &str, with: impl Into<Cow<'w, str>>) {
         let place = self.place(slice);
-        self.edits.push((place, with.into()));
+        self.add((place, with.into()));
+    }
+
+    fn add(&mut self, edit: Edit<'w>) {
+        match &self.first {
+            None => self.first = Some(edit),
+            Some(_) => self.others.push(edit),
+        }
     }
 
     /// `reasoning` (OpenRouter, Together, Cerebras) is repeated as `reasoning_content`; a content list (Mistral,
@@ -362,14 +372,20 @@ impl<'t, 'w> Edits<'t, 'w> {
             self.replace(content, with);
         } else if let (None, Some(reasoning)) = (said.reasoning_content, said.reasoning) {
             let end = self.place(reasoning).end;
-            self.edits.push((end..end, format!(r#","reasoning_content":{reasoning}"#).into()));
+            self.add((end..end, format!(r#","reasoning_content":{reasoning}"#).into()));
         }
     }
 
-    fn write(&mut self, out: &mut Vec<u8>) {
-        self.edits.sort_by_key(|(place, _)| place.start);
+    fn write(mut self, out: &mut Vec<u8>) {
+        let edits = if self.others.is_empty() {
+            self.first.as_slice()
+        } else {
+            self.others.extend(self.first.take());
+            self.others.sort_by_key(|(place, _)| place.start);
+            &self.others
+        };
         let mut from = 0;
-        for (place, with) in &self.edits {
+        for (place, with) in edits {
             out.extend_from_slice(self.text.get(from..place.start).unwrap_or_default().as_bytes());
             out.extend_from_slice(with.as_bytes());
             from = place.end;
