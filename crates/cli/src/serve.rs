@@ -18,11 +18,8 @@ use crate::watch::Watch;
 /// Serves until it is told to stop.
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let plan = Plan::of(args)?;
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if let Some(workers) = args.workers {
-        builder.worker_threads(workers.max(1));
-    }
-    let runtime = builder.enable_all().build()?;
+    // Clients' connections have threads of their own; this one is for what goes on beside them.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(serve(args, plan))
 }
 
@@ -108,7 +105,9 @@ async fn serve(args: &ServeArgs, plan: Plan) -> Result<(), Failure> {
             _ = interrupt.recv() => {}
         }
     };
-    server::serve(Arc::clone(&gateway), listener, stop, config.tollway.shutdown_grace).await?;
+    let cores = args.workers.or_else(|| std::thread::available_parallelism().ok().map(Into::into));
+    let grace = config.tollway.shutdown_grace;
+    server::serve(Arc::clone(&gateway), listener, cores.unwrap_or(1), stop, grace).await?;
     if let Some(books) = books {
         books.close().await;
     }

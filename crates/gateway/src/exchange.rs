@@ -229,7 +229,7 @@ pub struct Candidate {
 pub struct Attempt {
     pub served: Arc<Served>,
     /// Without query: it may hold a key.
-    pub url: String,
+    pub url: Arc<str>,
     pub dialect: Dialect,
     /// When it began, counted from the request's beginning.
     pub after: Duration,

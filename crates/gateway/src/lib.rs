@@ -6,6 +6,7 @@ pub mod body;
 pub mod books;
 pub mod cache;
 pub mod config;
+mod cores;
 mod decimal;
 pub mod events;
 pub mod exchange;
@@ -18,6 +19,7 @@ pub mod refusal;
 pub mod routes;
 pub mod server;
 pub mod snapshot;
+mod time_limit;
 pub mod trace;
 mod whereabouts;
 
@@ -108,7 +110,13 @@ impl Gateway {
     /// The time, as routing counts it.
     #[must_use]
     pub fn now(&self) -> Moment {
-        Moment::after_start(self.started.elapsed())
+        self.moment(Instant::now())
+    }
+
+    /// A time as routing counts it.
+    #[must_use]
+    pub fn moment(&self, at: Instant) -> Moment {
+        Moment::after_start(at.saturating_duration_since(self.started))
     }
 
     /// Readiness says no from now on.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use catalog::cost::{CallKind, Counts};
 use catalog::{Cost, CostContext};
 use dialects::conversation::{Extra, Usage};
-use http::HeaderValue;
+use http::HeaderMap;
 use http::header::HeaderName;
 use ledger::rules::access::AccessGroups;
 use ledger::rules::circle::Policy;
@@ -22,6 +22,7 @@ use tollway::transport::TransportOptions;
 
 use crate::config::{CacheSettings, UnknownPrice};
 use crate::events::Metrics;
+use crate::events::log::ServedWords;
 use crate::events::metrics::{Handles, ServedLabels};
 use crate::health::HealthChecks;
 use crate::mock::Mock;
@@ -122,9 +123,11 @@ pub struct Served {
     pub info: Extra,
     /// `litellm_params` as shown to clients: no secrets.
     pub shown_params: Value,
-    /// Headers that name this deployment in every answer.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The head of its usual answer.
+    pub head: HeaderMap,
     pub labels: ServedLabels,
+    /// Its names in log lines.
+    pub words: ServedWords,
     /// SHA-256 of what decides about its answers: model, defaults, parameter policy.
     pub fingerprint: [u8; 32],
     handles: OnceLock<Handles>,

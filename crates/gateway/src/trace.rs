@@ -198,7 +198,7 @@ fn attempt(attempt: &Attempt) -> Value {
         "provider": deployment.provider,
         "model": deployment.model,
         "dialect": attempt.dialect.name(),
-        "url": attempt.url,
+        "url": &*attempt.url,
         "after_ms": milliseconds(attempt.after),
         "head_ms": attempt.head.map(milliseconds),
         "status": attempt.status,

@@ -1,7 +1,7 @@
 //! Which deployment answers, and which one after it has failed?
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dialects::conversation::Extra;
 use dialects::document::Document;
@@ -9,7 +9,7 @@ use dialects::{ErrorClass, Invalid};
 use http::HeaderMap;
 use routing::{Attempt, Considered, Decision, Failure, Journey, Outcome, Request, Stop, Verdict, Why};
 
-use super::receive::routing::routing_wishes;
+use super::receive::routing::{routing_wishes, tag_lines};
 use super::receive::{self, names};
 use super::{Running, settle};
 use tollway::ask::Ask;
@@ -31,10 +31,11 @@ pub(super) fn request(
     body_bytes: usize,
 ) -> Result<Request, Invalid> {
     let wishes = routing_wishes(document, headers, model, snapshot.allow_mock_testing)?;
+    let tag_lines = if snapshot.routing.tags.enabled { tag_lines(headers) } else { Vec::new() };
     Ok(Request {
         input_tokens: receive::rough_tokens(body_bytes),
         tags: wishes.tags,
-        tag_lines: wishes.tag_lines,
+        tag_lines,
         region: wishes.region,
         sticky: sticky(snapshot, document, headers),
         overrides: wishes.overrides,
@@ -113,14 +114,14 @@ impl<'s> Tries<'s> {
     /// When there is none any more: the first failure, or why there was none in the first place.
     pub(super) async fn next(&mut self, running: &mut Running) -> Result<Try, Refusal> {
         loop {
-            let now = running.gateway.now();
-            let decision = self.journey.next(now, &mut || fastrand::u64(..));
+            let at = Instant::now();
+            let decision = self.journey.next(running.gateway.moment(at), &mut || fastrand::u64(..));
             for passed in self.journey.take_passed_over() {
-                self.note_candidates(running, &passed.group, &passed.considered);
+                self.note_candidates(running, &passed.group, &passed.considered, at);
             }
             match decision {
                 Decision::Call(attempt) => {
-                    self.note_candidates(running, attempt.name(), self.journey.considered());
+                    self.note_candidates(running, attempt.name(), self.journey.considered(), at);
                     let exchange = &mut running.exchange;
                     exchange.group = Some(Arc::clone(attempt.name()));
                     exchange.retries = self.journey.retries();
@@ -183,8 +184,9 @@ impl<'s> Tries<'s> {
 
     /// A second attempt beside the running one, if there is another deployment and it is not too dear.
     pub(super) fn hedge(&mut self, aside: &mut Running) -> Option<Try> {
-        let attempt = self.journey.hedge(aside.gateway.now(), &mut || fastrand::u64(..))?;
-        self.note_candidates(aside, attempt.name(), self.journey.considered());
+        let at = Instant::now();
+        let attempt = self.journey.hedge(aside.gateway.moment(at), &mut || fastrand::u64(..))?;
+        self.note_candidates(aside, attempt.name(), self.journey.considered(), at);
         let served = self.snapshot.served(attempt.deployment(), attempt.name())?;
         Some(Try { served, attempt })
     }
@@ -203,8 +205,15 @@ impl<'s> Tries<'s> {
         refusal
     }
 
-    fn note_candidates(&self, running: &mut Running, group: &Arc<str>, considered: &[Considered]) {
-        let now = running.gateway.now();
+    /// `at`: when they were considered.
+    fn note_candidates(
+        &self,
+        running: &mut Running,
+        group: &Arc<str>,
+        considered: &[Considered],
+        at: Instant,
+    ) {
+        let now = running.gateway.moment(at);
         let plan = self.snapshot.fleet().plan();
         let candidates = considered.iter().filter_map(|considered| {
             let planned = plan.deployments().get(considered.deployment.get())?;
@@ -217,7 +226,7 @@ impl<'s> Tries<'s> {
         });
         let candidates = candidates.collect();
         let exchange = &mut running.exchange;
-        let after = exchange.started.elapsed();
+        let after = at.saturating_duration_since(exchange.started);
         let group = Arc::clone(group);
         exchange.route.push(RouteStep::Considered { after, group, candidates });
     }

@@ -17,13 +17,13 @@ use crate::refusal::Refusal;
 pub(super) const BYTES_PER_TOKEN: u64 = 4;
 
 /// Keeps what the answer said about itself, and prices it.
-pub(super) fn observe(running: &mut Running, observed: &Observed) {
+pub(super) fn observe(running: &mut Running, observed: Observed) {
     let exchange = &mut running.exchange;
     let answer = &mut exchange.answer;
-    answer.id.clone_from(&observed.id);
-    answer.model.clone_from(&observed.model);
-    answer.stop.clone_from(&observed.stop);
-    answer.usage.clone_from(&observed.usage);
+    answer.id = observed.id;
+    answer.model = observed.model;
+    answer.stop = observed.stop;
+    answer.usage = observed.usage;
     if answer.usage.is_none() && observed.text_bytes > 0 {
         answer.usage =
             Some(Usage { output: observed.text_bytes.div_ceil(BYTES_PER_TOKEN), ..Usage::default() });
@@ -83,7 +83,9 @@ pub(super) fn finished(running: &mut Running) {
         return;
     }
     running.settled = true;
-    measure(running);
+    if running.exchange.duration.is_zero() {
+        measure(running);
+    }
     if running.exchange.outcome == Outcome::Running {
         running.exchange.outcome = Outcome::Answered;
     }

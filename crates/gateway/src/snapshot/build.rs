@@ -21,14 +21,16 @@ use routing::{Fleet, Plan, Planned, Settings};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
-use tollway::deployment::{Road, ServiceRoad, Timeouts};
+use tollway::deployment::{Address, Road, ServiceRoad, Timeouts};
 use tollway::transport::{TlsOptions, TransportOptions};
 use tollway::{Deployment, Secret};
 
 use super::{Alias, Auth, Bounds, Group, Pattern, Place, Served, Snapshot, Upstream, Wildcard};
 use crate::config::{Config, DeploymentConfig, MasterKey, TlsVerify};
+use crate::events::log::ServedWords;
 use crate::events::metrics::ServedLabels;
 use crate::mock::Mock;
+use crate::pipeline;
 
 /// Settings that all deployments share.
 #[derive(Debug)]
@@ -313,7 +315,7 @@ fn served(config: &DeploymentConfig, group: &str, model: &str, common: &Common) 
         }
     };
     let first = roads.first().or(services.first().map(|service| &service.road));
-    let shown_base = first.map(|road| shown_base(&road.uri)).unwrap_or_default();
+    let shown_base = first.map(|road| shown_base(&road.address.uri)).unwrap_or_default();
     let deployment = Deployment {
         id: config.id.as_str().into(),
         group: group.into(),
@@ -379,17 +381,8 @@ fn finished(
     info: Extra,
     shown_params: Value,
 ) -> Served {
-    let name = format!("{}/{}", deployment.provider, deployment.model);
-    let headers = [
-        ("x-litellm-model-id", &*deployment.id),
-        ("x-litellm-model-name", name.as_str()),
-        ("x-litellm-model-api-base", deployment.shown_base.as_str()),
-    ];
-    let headers = headers
-        .into_iter()
-        .filter(|(_, value)| !value.is_empty())
-        .filter_map(|(name, value)| Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?)))
-        .collect();
+    let head = pipeline::answer::head_of(&deployment);
+    let words = ServedWords::new(deployment.provider, &deployment.id, &deployment.model);
     let labels = ServedLabels {
         requested_model: deployment.group.to_string(),
         provider_model: deployment.model.clone(),
@@ -399,7 +392,7 @@ fn finished(
     };
     let fingerprint = fingerprint(&deployment, &upstream);
     let handles = OnceLock::new();
-    Served { deployment, upstream, prices, info, shown_params, headers, labels, fingerprint, handles }
+    Served { deployment, upstream, prices, info, shown_params, head, labels, words, fingerprint, handles }
 }
 
 /// Where two are the same, the same question may have the same answer.
@@ -552,9 +545,10 @@ fn service_road(
     }
     let mut road = road(&route, Dialect::OpenaiChat, config, common)?;
     if service == Service::Translations {
-        let uri = road.uri.to_string().replacen("/transcriptions", "/translations", 1);
-        road.uri = uri.parse().map_err(|error| format!("`{uri}` is not an address: {error}"))?;
-        road.stream_uri = road.uri.clone();
+        let uri = road.address.uri.to_string().replacen("/transcriptions", "/translations", 1);
+        let parsed = uri.parse::<Uri>().map_err(|error| format!("`{uri}` is not an address: {error}"))?;
+        road.address = parsed.into();
+        road.stream_address = road.address.clone();
     }
     let quirks = route.endpoint.quirks();
     Ok(Some(ServiceRoad { service, model: route.model.to_owned(), road, quirks }))
@@ -568,7 +562,8 @@ fn road(
 ) -> Result<Road, String> {
     let address = |stream: bool| {
         let url = route.url(stream).map_err(|error| error.to_string())?;
-        url.parse::<Uri>().map_err(|error| format!("`{url}` is not an address: {error}"))
+        let uri = url.parse::<Uri>().map_err(|error| format!("`{url}` is not an address: {error}"));
+        uri.map(Address::from)
     };
     let mut headers = HeaderMap::new();
     let mut put = |name: &str, value: &str, sensitive: bool| {
@@ -592,8 +587,7 @@ fn road(
     for (name, value) in &config.connection.headers {
         put(name, value.expose(), true)?;
     }
-    let (uri, stream_uri) = (address(false)?, address(true)?);
-    Ok(Road { dialect, uri, stream_uri, headers, quirks: route.quirks() })
+    Ok(Road::new(dialect, address(false)?, address(true)?, headers, route.quirks()))
 }
 
 /// The header that signs a deployment in; `None` where none is needed.
