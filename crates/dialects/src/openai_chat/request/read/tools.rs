@@ -50,10 +50,10 @@ fn read_tool(tool: wire::Tool) -> Result<Tool, Invalid> {
         }
         // Tools that a provider runs, as LiteLLM's clients write them: Anthropic's by versioned type,
         Some(kind) if kind.starts_with("web_search") => {
-            Ok(Tool::WebSearch(read_web_search(kind, &tool.extra)))
+            Ok(Tool::WebSearch(read_web_search(kind, tool.extra, cache)))
         }
-        Some(kind) if kind.starts_with("code_execution") => Ok(Tool::CodeExecution(tool.extra)),
-        Some(kind) if kind.starts_with("web_fetch") => Ok(Tool::UrlFetch(tool.extra)),
+        Some(kind) if kind.starts_with("code_execution") => Ok(Tool::CodeExecution(whole(tool))),
+        Some(kind) if kind.starts_with("web_fetch") => Ok(Tool::UrlFetch(whole(tool))),
         Some(_) => Ok(Tool::Opaque(serde_json::to_value(tool).unwrap_or_default())),
         // Gemini's by name.
         None => match tool.extra.iter().next().map(|(name, _)| name.as_str()) {
@@ -76,23 +76,36 @@ fn read_function(function: wire::FunctionTool, cache: Option<CacheMarker>) -> Fu
     }
 }
 
-fn read_web_search(kind: &str, fields: &Extra) -> WebSearch {
-    let domains = |name: &str| -> Vec<String> {
-        let list = fields.get(name).and_then(Value::as_array).into_iter().flatten();
+/// With the fields that are kept apart.
+fn whole(tool: wire::Tool) -> Extra {
+    match serde_json::to_value(tool) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Extra::new(),
+    }
+}
+
+fn read_web_search(kind: &str, mut fields: Extra, cache: Option<CacheMarker>) -> WebSearch {
+    let mut take = |name: &str| fields.shift_remove(name);
+    let texts = |list: Value| -> Vec<String> {
+        let list = list.as_array().into_iter().flatten();
         list.filter_map(Value::as_str).map(str::to_owned).collect()
     };
-    let location = fields.get("user_location").and_then(Value::as_object).cloned().map(|mut location| {
-        location.shift_remove("type");
-        location
-    });
+    take("name");
     WebSearch {
-        max_uses: fields.get("max_uses").and_then(Value::as_u64),
-        context_size: fields.get("search_context_size").and_then(Value::as_str).map(str::to_owned),
-        allowed_domains: domains("allowed_domains"),
-        blocked_domains: domains("blocked_domains"),
-        location,
+        max_uses: take("max_uses").as_ref().and_then(Value::as_u64),
+        context_size: take("search_context_size").as_ref().and_then(Value::as_str).map(str::to_owned),
+        allowed_domains: take("allowed_domains").map(texts).unwrap_or_default(),
+        blocked_domains: take("blocked_domains").map(texts).unwrap_or_default(),
+        location: match take("user_location") {
+            Some(Value::Object(mut location)) => {
+                location.shift_remove("type");
+                Some(location)
+            }
+            _ => None,
+        },
         version: Some(kind.to_owned()),
-        ..WebSearch::default()
+        cache,
+        extra: fields,
     }
 }
 
