@@ -28,6 +28,10 @@ pub(super) fn write(
             body.thinking = Some(wire::Thinking { kind: kind.to_owned(), budget_tokens });
         } else if body.reasoning_effort.is_none() {
             body.reasoning_effort = effort_for(thinking, target).map(|effort| effort.name().to_owned());
+            let may_think = target.facts.supports_reasoning != Some(false);
+            if *thinking == Thinking::Disabled && may_think && body.reasoning_effort.is_none() {
+                losses.note("thinking", Change::Dropped, "the model is not known to take the effort `none`");
+            }
         }
     }
     if wanted.encrypted && !own {
