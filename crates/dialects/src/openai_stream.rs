@@ -12,8 +12,8 @@ use crate::codec::StreamReader;
 use crate::conversation::{Event, Extra};
 use crate::error::BadReply;
 use crate::framing::sse::SseReader;
+use crate::json;
 use crate::openai_chat::relay::DONE;
-use crate::openai_chat::response::read_created;
 use crate::openai_chat::usage;
 use crate::openai_error;
 
@@ -145,7 +145,12 @@ impl<C: Choice> Answer<C> {
             events.push(Event::Start {
                 id: chunk.id.filter(|id| !id.is_empty()),
                 model: chunk.model.filter(|model| !model.is_empty()),
-                created: chunk.created.as_ref().and_then(read_created).filter(|created| *created > 0),
+                created: chunk
+                    .created
+                    .as_ref()
+                    .and_then(Value::as_number)
+                    .and_then(json::whole)
+                    .filter(|created| *created > 0),
                 extra: Extra::new(),
             });
         }

@@ -11,6 +11,7 @@ use serde_json::{Number, Value};
 
 use crate::conversation::{Part, Usage};
 use crate::document::Document;
+use crate::json;
 
 /// Reads a usage object, and keeps it.
 pub(crate) fn read(value: &Value) -> Usage {
@@ -140,7 +141,7 @@ impl Scalar {
     /// Some servers count in floats.
     fn count(&self) -> u64 {
         match self {
-            Self::Number(number) => number.as_u64().or_else(|| whole(number)).unwrap_or(0),
+            Self::Number(number) => json::whole(number).unwrap_or(0),
             Self::Nothing | Self::Text(_) => 0,
         }
     }
@@ -301,10 +302,6 @@ impl Shares {
 
 fn len(text: &str) -> u64 {
     text.len() as u64
-}
-
-fn whole(number: &Number) -> Option<u64> {
-    number.to_string().split('.').next()?.parse().ok()
 }
 
 /// The first count that is there at all.
