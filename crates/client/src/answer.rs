@@ -147,7 +147,7 @@ impl Translation {
 }
 
 /// Keeps what `event` tells the gateway.
-fn note(observed: &mut Observed, event: &Event) {
+pub fn note(observed: &mut Observed, event: &Event) {
     match event {
         Event::Start { id, model, .. } => {
             observed.id.clone_from(id);
