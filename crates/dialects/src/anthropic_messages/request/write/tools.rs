@@ -104,9 +104,10 @@ impl Writer<'_> {
         })
     }
 
-    /// Anthropic compiles the schemas of strict tools, of which it takes a few and with fewer keywords than OpenAI
-    /// (<https://platform.claude.com/docs/en/agents-and-tools/tool-use/strict-tool-use>). OpenAI's clients mark all their
-    /// tools so; as with LiteLLM, it takes the operator's word to send the mark on.
+    /// Anthropic compiles the schemas of all strict tools of a request together, with fewer keywords than OpenAI
+    /// (<https://platform.claude.com/docs/en/agents-and-tools/tool-use/strict-tool-use>), and refuses the whole
+    /// request where that grows too large. OpenAI's clients mark every tool so, because OpenAI asks for it; sent on
+    /// unasked, the mark would break requests that work without it. As with LiteLLM, it takes the operator's word.
     fn holds_to_schemas(&self) -> bool {
         let asked = self.target.policy.allowed_params.iter().any(|allowed| allowed == "strict");
         asked && self.model.takes_output_format()
