@@ -45,7 +45,9 @@ fn text_bytes(part: &Part) -> u64 {
     let bytes = match part {
         Part::Text(text) => text.text.len(),
         Part::Refusal(text) => text.len(),
-        Part::Reasoning(reasoning) => reasoning.text.len(),
+        Part::Reasoning(reasoning) => {
+            reasoning.text.len() + reasoning.summary.iter().map(String::len).sum::<usize>()
+        }
         Part::ToolCall(call) => call.name.len() + call.arguments.len(),
         Part::Media(_) | Part::ToolResult(_) | Part::Opaque(_) => 0,
     };
@@ -151,9 +153,11 @@ pub fn note(observed: &mut Observed, event: &Event) {
             observed.id.clone_from(id);
             observed.model.clone_from(model);
         }
-        Event::PartStart { start: PartStart::ToolCall { .. } | PartStart::Whole(_), .. } => {
+        Event::PartStart { start: PartStart::ToolCall { name, .. }, .. } => {
             observed.has_content = true;
+            observed.text_bytes = observed.text_bytes.saturating_add(name.len() as u64);
         }
+        Event::PartStart { start: PartStart::Whole(_), .. } => observed.has_content = true,
         Event::Delta { delta, .. } => {
             let bytes = match delta {
                 Delta::Text(text)
@@ -174,5 +178,32 @@ pub fn note(observed: &mut Observed, event: &Event) {
         Event::Error(error) => observed.error = Some(error.clone()),
         Event::End => observed.complete = true,
         Event::PartStart { .. } | Event::PartStop { .. } | Event::Logprobs { .. } | Event::Finish { .. } => {}
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use dialects::conversation::replay;
+
+    use super::*;
+
+    /// An estimate of usage hangs on the bytes, so it must not depend on how the answer came.
+    #[test]
+    fn an_answer_and_its_stream_tell_the_gateway_the_same() {
+        let body = r#"{"id":"resp_1","model":"m","status":"completed","output":[
+            {"type":"reasoning","id":"rs_1","summary":[{"type":"summary_text","text":"Thought."}],
+             "content":[{"type":"reasoning_text","text":"Long."}]},
+            {"type":"function_call","id":"fc_1","call_id":"call_1","name":"f","arguments":"{\"a\":1}"},
+            {"type":"message","role":"assistant","content":[{"type":"output_text","text":"Hi","annotations":[]}]}],
+            "usage":{"input_tokens":1,"output_tokens":2}}"#;
+        let response = Dialect::OpenaiResponses.codec().read_response(body.as_bytes(), "5eed").unwrap();
+        let mut streamed = Observed { dialect: Some(Dialect::OpenaiResponses), ..Observed::default() };
+        for event in replay(response.clone()) {
+            note(&mut streamed, &event);
+        }
+        let whole = observe(response);
+        assert_eq!(whole.text_bytes, 8 + 5 + 1 + 7 + 2);
+        assert_eq!(streamed, whole);
     }
 }

@@ -220,15 +220,14 @@ impl Deployment {
 /// List-valued headers (`anthropic-beta`) are joined, so that the operator's or client's values and ours both hold.
 pub fn merge_header(headers: &mut HeaderMap, name: &'static str, value: &str) {
     let name = HeaderName::from_static(name);
-    let joined = match headers.get(&name).and_then(|present| present.to_str().ok()) {
-        Some(present) => {
-            let mut items: Vec<&str> = present.split(',').map(str::trim).collect();
-            items.extend(value.split(',').map(str::trim).filter(|item| !present.contains(*item)));
-            items.join(",")
+    let present = headers.get_all(&name).iter().filter_map(|line| line.to_str().ok());
+    let mut items: Vec<&str> = Vec::new();
+    for item in present.chain([value]).flat_map(|line| line.split(',')).map(str::trim) {
+        if !item.is_empty() && !items.contains(&item) {
+            items.push(item);
         }
-        None => value.to_owned(),
-    };
-    if let Ok(value) = HeaderValue::from_str(&joined) {
+    }
+    if let Ok(value) = HeaderValue::from_str(&items.join(",")) {
         headers.insert(name, value);
     }
 }
@@ -308,6 +307,16 @@ mod tests {
         let by_responses = deployment(roads(), Some(Dialect::OpenaiResponses));
         assert_eq!(goes_by(&by_responses, anthropic, MESSAGES), Ok(Dialect::OpenaiResponses));
         assert_eq!(goes_by(&by_responses, Dialect::OpenaiChat, CHAT), Ok(Dialect::OpenaiChat));
+    }
+
+    #[test]
+    fn lists_in_headers_are_joined_item_by_item() {
+        let mut headers = HeaderMap::new();
+        headers.append("anthropic-beta", HeaderValue::from_static("ultrafast-1, files-1"));
+        headers.append("anthropic-beta", HeaderValue::from_static("skills-1"));
+        merge_header(&mut headers, "anthropic-beta", "fast-1,files-1");
+        let lines: Vec<_> = headers.get_all("anthropic-beta").iter().collect();
+        assert_eq!(lines, ["ultrafast-1,files-1,skills-1,fast-1"]);
     }
 
     #[test]

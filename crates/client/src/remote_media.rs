@@ -24,14 +24,19 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::rt::TokioExecutor;
+use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::transport::{TlsOptions, TlsSetupError, client_config};
 
 /// The most that is fetched for one part.
 pub const MAX_MEDIA_BYTES: usize = 20 * 1024 * 1024;
+/// The most that is fetched for all parts of a request together.
+pub const MAX_REQUEST_BYTES: usize = 64 * 1024 * 1024;
 /// For one part, from the first packet to the last byte.
 pub const PATIENCE: Duration = Duration::from_secs(15);
+/// For all parts of a request together.
+pub const REQUEST_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Why a part could not be fetched; for the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,29 +75,32 @@ impl MediaFetcher {
             return Ok(Arc::clone(request));
         }
         let mut request = Request::clone(request);
+        let mut budget = Budget::from(Instant::now());
         for part in request.messages.iter_mut().flat_map(|message| &mut message.parts).flat_map(with_results)
         {
             if let Part::Media(media) = part {
-                self.fetch_into(media).await?;
+                self.fetch_into(media, &mut budget).await?;
             }
         }
         Ok(Arc::new(request))
     }
 
-    async fn fetch_into(&self, media: &mut Media) -> Result<(), FetchError> {
+    async fn fetch_into(&self, media: &mut Media, budget: &mut Budget) -> Result<(), FetchError> {
         let Source::Url { url, media_type } = &media.source else { return Ok(()) };
         if !is_web(url) {
             return Ok(());
         }
         let failed = |why: String| FetchError { url: url.clone(), why };
-        let fetched = tokio::time::timeout(PATIENCE, self.fetch(url)).await;
+        let (most, until) = budget.of_next_part(Instant::now());
+        let fetched = tokio::time::timeout_at(until, self.fetch(url, most)).await;
         let (bytes, said) = fetched.unwrap_or_else(|_| Err("it took too long".to_owned())).map_err(failed)?;
+        budget.spend(bytes.len());
         let media_type = media_type.clone().or(said).unwrap_or_else(|| default_type(media.kind).to_owned());
         media.source = Source::Base64 { media_type, data: STANDARD.encode(&bytes) };
         Ok(())
     }
 
-    async fn fetch(&self, url: &str) -> Result<(Bytes, Option<String>), String> {
+    async fn fetch(&self, url: &str, most: usize) -> Result<(Bytes, Option<String>), String> {
         let uri: Uri = url.parse().map_err(|_| "it is not an address".to_owned())?;
         // A literal address is connected to without asking the resolver.
         let host = uri.host().unwrap_or_default();
@@ -108,8 +116,9 @@ impl MediaFetcher {
         }
         let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let kind = kind.and_then(|kind| kind.split(';').next()).map(|kind| kind.trim().to_owned());
-        let body = Limited::new(response.into_body(), MAX_MEDIA_BYTES).collect().await;
-        let body = body.map_err(|_| format!("it broke off or is larger than {MAX_MEDIA_BYTES} bytes"))?;
+        let body = Limited::new(response.into_body(), most).collect().await;
+        let body = body
+            .map_err(|_| format!("it broke off, or is larger than the {most} bytes that are left for it"))?;
         Ok((body.to_bytes(), kind.filter(|kind| kind.contains('/') && kind != "application/octet-stream")))
     }
 
@@ -128,6 +137,28 @@ impl MediaFetcher {
             .enable_http1()
             .wrap_connector(connector);
         Ok(self.client.get_or_init(|| Client::builder(TokioExecutor::new()).build(connector)))
+    }
+}
+
+/// What is left for a request's further parts. A request can name any number of addresses.
+struct Budget {
+    bytes: usize,
+    until: Instant,
+}
+
+impl Budget {
+    /// Of a request whose parts begin to be fetched now.
+    fn from(now: Instant) -> Self {
+        Self { bytes: MAX_REQUEST_BYTES, until: now + REQUEST_PATIENCE }
+    }
+
+    /// The most bytes of the next part, and when it has to be there.
+    fn of_next_part(&self, now: Instant) -> (usize, Instant) {
+        (self.bytes.min(MAX_MEDIA_BYTES), self.until.min(now + PATIENCE))
+    }
+
+    fn spend(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
 }
 
@@ -209,15 +240,12 @@ fn is_public(address: IpAddr) -> bool {
             Some(v4) => is_public_v4(v4),
             None => {
                 let [first, second, ..] = v6.segments();
-                let unique_local = first & 0xfe00 == 0xfc00;
-                let link_local = first & 0xffc0 == 0xfe80;
-                let documentation = first == 0x2001 && second == 0x0db8;
-                !(v6.is_loopback()
-                    || v6.is_unspecified()
-                    || v6.is_multicast()
-                    || unique_local
-                    || link_local
-                    || documentation)
+                // All that is assigned to the public lies in 2000::/3, which has two special blocks:
+                // 2001::/23 (Teredo, benchmarks, identifiers) and documentation.
+                let global = first & 0xe000 == 0x2000;
+                let special = first == 0x2001 && second & 0xfe00 == 0;
+                let documentation = (first == 0x2001 && second == 0x0db8) || first == 0x3fff;
+                global && !special && !documentation
             }
         },
     }
@@ -274,7 +302,14 @@ mod tests {
             "ff02::1",
             "::ffff:10.0.0.1",
             "64:ff9b::a00:1",
+            "64:ff9b:1::a00:1",
             "2002:a00:1::",
+            "::127.0.0.1",
+            "fec0::1",
+            "100::1",
+            "2001::1",
+            "2001:db8::1",
+            "3fff::1",
         ] {
             assert!(!is_public(inside.parse().unwrap()), "{inside}");
         }
@@ -287,9 +322,21 @@ mod tests {
     async fn a_literal_private_address_is_not_connected_to() {
         let fetcher = MediaFetcher::default();
         for url in ["http://127.0.0.1:9/x.png", "http://[::1]:9/x.png", "http://169.254.169.254/latest"] {
-            assert_eq!(fetcher.fetch(url).await.unwrap_err(), NOT_PUBLIC, "{url}");
+            assert_eq!(fetcher.fetch(url, MAX_MEDIA_BYTES).await.unwrap_err(), NOT_PUBLIC, "{url}");
         }
-        assert_eq!(fetcher.fetch("http://localhost:9/x.png").await.unwrap_err(), NOT_PUBLIC);
+        assert_eq!(fetcher.fetch("http://localhost:9/x.png", MAX_MEDIA_BYTES).await.unwrap_err(), NOT_PUBLIC);
+    }
+
+    #[test]
+    fn the_parts_of_a_request_share_a_bound() {
+        let start = Instant::now();
+        let mut budget = Budget::from(start);
+        assert_eq!(budget.of_next_part(start), (MAX_MEDIA_BYTES, start + PATIENCE));
+        budget.spend(MAX_REQUEST_BYTES - 10);
+        let late = start + REQUEST_PATIENCE - Duration::from_secs(1);
+        assert_eq!(budget.of_next_part(late), (10, start + REQUEST_PATIENCE));
+        budget.spend(11);
+        assert_eq!(budget.of_next_part(late).0, 0);
     }
 
     #[tokio::test]

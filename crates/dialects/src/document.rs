@@ -18,6 +18,10 @@ use crate::json::scan::{Scan, string};
 /// How deep a body may be nested. serde's own limit, which would otherwise only hold where a value is built.
 pub const MAX_DEPTH: usize = 128;
 
+/// How many fields the top-level object may have. Fields are looked up one after the other, which is the quickest for the
+/// few that requests and answers have, and would take hours for a million.
+pub const MAX_FIELDS: usize = 512;
+
 /// A top-level object, its fields in order.
 #[derive(Clone, Debug)]
 pub struct Document<'a> {
@@ -45,8 +49,8 @@ impl<'a> Document<'a> {
     /// Reads an object. Values are checked for JSON syntax and depth, not looked into.
     ///
     /// # Errors
-    /// When `body` is not UTF-8, not a JSON object, nested deeper than [`MAX_DEPTH`], or names a field twice
-    /// (two readers of such a body could understand two different requests).
+    /// When `body` is not UTF-8, not a JSON object, nested deeper than [`MAX_DEPTH`], has more than [`MAX_FIELDS`]
+    /// fields, or names one twice (two readers of such a body could understand two different requests).
     pub fn parse(body: &'a [u8]) -> Result<Self, Invalid> {
         Self::parse_within(body, MAX_DEPTH)
     }
@@ -69,6 +73,9 @@ impl<'a> Document<'a> {
         });
         if walked.and_then(|()| scan.end()).is_err() {
             return Err(not_an_object(source));
+        }
+        if fields.len() > MAX_FIELDS {
+            return Err(Invalid::body(format!("the body has more than {MAX_FIELDS} fields")));
         }
         let document = Self { source, fields, edited: false };
         document.check_names()?;
@@ -391,6 +398,11 @@ mod tests {
         assert!(message(b"{\"a\":\"\xff\"}").starts_with("the body is not UTF-8"));
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(message(deep.as_bytes()), "the body is nested deeper than 128 levels");
+        let fields: Vec<String> = (0..=MAX_FIELDS).map(|number| format!("\"f{number}\":0")).collect();
+        assert_eq!(
+            message(format!("{{{}}}", fields.join(",")).as_bytes()),
+            "the body has more than 512 fields"
+        );
         let document = Document::of(r#"{"stream":"yes"}"#).unwrap();
         assert_eq!(
             document.flag("stream").unwrap_err().to_string(),

@@ -108,6 +108,23 @@ impl ProviderError {
     }
 }
 
+/// The most characters of an answer without an error object (a proxy's page) that become the message.
+const MAX_TEXT: usize = 2000;
+
+/// The message of a failed answer in no shape that is known: its text.
+pub(crate) fn message_of_text(status: u16, body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    match text.trim() {
+        "" => message_of_nothing(status),
+        text => text.chars().take(MAX_TEXT).collect(),
+    }
+}
+
+/// The message of a failed answer that has none.
+pub(crate) fn message_of_nothing(status: u16) -> String {
+    format!("the provider answered with status {status} and no message")
+}
+
 impl fmt::Display for ProviderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)

@@ -4,6 +4,7 @@ pub(crate) mod scan;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Number;
 
 use crate::error::Invalid;
 
@@ -31,6 +32,11 @@ fn explain<T: DeserializeOwned>(text: &[u8], plain: &serde_json::Error) -> Inval
             if path == "." { Invalid::body(message) } else { Invalid::new(path, message) }
         }
     }
+}
+
+/// A number's whole part. Some servers write counts and seconds with a fraction.
+pub(crate) fn whole(number: &Number) -> Option<u64> {
+    number.as_u64().or_else(|| number.to_string().split('.').next()?.parse().ok())
 }
 
 /// Writes a value. (Its `to_string` goes through the formatting machinery, which takes twice as long.)

@@ -23,6 +23,7 @@ pub mod json;
 pub mod loss;
 mod media_type;
 mod openai_error;
+mod openai_stream;
 pub mod quirk;
 pub mod service;
 mod shape;

@@ -69,8 +69,8 @@ impl Codec for OpenaiCompletions {
         relay::relay_response(body, answer, Dialect::OpenaiCompletions)
     }
 
-    fn stream_reader(&self, _seed: &str) -> Box<dyn StreamReader> {
-        Box::new(stream::Reader::default())
+    fn stream_reader(&self, seed: &str) -> Box<dyn StreamReader> {
+        Box::new(stream::Reader::new(seed))
     }
 
     fn stream_writer(&self, answer: Arc<AnswerContext>) -> Box<dyn StreamWriter> {

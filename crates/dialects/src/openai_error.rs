@@ -4,18 +4,14 @@
 
 use serde_json::Value;
 
-use crate::error::{ErrorClass, ErrorReply, ProviderError};
-
-/// The most characters of a body that is no JSON which become the message.
-const MAX_TEXT: usize = 2000;
+use crate::error::{ErrorClass, ErrorReply, ProviderError, message_of_text};
 
 /// See [`Codec::read_error`](crate::codec::Codec::read_error).
 pub(crate) fn read(status: u16, body: &[u8]) -> ProviderError {
     match serde_json::from_slice::<Value>(body) {
         Ok(value) => read_value(status, &value),
         Err(_) => {
-            let text = String::from_utf8_lossy(body);
-            let message: String = text.trim().chars().take(MAX_TEXT).collect();
+            let message = message_of_text(status, body);
             finish(ProviderError::new(ErrorClass::from_status(status), status, message))
         }
     }

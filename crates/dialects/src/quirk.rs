@@ -91,4 +91,6 @@ pub enum NamedQuirk {
     EmbeddingInputIsList,
     /// `input` of embeddings is text; tokens are refused.
     NoTokensAsInput,
+    /// Embeddings are floats unless `encoding_format` says otherwise; to ask for `float` is refused.
+    FloatsGoUnasked,
 }

@@ -50,7 +50,8 @@ pub(crate) fn check(
     shape_of: impl Fn(&str) -> Option<Shape>,
 ) -> Result<(), Invalid> {
     for name in document.names() {
-        let (Some(shape), Some(text)) = (shape_of(name), document.get(name)) else { continue };
+        let Some(shape) = shape_of(name) else { continue };
+        let Some(text) = document.get(name) else { continue };
         if text != "null" && !text.as_bytes().first().is_some_and(|first| shape.admits(*first)) {
             let found: String = text.chars().take(40).collect();
             return Err(Invalid::new(name, format!("expected {}, found `{found}`", shape.name())));

@@ -5,12 +5,9 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::error::{ErrorClass, ErrorReply, ProviderError};
+use crate::error::{ErrorClass, ErrorReply, ProviderError, message_of_text};
 
 use super::wire::ErrorBody;
-
-/// How much of an answer that is not JSON (a proxy's HTML page) is kept as the message, in characters.
-const MAX_MESSAGE: usize = 2000;
 
 /// Bodies of Anthropic, and of the hosts in front of it: OpenAI's shape, AWS's and Google's.
 #[derive(Deserialize)]
@@ -35,7 +32,7 @@ pub(super) fn read(status: u16, body: &[u8]) -> ProviderError {
         Ok(Envelope { error: None, message }) => (None, message),
         Err(_) => (None, None),
     };
-    let message = message.unwrap_or_else(|| raw_message(status, body));
+    let message = message.unwrap_or_else(|| message_of_text(status, body));
     classify(status, kind, message)
 }
 
@@ -43,15 +40,6 @@ pub(super) fn read(status: u16, body: &[u8]) -> ProviderError {
 pub(super) fn of_event(error: ErrorBody) -> ProviderError {
     let status = error.kind.as_deref().map_or(0, status_of_kind);
     classify(status, error.kind, error.message.unwrap_or_else(|| "the provider broke off".to_owned()))
-}
-
-fn raw_message(status: u16, body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    let text = text.trim();
-    if text.is_empty() {
-        return format!("the provider answered with status {status} and no text");
-    }
-    text.chars().take(MAX_MESSAGE).collect()
 }
 
 fn classify(status: u16, kind: Option<String>, message: String) -> ProviderError {
@@ -135,7 +123,8 @@ mod tests {
         assert_eq!(read(502, b"<html>Bad gateway</html>").message, "<html>Bad gateway</html>");
         assert_eq!(read(403, br#"{"message":"not signed"}"#).message, "not signed");
         assert_eq!(read(500, br#"{"error":"no"}"#).message, "no");
-        assert_eq!(read(500, b"").message, "the provider answered with status 500 and no text");
+        assert_eq!(read(502, "é".repeat(3000).as_bytes()).message.chars().count(), 2000);
+        assert_eq!(read(500, b"").message, "the provider answered with status 500 and no message");
     }
 
     #[test]

@@ -86,7 +86,8 @@ impl<'a> Model<'a> {
         let xhigh = self.facts.supports_xhigh_reasoning_effort.unwrap_or_else(|| self.since(4, 7));
         let max = self.facts.supports_max_reasoning_effort.unwrap_or_else(|| self.since(4, 6));
         match effort {
-            Effort::Minimal => "low",
+            // There is no less for a request that asks for thinking all the same.
+            Effort::None | Effort::Minimal => "low",
             Effort::XHigh if !xhigh => "high",
             Effort::Max if !max => "high",
             other => other.name(),
@@ -150,5 +151,6 @@ mod tests {
         assert_eq!(Model::of("claude-opus-4-6", &facts).effort(&Effort::XHigh), "high");
         assert_eq!(Model::of("claude-opus-4-8", &facts).effort(&Effort::XHigh), "xhigh");
         assert_eq!(Model::of("claude-opus-4-8", &facts).effort(&Effort::Minimal), "low");
+        assert_eq!(Model::of("claude-opus-4-8", &facts).effort(&Effort::None), "low");
     }
 }

@@ -295,7 +295,12 @@ fn data_of(event: &[u8]) -> Result<Option<Cow<'_, str>>, BadReply> {
         let value = value.strip_prefix(' ').unwrap_or(value);
         data = Some(match data {
             None => Cow::Borrowed(value),
-            Some(before) => Cow::Owned(format!("{before}\n{value}")),
+            Some(before) => {
+                let mut joined = before.into_owned();
+                joined.push('\n');
+                joined.push_str(value);
+                Cow::Owned(joined)
+            }
         });
     }
     Ok(data.filter(|data| !data.is_empty()))

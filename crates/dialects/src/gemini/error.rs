@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::error::{ErrorClass, ErrorReply, ProviderError};
+use crate::error::{ErrorClass, ErrorReply, ProviderError, message_of_nothing, message_of_text};
 
 #[derive(Debug, Deserialize)]
 struct Body {
@@ -40,12 +40,7 @@ pub(super) fn read(status: u16, body: &[u8]) -> ProviderError {
     if let Some(found) = parse(body) {
         return classify(status, found);
     }
-    let text = String::from_utf8_lossy(body);
-    let message = match text.trim() {
-        "" => format!("the provider answered with status {status} and no message"),
-        text => text.to_owned(),
-    };
-    ProviderError::new(ErrorClass::from_status(status), status, message)
+    ProviderError::new(ErrorClass::from_status(status), status, message_of_text(status, body))
 }
 
 /// The `error` object of a stream's chunk.
@@ -78,7 +73,7 @@ fn classify(status: u16, found: Status) -> ProviderError {
         .message
         .filter(|message| !message.is_empty())
         .or_else(|| found.status.clone())
-        .unwrap_or_else(|| format!("the provider answered with status {status} and no message"));
+        .unwrap_or_else(|| message_of_nothing(status));
     let class = class_of(status, found.status.as_deref(), reason.as_deref(), &message);
     ProviderError {
         param: field.filter_map(|violation| violation.field.clone()).find(|field| !field.is_empty()),

@@ -30,22 +30,12 @@ pub(super) fn read(body: &[u8], seed: &str) -> Result<Response, BadReply> {
         dialect: Dialect::OpenaiChat,
         id: wire.id.filter(|id| !id.is_empty()),
         model: wire.model.filter(|model| !model.is_empty()),
-        created: wire.created.as_ref().and_then(read_created),
+        created: wire.created.as_ref().and_then(Value::as_number).and_then(json::whole),
         choices: choices?,
         usage: wire.usage.filter(Value::is_object).map(|value| usage::read(&value)),
         service_tier: wire.service_tier,
         extra,
     })
-}
-
-/// Seconds; some servers write fractions.
-pub(crate) fn read_created(value: &Value) -> Option<u64> {
-    match value {
-        Value::Number(number) => {
-            number.as_u64().or_else(|| number.to_string().split('.').next()?.parse().ok())
-        }
-        _ => None,
-    }
 }
 
 fn read_choice(choice: wire::Choice, index: usize, seed: &str) -> Result<Choice, BadReply> {

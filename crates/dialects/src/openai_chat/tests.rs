@@ -193,6 +193,24 @@ fn foreign_reasoning_goes_only_to_providers_that_want_it() {
 }
 
 #[test]
+fn thinking_that_cannot_be_switched_off_is_noted() {
+    let notes = |supports_reasoning, supports_none_reasoning_effort| {
+        let facts =
+            ModelFacts { supports_reasoning, supports_none_reasoning_effort, ..ModelFacts::default() };
+        let target = Target { model: "m", quirks: &[], facts: &facts, policy: &ParameterPolicy::default() };
+        let mut request =
+            Request::new(Dialect::AnthropicMessages, "m", vec![Message::text(Role::User, "hi")]);
+        request.reasoning.thinking = Some(Thinking::Disabled);
+        let mut losses = Losses::new(false);
+        OpenaiChat.write_request(&request, &target, &mut losses).unwrap();
+        losses.notes().iter().map(|note| note.param.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(notes(None, None), ["thinking"]);
+    assert_eq!(notes(Some(true), Some(true)), Vec::<String>::new());
+    assert_eq!(notes(Some(false), None), Vec::<String>::new());
+}
+
+#[test]
 fn what_chat_completions_cannot_say_is_refused() {
     let refused = |change: fn(&mut Request)| {
         let mut request =

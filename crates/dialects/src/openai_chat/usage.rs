@@ -6,7 +6,10 @@ use serde_json::{Number, Value};
 
 use crate::conversation::{Part, Usage};
 use crate::document::Document;
-use crate::json::scan::{Malformed, Scan, string};
+use crate::json::{
+    self,
+    scan::{Malformed, Scan, string},
+};
 
 /// Reads a usage object, and keeps it.
 pub(crate) fn read(value: &Value) -> Usage {
@@ -179,7 +182,7 @@ impl Scalar {
     /// Some servers count in floats.
     fn count(&self) -> u64 {
         match self {
-            Self::Number(number) => number.as_u64().or_else(|| whole(number)).unwrap_or(0),
+            Self::Number(number) => json::whole(number).unwrap_or(0),
             Self::Nothing | Self::Text(_) => 0,
         }
     }
@@ -261,10 +264,6 @@ impl Shares {
 
 fn len(text: &str) -> u64 {
     text.len() as u64
-}
-
-fn whole(number: &Number) -> Option<u64> {
-    number.to_string().split('.').next()?.parse().ok()
 }
 
 /// The first count that is there at all.

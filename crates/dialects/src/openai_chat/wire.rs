@@ -556,32 +556,7 @@ pub(super) struct Choice {
     pub(super) extra: Extra,
 }
 
-/// One event of a stream.
-#[derive(Debug, Deserialize)]
-pub(super) struct Chunk {
-    #[serde(default)]
-    pub(super) id: Option<String>,
-    #[serde(default)]
-    pub(super) model: Option<String>,
-    #[serde(default)]
-    pub(super) created: Option<Value>,
-    #[serde(default)]
-    pub(super) choices: Option<Vec<ChunkChoice>>,
-    #[serde(default)]
-    pub(super) usage: Option<Value>,
-    /// Groq reports usage here.
-    #[serde(default)]
-    pub(super) x_groq: Option<GroqFields>,
-    #[serde(default)]
-    pub(super) error: Option<Value>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct GroqFields {
-    #[serde(default)]
-    pub(super) usage: Option<Value>,
-}
-
+/// What one event of a stream has of a choice.
 #[derive(Debug, Deserialize)]
 pub(super) struct ChunkChoice {
     #[serde(default)]

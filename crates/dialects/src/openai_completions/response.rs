@@ -7,7 +7,8 @@ use crate::Dialect;
 use crate::conversation::{Choice, Part, Response, TokenLogprob};
 use crate::error::BadReply;
 use crate::exchange::AnswerContext;
-use crate::openai_chat::response::{read_created, read_stop, write_stop};
+use crate::json;
+use crate::openai_chat::response::{read_stop, write_stop};
 use crate::openai_chat::usage::{self, Shares};
 use crate::openai_error;
 
@@ -27,7 +28,7 @@ pub(super) fn read(body: &[u8]) -> Result<Response, BadReply> {
         dialect: Dialect::OpenaiCompletions,
         id: wire.id.filter(|id| !id.is_empty()),
         model: wire.model.filter(|model| !model.is_empty()),
-        created: wire.created.as_ref().and_then(read_created),
+        created: wire.created.as_ref().and_then(Value::as_number).and_then(json::whole),
         choices: (0..).zip(choices).map(|(index, choice)| read_choice(choice, index)).collect(),
         usage: wire.usage.filter(Value::is_object).map(|value| usage::read(&value)),
         service_tier: None,

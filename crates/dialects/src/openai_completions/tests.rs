@@ -170,7 +170,7 @@ fn only_one_text_can_be_asked_by_chat() {
     assert!(refused(json!([[1, 2]])).message.contains("not tokens"));
     assert!(refused(json!({})).message.contains("expected a string or a list"));
     assert!(read(r#"{"model":"m"}"#).unwrap_err().message.contains("Missing required parameter"));
-    assert!(!read(r#"{"prompt":"x","n":"two"}"#).unwrap_err().message.is_empty());
+    assert_eq!(read(r#"{"prompt":"x","n":"two"}"#).unwrap_err().param.as_deref(), Some("n"));
 }
 
 #[test]

@@ -57,7 +57,7 @@ pub(super) struct StreamOptions {
     pub extra: Map<String, Value>,
 }
 
-/// An answer, or a chunk of one: they have the same shape.
+/// A complete answer.
 #[derive(Debug, Deserialize)]
 pub(super) struct Answer {
     #[serde(default)]
@@ -76,6 +76,7 @@ pub(super) struct Answer {
     pub extra: Map<String, Value>,
 }
 
+/// One of the texts, or a piece of one.
 #[derive(Debug, Deserialize)]
 pub(super) struct Choice {
     #[serde(default)]

@@ -24,7 +24,7 @@ pub(super) fn read(body: &[u8], seed: &str) -> Result<Response, BadReply> {
     response.id = body.text("id").map_err(|error| bad(&error))?;
     response.model = body.text("model").map_err(|error| bad(&error))?;
     // Some servers write it as a float.
-    response.created = body.take("created_at").as_ref().and_then(whole_seconds);
+    response.created = body.take("created_at").as_ref().and_then(Value::as_number).and_then(json::whole);
     response.service_tier = body.text("service_tier").map_err(|error| bad(&error))?;
     let status = body.text("status").map_err(|error| bad(&error))?;
     let Some(output) = body.list("output").map_err(|error| bad(&error))? else {
@@ -122,10 +122,6 @@ pub(super) fn count_searches(output: &[Value]) -> u64 {
 
 pub(super) fn has_calls(parts: &[Part]) -> bool {
     parts.iter().any(|part| matches!(part, Part::ToolCall(_)))
-}
-
-pub(super) fn whole_seconds(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| value.to_string().split('.').next()?.parse().ok())
 }
 
 pub(super) fn bad(error: &Invalid) -> BadReply {

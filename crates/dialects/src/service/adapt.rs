@@ -35,6 +35,11 @@ pub fn adapt(
             Quirk::Named(NamedQuirk::NoTokensAsInput) if service == Service::Embeddings => {
                 refuse_tokens(document)?;
             }
+            Quirk::Named(NamedQuirk::FloatsGoUnasked)
+                if document.get("encoding_format").is_some_and(|format| format.trim() == "\"float\"") =>
+            {
+                document.remove("encoding_format");
+            }
             _ => {}
         }
     }

@@ -11,6 +11,7 @@ use super::{Service, adapt};
 use crate::conversation::Usage;
 use crate::document::Document;
 use crate::error::{BadReply, Invalid};
+use crate::json;
 use crate::openai_error;
 
 /// What a call has to be paid for.
@@ -136,8 +137,7 @@ fn read_usage(usage: &Value) -> Usage {
 }
 
 fn count(value: Option<&Value>) -> u64 {
-    let Some(Value::Number(number)) = value else { return 0 };
-    number.as_u64().or_else(|| number.to_string().split('.').next()?.parse().ok()).unwrap_or(0)
+    value.and_then(Value::as_number).and_then(json::whole).unwrap_or(0)
 }
 
 /// Seconds, read from their digits; a begun millisecond counts.

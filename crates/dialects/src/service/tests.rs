@@ -52,6 +52,12 @@ fn quirks_are_followed() {
     let text = [Quirk::Named(NamedQuirk::NoTokensAsInput)];
     assert_eq!(embedded(r#"{"input":[1]}"#, &text).unwrap_err().param, "input");
     assert!(embedded(r#"{"input":["a"]}"#, &text).is_ok());
+    let unasked = [Quirk::Named(NamedQuirk::FloatsGoUnasked)];
+    assert_eq!(
+        embedded(r#"{"input":"a","encoding_format":"float"}"#, &unasked).unwrap(),
+        r#"{"input":"a","model":"m"}"#
+    );
+    assert!(embedded(r#"{"input":"a","encoding_format":"base64"}"#, &unasked).unwrap().contains("base64"));
     let rename = Quirk::Renames { from: "dimensions".into(), to: "output_dimension".into() };
     assert_eq!(
         embedded(r#"{"input":"a","dimensions":4}"#, &[rename]).unwrap(),

@@ -1,172 +1,31 @@
-//! Reads a provider's stream. The dialect has no marks where a part begins or ends: they are put in here.
+//! Reads the choices of a provider's stream. The dialect has no marks where a part begins or ends: they are put in here.
+
+use std::mem::{Discriminant, discriminant};
 
 use serde_json::Value;
 
-use super::super::relay::DONE;
-use super::super::response::{read_created, read_logprobs, read_stop};
-use super::super::{media, message, usage, wire};
-use crate::codec::StreamReader;
+use super::super::response::{read_logprobs, read_stop};
+use super::super::{media, message, wire};
 use crate::conversation::{Delta, Event, Extra, Part, PartStart, Reasoning, Seal, ToolCallKind};
 use crate::error::BadReply;
-use crate::framing::sse::{SseEvent, SseReader};
-use crate::openai_error;
+use crate::openai_stream::{self, Choice};
 
-/// See [`Codec::stream_reader`](crate::codec::Codec::stream_reader).
+pub(in super::super) type Reader = openai_stream::Reader<ChoiceState>;
+
+const THOUGHT: PartStart = PartStart::Reasoning { id: None };
+
+/// What has been read of a choice.
 #[derive(Debug)]
-pub(in super::super) struct Reader {
-    sse: SseReader,
-    answer: Answer,
-}
-
-impl Reader {
-    pub(in super::super) fn new(seed: &str) -> Self {
-        let answer = Answer {
-            seed: seed.to_owned(),
-            started: false,
-            finished: false,
-            over: false,
-            choices: Vec::new(),
-        };
-        Self { sse: SseReader::default(), answer }
-    }
-}
-
-impl StreamReader for Reader {
-    fn push(&mut self, bytes: &[u8], events: &mut Vec<Event>) -> Result<(), BadReply> {
-        self.sse.push(bytes)?;
-        while let Some(event) = self.sse.next_event()? {
-            self.answer.take(event, events)?;
-        }
-        Ok(())
-    }
-
-    fn finish(&mut self, events: &mut Vec<Event>) -> Result<(), BadReply> {
-        if let Some(event) = self.sse.finish()? {
-            self.answer.take(event, events)?;
-        }
-        if self.answer.over {
-            return Ok(());
-        }
-        if !self.answer.finished {
-            return Err(BadReply::new("the stream broke off before a `finish_reason` or `[DONE]`"));
-        }
-        self.answer.end(events);
-        Ok(())
-    }
-}
-
-/// What has been read of the answer.
-#[derive(Debug)]
-struct Answer {
-    seed: String,
-    started: bool,
-    /// Some choice has ended.
-    finished: bool,
-    /// Nothing follows any more.
-    over: bool,
-    choices: Vec<ChoiceState>,
-}
-
-impl Answer {
-    fn take(&mut self, event: SseEvent<'_>, events: &mut Vec<Event>) -> Result<(), BadReply> {
-        let data = event.data.trim();
-        if self.over || data.is_empty() {
-            return Ok(());
-        }
-        if data == DONE {
-            self.end(events);
-            return Ok(());
-        }
-        let chunk: wire::Chunk = serde_json::from_str(data)
-            .map_err(|error| BadReply::new(format!("not a chunk of a chat completion: {error}")))?;
-        if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
-            self.over = true;
-            events.push(Event::Error(openai_error::read_event(&error)));
-            return Ok(());
-        }
-        let choices = chunk.choices.unwrap_or_default();
-        // Azure's first event has neither id nor model, and nothing that is carried.
-        let blank = choices.is_empty() && chunk.id.as_deref().is_none_or(str::is_empty);
-        if !self.started && !blank {
-            self.started = true;
-            events.push(Event::Start {
-                id: chunk.id.filter(|id| !id.is_empty()),
-                model: chunk.model.filter(|model| !model.is_empty()),
-                created: chunk.created.as_ref().and_then(read_created).filter(|created| *created > 0),
-                extra: Extra::new(),
-            });
-        }
-        for choice in choices {
-            self.take_choice(choice, events)?;
-        }
-        let counts = chunk.usage.or_else(|| chunk.x_groq.and_then(|groq| groq.usage));
-        if let Some(counts) = counts.filter(Value::is_object) {
-            self.start(events);
-            events.push(Event::Usage(usage::read(&counts)));
-        }
-        Ok(())
-    }
-
-    fn start(&mut self, events: &mut Vec<Event>) {
-        if !self.started {
-            self.started = true;
-            events.push(Event::Start { id: None, model: None, created: None, extra: Extra::new() });
-        }
-    }
-
-    fn take_choice(&mut self, choice: wire::ChunkChoice, events: &mut Vec<Event>) -> Result<(), BadReply> {
-        let index = choice.index.unwrap_or(0);
-        let place = match self.choices.iter().position(|state| state.index == index) {
-            Some(place) => place,
-            None => {
-                self.choices.push(ChoiceState::new(index));
-                self.choices.len() - 1
-            }
-        };
-        let Some(state) = self.choices.get_mut(place) else { return Ok(()) };
-        if state.finished {
-            return Ok(());
-        }
-        if let Some(delta) = choice.delta {
-            state.take(delta, &self.seed, events)?;
-        }
-        if let Some(tokens) = choice.logprobs.and_then(read_logprobs).filter(|tokens| !tokens.is_empty()) {
-            events.push(Event::Logprobs { choice: index, tokens });
-        }
-        if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
-            self.finished = true;
-            state.finish(Some(&reason), choice.stop_reason.as_ref(), &self.seed, events);
-        }
-        Ok(())
-    }
-
-    fn end(&mut self, events: &mut Vec<Event>) {
-        self.start(events);
-        for state in &mut self.choices {
-            if !state.finished {
-                state.finish(None, None, &self.seed, events);
-            }
-        }
-        self.over = true;
-        events.push(Event::End);
-    }
-}
-
-/// The part that text-like deltas continue. Tool calls stand beside it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Refusal,
-    Reasoning,
-    Audio,
-}
-
-#[derive(Debug)]
-struct ChoiceState {
+pub(in super::super) struct ChoiceState {
     index: u32,
+    seed: String,
     next_part: u32,
-    open: Option<(Kind, u32)>,
+    /// The part that text-like deltas of its kind continue. Tool calls stand beside it.
+    open: Option<(Discriminant<PartStart>, u32)>,
     calls: Vec<Call>,
+    /// What was said while a call was in the making. The dialect allows it, and the conversation does not; it is told
+    /// when the calls are whole.
+    late: Vec<wire::Message>,
     /// OpenRouter's `reasoning_details` of the open reasoning part, put together.
     details: Vec<Extra>,
     finished: bool,
@@ -192,19 +51,93 @@ enum CallPart {
     Closed,
 }
 
-impl ChoiceState {
-    fn new(index: u32) -> Self {
-        Self { index, next_part: 0, open: None, calls: Vec::new(), details: Vec::new(), finished: false }
+impl Choice for ChoiceState {
+    type Piece = wire::ChunkChoice;
+
+    const ANSWER: &'static str = "chat completion";
+
+    fn new(index: u32, seed: &str) -> Self {
+        Self {
+            index,
+            seed: seed.to_owned(),
+            next_part: 0,
+            open: None,
+            calls: Vec::new(),
+            late: Vec::new(),
+            details: Vec::new(),
+            finished: false,
+        }
     }
 
-    fn take(&mut self, delta: wire::Message, seed: &str, events: &mut Vec<Event>) -> Result<(), BadReply> {
+    fn index_of(piece: &wire::ChunkChoice) -> Option<u32> {
+        piece.index
+    }
+
+    fn index(&self) -> u32 {
+        self.index
+    }
+
+    fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    fn take(&mut self, piece: wire::ChunkChoice, events: &mut Vec<Event>) -> Result<(), BadReply> {
+        if let Some(delta) = piece.delta {
+            self.take_delta(delta, events)?;
+        }
+        if let Some(tokens) = piece.logprobs.and_then(read_logprobs).filter(|tokens| !tokens.is_empty()) {
+            events.push(Event::Logprobs { choice: self.index, tokens });
+        }
+        match piece.finish_reason.filter(|reason| !reason.is_empty()) {
+            Some(reason) => self.finish(Some(&reason), piece.stop_reason.as_ref(), events),
+            None => Ok(()),
+        }
+    }
+
+    fn end(&mut self, events: &mut Vec<Event>) -> Result<(), BadReply> {
+        self.finish(None, None, events)
+    }
+}
+
+impl ChoiceState {
+    fn take_delta(&mut self, mut delta: wire::Message, events: &mut Vec<Event>) -> Result<(), BadReply> {
+        let calls = delta.tool_calls.take().unwrap_or_default();
+        let function = delta.function_call.take();
+        if says_something(&delta) && (!self.late.is_empty() || self.is_calling()) {
+            self.late.push(delta);
+        } else {
+            self.say(delta, events)?;
+        }
+        for call in calls {
+            self.take_call(call, events);
+        }
+        if let Some(function) = function {
+            // The deprecated form has one call, and no id.
+            let call =
+                wire::ToolCall { index: Some(0), function: Some(function), ..wire::ToolCall::default() };
+            self.take_call(call, events);
+        }
+        Ok(())
+    }
+
+    /// Some call is not whole yet.
+    fn is_calling(&self) -> bool {
+        self.calls.iter().any(|call| match call.part {
+            CallPart::Waiting => true,
+            CallPart::Open(_) => !call.is_whole(),
+            CallPart::Closed => false,
+        })
+    }
+
+    /// Tells all of a delta but its calls.
+    fn say(&mut self, delta: wire::Message, events: &mut Vec<Event>) -> Result<(), BadReply> {
         self.take_reasoning(&delta, events);
         match delta.content {
-            Some(wire::Content::Text(text)) => self.take_text(Kind::Text, text, events),
+            Some(wire::Content::Text(text)) => self.take_text(PartStart::Text, text, events),
             Some(wire::Content::Parts(parts)) => {
                 for part in parts {
                     match media::read_part(part).map_err(|error| BadReply::new(error.to_string()))? {
-                        Part::Text(text) => self.take_text(Kind::Text, text.text, events),
+                        Part::Text(text) => self.take_text(PartStart::Text, text.text, events),
                         Part::Reasoning(reasoning) => self.think(reasoning.text, events),
                         part => self.whole(part, events),
                     }
@@ -213,11 +146,11 @@ impl ChoiceState {
             None => {}
         }
         for annotation in delta.annotations.unwrap_or_default() {
-            let part = self.open(Kind::Text, events);
+            let part = self.open(PartStart::Text, events);
             self.delta(part, Delta::Citation(message::read_annotation(annotation)), events);
         }
         if let Some(refusal) = delta.refusal {
-            self.take_text(Kind::Refusal, refusal, events);
+            self.take_text(PartStart::Refusal, refusal, events);
         }
         for image in delta.images.unwrap_or_default() {
             let part = media::read_part(image).map_err(|error| BadReply::new(error.to_string()))?;
@@ -225,15 +158,6 @@ impl ChoiceState {
         }
         if let Some(audio) = delta.audio {
             self.take_audio(audio, events);
-        }
-        for call in delta.tool_calls.unwrap_or_default() {
-            self.take_call(call, seed, events);
-        }
-        if let Some(function) = delta.function_call {
-            // The deprecated form has one call, and no id.
-            let call =
-                wire::ToolCall { index: Some(0), function: Some(function), ..wire::ToolCall::default() };
-            self.take_call(call, seed, events);
         }
         Ok(())
     }
@@ -254,7 +178,8 @@ impl ChoiceState {
     }
 
     /// The open part of this kind; another one is closed.
-    fn open(&mut self, kind: Kind, events: &mut Vec<Event>) -> u32 {
+    fn open(&mut self, start: PartStart, events: &mut Vec<Event>) -> u32 {
+        let kind = discriminant(&start);
         if let Some((open, part)) = self.open
             && open == kind
         {
@@ -262,22 +187,19 @@ impl ChoiceState {
         }
         self.close(events);
         self.close_calls(events);
-        let start = match kind {
-            Kind::Text => PartStart::Text,
-            Kind::Refusal => PartStart::Refusal,
-            Kind::Reasoning => PartStart::Reasoning { id: None },
-            Kind::Audio => PartStart::Audio { id: None },
-        };
         let part = self.begin(start, events);
         self.open = Some((kind, part));
         part
     }
 
+    fn is_thinking(&self) -> bool {
+        self.open.is_some_and(|(kind, _)| kind == discriminant(&THOUGHT))
+    }
+
     fn close(&mut self, events: &mut Vec<Event>) {
-        let Some((kind, part)) = self.open.take() else { return };
-        if kind == Kind::Reasoning
-            && let Some(seal) = message::seal_of_details(&std::mem::take(&mut self.details))
-        {
+        let thought = self.is_thinking();
+        let Some((_, part)) = self.open.take() else { return };
+        if thought && let Some(seal) = message::seal_of_details(&std::mem::take(&mut self.details)) {
             self.delta(part, Delta::Seal(seal), events);
         }
         self.stop(part, events);
@@ -290,16 +212,16 @@ impl ChoiceState {
         self.stop(part, events);
     }
 
-    fn take_text(&mut self, kind: Kind, text: String, events: &mut Vec<Event>) {
+    fn take_text(&mut self, start: PartStart, text: String, events: &mut Vec<Event>) {
         if !text.is_empty() {
-            let part = self.open(kind, events);
+            let part = self.open(start, events);
             self.delta(part, Delta::Text(text), events);
         }
     }
 
     fn think(&mut self, text: String, events: &mut Vec<Event>) {
         if !text.is_empty() {
-            let part = self.open(Kind::Reasoning, events);
+            let part = self.open(THOUGHT, events);
             self.delta(part, Delta::Thinking(text), events);
         }
     }
@@ -308,7 +230,7 @@ impl ChoiceState {
         let blocks = delta.thinking_blocks.as_deref().unwrap_or_default();
         let details = delta.reasoning_details.as_deref().unwrap_or_default();
         // The last block of a part may repeat its text beside the signature.
-        let thinking = self.open.is_some_and(|(kind, _)| kind == Kind::Reasoning);
+        let thinking = self.is_thinking();
         let fresh = |block: &&wire::ThinkingBlock| !thinking || block.signature.is_none();
         let text = match delta.reasoning_content.as_ref().or(delta.reasoning.as_ref()) {
             Some(text) => text.clone(),
@@ -324,14 +246,14 @@ impl ChoiceState {
                 let redacted = Reasoning { seal: Some(seal), ..Reasoning::default() };
                 self.whole(Part::Reasoning(redacted), events);
             } else {
-                let part = self.open(Kind::Reasoning, events);
+                let part = self.open(THOUGHT, events);
                 self.delta(part, Delta::Seal(seal), events);
             }
         }
         if details.is_empty() {
             return;
         }
-        if self.open.is_some_and(|(kind, _)| kind == Kind::Reasoning) {
+        if self.is_thinking() {
             for detail in details {
                 merge_detail(&mut self.details, detail);
             }
@@ -342,16 +264,7 @@ impl ChoiceState {
     }
 
     fn take_audio(&mut self, audio: wire::Audio, events: &mut Vec<Event>) {
-        let part = match self.open {
-            Some((Kind::Audio, part)) => part,
-            _ => {
-                self.close(events);
-                self.close_calls(events);
-                let part = self.begin(PartStart::Audio { id: audio.id }, events);
-                self.open = Some((Kind::Audio, part));
-                part
-            }
-        };
+        let part = self.open(PartStart::Audio { id: audio.id }, events);
         if let Some(data) = audio.data.filter(|data| !data.is_empty()) {
             self.delta(part, Delta::AudioData(data), events);
         }
@@ -360,7 +273,7 @@ impl ChoiceState {
         }
     }
 
-    fn take_call(&mut self, piece: wire::ToolCall, seed: &str, events: &mut Vec<Event>) {
+    fn take_call(&mut self, piece: wire::ToolCall, events: &mut Vec<Event>) {
         self.close(events);
         let seal = message::tool_call_seal(&piece);
         let (kind, name, arguments) = match (piece.function, piece.custom) {
@@ -387,7 +300,6 @@ impl ChoiceState {
                 self.calls.len() - 1
             }
         };
-        let number = place;
         let Some(call) = self.calls.get_mut(place) else { return };
         if call.id.is_none() {
             call.id = id;
@@ -411,7 +323,7 @@ impl ChoiceState {
             CallPart::Waiting => {
                 call.seal = seal.or(call.seal.take());
                 if !call.name.is_empty() {
-                    self.start_call(number, seed, events);
+                    self.start_call(place, events);
                 }
             }
             CallPart::Closed => {}
@@ -431,8 +343,9 @@ impl ChoiceState {
         same.then_some(place)
     }
 
-    fn start_call(&mut self, place: usize, seed: &str, events: &mut Vec<Event>) {
+    fn start_call(&mut self, place: usize, events: &mut Vec<Event>) {
         let part = self.next_part;
+        let seed = &self.seed;
         let Some(call) = self.calls.get_mut(place) else { return };
         self.next_part += 1;
         let (id, id_seal) = match &call.id {
@@ -459,9 +372,7 @@ impl ChoiceState {
         for place in 0..self.calls.len() {
             let Some(call) = self.calls.get_mut(place) else { continue };
             let CallPart::Open(part) = call.part else { continue };
-            let whole = call.kind == ToolCallKind::Custom
-                || serde_json::from_str::<serde::de::IgnoredAny>(&call.arguments).is_ok();
-            if whole {
+            if call.is_whole() {
                 call.part = CallPart::Closed;
                 self.stop(part, events);
             }
@@ -482,20 +393,49 @@ impl ChoiceState {
         &mut self,
         reason: Option<&str>,
         sequence: Option<&Value>,
-        seed: &str,
         events: &mut Vec<Event>,
-    ) {
+    ) -> Result<(), BadReply> {
         self.close(events);
         for place in 0..self.calls.len() {
             if self.calls.get(place).is_some_and(|call| call.part == CallPart::Waiting) {
-                self.start_call(place, seed, events);
+                self.start_call(place, events);
             }
         }
         self.close_calls(events);
+        for delta in std::mem::take(&mut self.late) {
+            self.say(delta, events)?;
+        }
+        self.close(events);
         self.finished = true;
         let reason = read_stop(reason, sequence, !self.calls.is_empty());
         events.push(Event::Finish { choice: self.index, reason });
+        Ok(())
     }
+}
+
+impl Call {
+    /// Nothing more need come: the arguments are JSON. Where free text ends cannot be seen.
+    fn is_whole(&self) -> bool {
+        self.kind == ToolCallKind::Custom
+            || serde_json::from_str::<serde::de::IgnoredAny>(&self.arguments).is_ok()
+    }
+}
+
+/// Whether a delta tells something beside calls.
+fn says_something(delta: &wire::Message) -> bool {
+    let content = match &delta.content {
+        Some(wire::Content::Text(text)) => !text.is_empty(),
+        Some(wire::Content::Parts(parts)) => !parts.is_empty(),
+        None => false,
+    };
+    let texts = [&delta.refusal, &delta.reasoning_content, &delta.reasoning];
+    content
+        || texts.into_iter().flatten().any(|text| !text.is_empty())
+        || delta.reasoning_details.as_ref().is_some_and(|details| !details.is_empty())
+        || delta.thinking_blocks.as_ref().is_some_and(|blocks| !blocks.is_empty())
+        || delta.annotations.as_ref().is_some_and(|annotations| !annotations.is_empty())
+        || delta.images.as_ref().is_some_and(|images| !images.is_empty())
+        || delta.audio.is_some()
 }
 
 /// Adds a piece to the entry with its `type` and `index`: texts grow, other fields are replaced.

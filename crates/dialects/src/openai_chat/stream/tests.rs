@@ -140,6 +140,41 @@ fn pieces_of_several_calls_may_come_by_turns() {
     );
 }
 
+/// The dialect has one content and a list of calls, and no order between them.
+#[test]
+fn what_is_said_while_a_call_is_in_the_making_costs_the_call_nothing() {
+    let call = |piece: &str| format!(r#"{{"tool_calls":[{{"index":0,{piece}}}]}}"#);
+    let first = call(r#""id":"c","function":{"name":"f","arguments":"{\"a\""}"#);
+    let last = call(r#""function":{"arguments":":1}"}"#);
+    let deltas =
+        [&first, r#"{"content":"Hm."}"#, r#"{"reasoning_content":"So?"}"#, &last, r#"{"content":"!"}"#];
+    let mut stream: String = deltas
+        .map(|delta| format!("data: {{\"id\":\"x\",\"choices\":[{{\"index\":0,\"delta\":{delta}}}]}}\n\n"))
+        .concat();
+    stream.push_str("data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\n");
+    assert_eq!(
+        outline(&events(&stream)),
+        [
+            "start",
+            "+0 f(c)",
+            "0 {\"a\"",
+            "0 :1}",
+            "-0",
+            "+1 text",
+            "1 Hm.",
+            "-1",
+            "+2 reasoning",
+            "2 So?",
+            "-2",
+            "+3 text",
+            "3 !",
+            "-3",
+            "ToolCalls",
+            "end"
+        ]
+    );
+}
+
 #[test]
 fn every_call_with_index_zero_is_one_of_its_own() {
     let call = |id: &str| {

@@ -13,6 +13,7 @@ use crate::codec::StreamReader;
 use crate::conversation::{Delta, Event, Extra, Part, PartStart, Reasoning, ToolCall, Usage};
 use crate::error::BadReply;
 use crate::framing::sse::{SseEvent, SseReader};
+use crate::json;
 
 #[derive(Debug)]
 pub(in crate::openai_responses) struct Reader {
@@ -207,7 +208,7 @@ impl State {
         events.push(Event::Start {
             id: text("id"),
             model: text("model"),
-            created: response.get("created_at").and_then(response::whole_seconds),
+            created: response.get("created_at").and_then(Value::as_number).and_then(json::whole),
             extra: Extra::new(),
         });
     }

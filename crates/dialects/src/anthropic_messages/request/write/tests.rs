@@ -8,6 +8,7 @@ use crate::conversation::{
     Reasoning, Role, Seal, SealKind, Source, Thinking, Tool, ToolCall, ToolCallKind, ToolChoice, ToolResult,
     WebSearch,
 };
+use crate::document::Document;
 use crate::exchange::ModelFacts;
 use crate::loss::ParameterPolicy;
 
@@ -300,6 +301,30 @@ fn tools_and_their_choice() {
     });
     assert_eq!(allowed.settings().pointer("/tools/0/name"), Some(&json!("g")));
     assert_eq!(allowed.settings()["tools"].as_array().map(Vec::len), Some(1));
+}
+
+/// <https://docs.litellm.ai/docs/completion/computer_use>
+#[test]
+fn tools_in_anthropics_form_stay_as_a_chat_client_wrote_them() {
+    let sent = |tools: &Value| {
+        let chat = json!({"model": "m", "messages": [{"role": "user", "content": "Hi"}], "tools": tools});
+        let chat = chat.to_string();
+        let document = Document::parse(chat.as_bytes()).unwrap();
+        let read = Dialect::OpenaiChat.codec().read_request(&document).unwrap();
+        Case::question().with(|request| request.tools = read.tools).settings()["tools"].clone()
+    };
+    let marker = json!({"type": "ephemeral"});
+    let tools = json!([
+        {"type": "computer_20250124", "name": "computer", "display_width_px": 1024, "display_height_px": 768},
+        {"type": "bash_20250124", "name": "bash", "cache_control": marker},
+        {"type": "web_search_20260209", "name": "web_search", "max_uses": 2, "allowed_domains": ["a.example"],
+            "allowed_callers": ["direct"], "cache_control": marker},
+        {"type": "web_fetch_20260209", "name": "web_fetch", "citations": {"enabled": true}},
+        {"type": "code_execution_20250522", "name": "code_execution"},
+    ]);
+    assert_eq!(sent(&tools), tools);
+    let openais = json!([{"type": "web_search_preview_2025_03_11", "max_uses": 2, "filters": {}}]);
+    assert_eq!(sent(&openais), json!([{"type": "web_search_20250305", "name": "web_search", "max_uses": 2}]));
 }
 
 #[test]

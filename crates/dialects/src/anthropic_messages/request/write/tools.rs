@@ -63,7 +63,9 @@ impl Writer<'_> {
             Tool::WebSearch(search) => wire::Tool::WebSearch(self.web_search(search)),
             Tool::CodeExecution(extra) => self.hosted("code_execution_20250825", "code_execution", extra),
             Tool::UrlFetch(extra) => self.hosted("web_fetch_20250910", "web_fetch", extra),
-            Tool::Opaque(value) if self.native => wire::Tool::Other(value.clone()),
+            Tool::Opaque(value) if self.native || is_versioned(value.get("type")) => {
+                wire::Tool::Other(value.clone())
+            }
             Tool::Opaque(value) => {
                 let kind = value.get("type").and_then(Value::as_str).unwrap_or("?");
                 let why = format!("Anthropic has no hosted tool `{kind}`");
@@ -102,16 +104,17 @@ impl Writer<'_> {
         })
     }
 
-    /// Anthropic compiles the schemas of strict tools, of which it takes a few and with fewer keywords than OpenAI
-    /// (<https://platform.claude.com/docs/en/agents-and-tools/tool-use/strict-tool-use>). OpenAI's clients mark all their
-    /// tools so; as with LiteLLM, it takes the operator's word to send the mark on.
+    /// Anthropic compiles the schemas of all strict tools of a request together, with fewer keywords than OpenAI
+    /// (<https://platform.claude.com/docs/en/agents-and-tools/tool-use/strict-tool-use>), and refuses the whole
+    /// request where that grows too large. OpenAI's clients mark every tool so, because OpenAI asks for it; sent on
+    /// unasked, the mark would break requests that work without it. As with LiteLLM, it takes the operator's word.
     fn holds_to_schemas(&self) -> bool {
         let asked = self.target.policy.allowed_params.iter().any(|allowed| allowed == "strict");
         asked && self.model.takes_output_format()
     }
 
     fn web_search(&self, search: &WebSearch) -> wire::WebSearchTool {
-        let version = search.version.as_ref().filter(|_| self.native);
+        let version = search.version.as_ref().filter(|version| self.native || is_version(version));
         let domains = |domains: &[String]| (!domains.is_empty()).then(|| domains.to_vec());
         wire::WebSearchTool {
             kind: version.map_or("web_search_20250305", String::as_str).to_owned(),
@@ -131,7 +134,7 @@ impl Writer<'_> {
                 whole
             }),
             cache_control: block::write_cache(search.cache),
-            extra: self.extra(&search.extra),
+            extra: if version.is_some() { search.extra.clone() } else { Extra::new() },
         }
     }
 
@@ -139,7 +142,9 @@ impl Writer<'_> {
         let mut tool = Extra::new();
         tool.insert("type".to_owned(), json!(version));
         tool.insert("name".to_owned(), json!(name));
-        tool.extend(self.extra(extra));
+        if self.native || is_versioned(extra.get("type")) {
+            tool.extend(extra.clone());
+        }
         wire::Tool::Other(Value::Object(tool))
     }
 
@@ -175,4 +180,16 @@ impl Writer<'_> {
         self.body.tool_choice = choice;
         Ok(())
     }
+}
+
+/// Whether a tool is in Anthropic's own form, which clients of LiteLLM use in every dialect
+/// (<https://docs.litellm.ai/docs/completion/computer_use>).
+fn is_versioned(kind: Option<&Value>) -> bool {
+    kind.and_then(Value::as_str).is_some_and(is_version)
+}
+
+/// A name with a date, `bash_20250124`: only Anthropic has its tools named so.
+fn is_version(kind: &str) -> bool {
+    let date = kind.rsplit_once('_').map_or("", |(_, date)| date);
+    date.len() == 8 && date.bytes().all(|digit| digit.is_ascii_digit())
 }
