@@ -24,6 +24,7 @@ use crate::config::{CacheSettings, UnknownPrice};
 use crate::events::Metrics;
 use crate::events::log::ServedWords;
 use crate::events::metrics::{Handles, ServedLabels};
+use crate::exchange::Identity;
 use crate::health::HealthChecks;
 use crate::mock::Mock;
 
@@ -315,6 +316,6 @@ impl Served {
     }
 
     pub(crate) fn handles(&self, metrics: &Metrics) -> &Handles {
-        self.handles.get_or_init(|| metrics.handles(&self.labels))
+        self.handles.get_or_init(|| metrics.handles(&self.labels, &Identity::Master))
     }
 }

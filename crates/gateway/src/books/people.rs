@@ -21,6 +21,7 @@ use ledger::{Claim, Claims, Counters};
 use moka::sync::Cache;
 
 use super::now;
+use crate::events::metrics::Handles;
 
 /// Keys that are remembered; the least used ones are read again.
 const MAX_KEYS: u64 = 200_000;
@@ -43,6 +44,8 @@ pub struct Holder {
     generation: u64,
     /// By model: what requests of this key draw on.
     claims: Mutex<HashMap<Arc<str>, Claims>>,
+    /// By deployment: what its requests are counted in.
+    handles: Mutex<HashMap<Arc<str>, Arc<Handles>>>,
 }
 
 impl PartialEq for Holder {
@@ -80,6 +83,7 @@ impl Holder {
             organization: None,
             generation: 0,
             claims: Mutex::default(),
+            handles: Mutex::default(),
         })
     }
 
@@ -107,6 +111,12 @@ impl Holder {
         if known.len() < MAX_MODELS {
             known.insert(model.into(), claims);
         }
+    }
+
+    /// What its requests to a deployment are counted in.
+    pub(crate) fn handles(&self, deployment: &Arc<str>, new: impl FnOnce() -> Handles) -> Arc<Handles> {
+        let mut known = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(known.entry(Arc::clone(deployment)).or_insert_with(|| Arc::new(new())))
     }
 
     /// Whose cached answers it may be given: its team's, else its own. The kind and the id.
@@ -266,7 +276,16 @@ async fn read_holder(store: &Store, hash: &KeyHash, generation: u64) -> Result<O
         Some(organization) => read::<Organization>(store, organization.as_str()).await?,
         None => None,
     };
-    Ok(Some(Holder { key, user, team, member, organization, generation, claims: Mutex::default() }))
+    Ok(Some(Holder {
+        key,
+        user,
+        team,
+        member,
+        organization,
+        generation,
+        claims: Mutex::default(),
+        handles: Mutex::default(),
+    }))
 }
 
 async fn read<R: Record + Shares>(store: &Store, id: &str) -> Result<Option<R>, StoreError> {
