@@ -11,6 +11,7 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -19,7 +20,6 @@ use ledger::rules::id::KeyHash;
 use ledger::rules::time::Timestamp;
 use ledger::store::StoreError;
 use ledger::{Counters, Journal, Store};
-use tokio::sync::Notify;
 
 use crate::events::{self, Log};
 use crate::exchange::Identity;
@@ -54,8 +54,8 @@ pub struct Books {
     master: Option<Arc<Holder>>,
     /// The gateway itself.
     health_checks: Option<Arc<Holder>>,
-    /// Somebody waits for the journal to be drained.
-    drain: Notify,
+    /// The database takes no bookings.
+    behind: AtomicBool,
     log: Log,
 }
 
@@ -115,7 +115,7 @@ impl Books {
             guesses: Guesses::default(),
             master: Holder::unbounded(Identity::Master.name()).map(Arc::new),
             health_checks: Holder::unbounded(Identity::HealthCheck.name()).map(Arc::new),
-            drain: Notify::new(),
+            behind: AtomicBool::new(false),
             log,
         });
         // Ledgers are opened with what the store knows, so it has to know all.
@@ -173,6 +173,12 @@ impl Books {
         &self.journal
     }
 
+    /// Whether the database takes no bookings at the moment; they wait in the journal.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::Relaxed)
+    }
+
     /// Moves everything that was journalled until now into the database.
     ///
     /// # Errors
@@ -183,27 +189,27 @@ impl Books {
 
     /// Keeps the books for as long as they are there: moves bookings into the database and forgets what is idle.
     pub async fn keep(books: Weak<Self>) {
-        let mut trouble = false;
         let mut tidied = tokio::time::Instant::now();
         loop {
             let Some(books) = books.upgrade() else { return };
             match books.drain_now().await {
-                Ok(()) if trouble => {
-                    trouble = false;
-                    events::books_recovered(&books.log);
+                Ok(()) => {
+                    if books.behind.swap(false, Ordering::Relaxed) {
+                        events::books_recovered(&books.log);
+                    }
                 }
-                Ok(()) => {}
-                Err(error) if !trouble => {
-                    trouble = true;
-                    events::books_behind(&books.log, &error);
+                Err(error) => {
+                    if !books.behind.swap(true, Ordering::Relaxed) {
+                        events::books_behind(&books.log, &error);
+                    }
                 }
-                Err(_) => {}
             }
-            if !trouble && tidied.elapsed() >= TIDY_EVERY {
+            if !books.is_behind() && tidied.elapsed() >= TIDY_EVERY {
                 tidied = tokio::time::Instant::now();
                 books.counters.forget_idle(now());
             }
-            let _ = tokio::time::timeout(DRAIN_EVERY, books.drain.notified()).await;
+            drop(books);
+            tokio::time::sleep(DRAIN_EVERY).await;
         }
     }
 

@@ -36,7 +36,7 @@ use crate::operation::{Endpoint, Operation};
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
 
-pub use admit::Admission;
+pub use admit::{Admission, is_for};
 pub use authenticate::{Asked, authenticate};
 
 /// Runs one request from its head to the head of its answer; a streamed answer carries the rest with it.

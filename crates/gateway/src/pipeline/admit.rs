@@ -26,7 +26,7 @@ use super::{Running, forward, receive};
 use crate::books::people::{self, Holder};
 use crate::books::{self, Books, NotKnown};
 use crate::config::UnknownPrice;
-use crate::exchange::Held;
+use crate::exchange::{Held, Identity};
 use crate::operation::Operation;
 use crate::refusal::{LimitReached, Refusal};
 use crate::snapshot::{Group, Snapshot};
@@ -71,6 +71,12 @@ pub(super) fn model(running: &Running, snapshot: &Snapshot, model: String) -> Re
     let resolved = circle.resolve(&model);
     may_use(holder, snapshot, resolved)?;
     Ok(if resolved == model { model } else { resolved.to_owned() })
+}
+
+/// Whether a caller may use a model, and so see it in lists.
+#[must_use]
+pub fn is_for(identity: &Identity, snapshot: &Snapshot, model: &str) -> bool {
+    identity.holder().is_none_or(|holder| may_use(holder, snapshot, model).is_ok())
 }
 
 /// Under the name that was asked for or the group that it leads to.
