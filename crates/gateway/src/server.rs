@@ -19,7 +19,7 @@ use tower_service::Service;
 use crate::body::AnswerBody;
 use crate::io::TimedStream;
 use crate::operation::Endpoint;
-use crate::{Gateway, events, health, pipeline, routes};
+use crate::{Gateway, events, health, peers, pipeline, routes};
 
 /// Serves connections of `listener` until `stop` is done, then finishes what runs, for at most `grace`.
 ///
@@ -33,6 +33,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     let router = routes::router(Arc::clone(&gateway));
     tokio::spawn(health::watch(Arc::downgrade(&gateway)));
+    tokio::spawn(peers::watch(Arc::downgrade(&gateway)));
     let connections = GracefulShutdown::new();
     // A reload does not change how many connections there may be.
     let places = Arc::new(Semaphore::new(gateway.snapshot().bounds.max_connections));

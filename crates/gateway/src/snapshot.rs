@@ -18,7 +18,7 @@ use serde_json::Value;
 use tollway::Deployment;
 use tollway::transport::TransportOptions;
 
-use crate::config::CacheSettings;
+use crate::config::{CacheSettings, RedisSettings};
 use crate::events::Metrics;
 use crate::events::metrics::{Handles, ServedLabels};
 use crate::health::HealthChecks;
@@ -36,6 +36,8 @@ pub struct Snapshot {
     pub transport: TransportOptions,
     /// How answers are cached, if they are.
     pub cache: Option<CacheSettings>,
+    /// Where gateways tell one another what they know of deployments, if there is such a place.
+    pub shared_state: Option<RedisSettings>,
     pub trace_capacity: usize,
     /// Keep bodies in traces.
     pub trace_bodies: bool,

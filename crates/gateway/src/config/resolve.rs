@@ -70,7 +70,10 @@ pub(crate) fn resolve(
             cache: cache::settings(&litellm, &bounds, environment),
             ..litellm_settings(&litellm, turn_off_message_logging, environment)
         },
-        router: router_settings(&router),
+        router: RouterSettings {
+            redis: cache::shared(&router, &litellm, environment),
+            ..router_settings(&router)
+        },
         routing,
         tollway,
         environment_variables: top
@@ -217,6 +220,7 @@ fn router_settings(router: &Layers<'_>) -> RouterSettings {
     RouterSettings {
         timeout: router.seconds("timeout").unwrap_or(DEFAULT_TIMEOUT),
         stream_timeout: router.seconds("stream_timeout"),
+        redis: None,
     }
 }
 

@@ -301,6 +301,9 @@ pub struct RouterSettings {
     pub timeout: Duration,
     /// How long one streamed attempt may take.
     pub stream_timeout: Option<Duration>,
+    /// `redis_url`, `redis_host`, …, else the cache's Redis: where instances tell one another what they know of
+    /// deployments.
+    pub redis: Option<RedisSettings>,
 }
 
 /// Bounds and behaviour of the server.

@@ -197,6 +197,7 @@ impl Snapshot {
                 ..TransportOptions::default()
             },
             cache: config.litellm.cache.clone(),
+            shared_state: config.router.redis.clone(),
             trace_capacity: count(tollway.trace_capacity),
             trace_bodies: tollway.trace_bodies && !config.litellm.turn_off_message_logging,
             health_checks: general.health_checks.clone(),

@@ -76,6 +76,35 @@ pub(super) fn settings(
     on.then_some(settings)
 }
 
+/// The Redis through which instances tell one another what they know of deployments: the router's own, else the
+/// cache's, as in LiteLLM.
+pub(super) fn shared(
+    router: &Layers<'_>,
+    litellm: &Layers<'_>,
+    environment: &Environment<'_>,
+) -> Option<RedisSettings> {
+    let port = router.integer("redis_port").and_then(|port| u16::try_from(port).ok()).unwrap_or(REDIS_PORT);
+    let password = router.secret("redis_password");
+    let database = router.integer("redis_db").and_then(|database| u8::try_from(database).ok());
+    let target = match (router.secret("redis_url"), router.text("redis_host")) {
+        (Some(url), _) => RedisTarget::Url(url),
+        (None, Some(host)) => RedisTarget::Single { host, port },
+        (None, None) => {
+            let params = Layers::maybe(Section::CacheParams, litellm.mapping("cache_params"));
+            let is_redis = params.text("type").is_none_or(|kind| kind == "redis");
+            let on = litellm.bool("cache").unwrap_or(false) && is_redis;
+            return on.then(|| redis(&params, environment)).flatten();
+        }
+    };
+    let nothing = Layers::maybe(Section::CacheParams, None);
+    let unsaid = connection(target, &nothing, environment);
+    Some(RedisSettings {
+        password: password.or(unsaid.password),
+        database: database.or(unsaid.database),
+        ..unsaid
+    })
+}
+
 /// `None` without an address, which the checks have reported.
 fn redis(params: &Layers<'_>, environment: &Environment<'_>) -> Option<RedisSettings> {
     let variable = |name: &str| environment.get(name).filter(|value| !value.is_empty());
@@ -105,6 +134,14 @@ fn redis(params: &Layers<'_>, environment: &Environment<'_>) -> Option<RedisSett
         (None, None, None, Some(path), _) => RedisTarget::Socket(path.into()),
         (None, None, None, None, host) => RedisTarget::Single { host: host?, port },
     };
+    Some(connection(target, params, environment))
+}
+
+/// How the server is spoken to, wherever it is.
+fn connection(target: RedisTarget, params: &Layers<'_>, environment: &Environment<'_>) -> RedisSettings {
+    let variable = |name: &str| environment.get(name).filter(|value| !value.is_empty());
+    let text = |key: &str, name: &str| params.text(key).or_else(|| variable(name));
+    let secret = |key: &str, name: &str| params.secret(key).or_else(|| variable(name).map(Secret::new));
     let ssl = params.bool("ssl").unwrap_or_else(|| environment.flag("REDIS_SSL"));
     // redis-py's words for "take any certificate".
     let unchecked =
@@ -113,7 +150,7 @@ fn redis(params: &Layers<'_>, environment: &Environment<'_>) -> Option<RedisSett
     let tls = (ssl || unchecked || ca_file.is_some())
         .then_some(TlsOptions { ca_file, accept_any_certificate: unchecked });
     let database = params.integer("db").or_else(|| variable("REDIS_DB")?.trim().parse().ok());
-    Some(RedisSettings {
+    RedisSettings {
         target,
         username: text("username", "REDIS_USERNAME"),
         password: secret("password", "REDIS_PASSWORD"),
@@ -125,7 +162,7 @@ fn redis(params: &Layers<'_>, environment: &Environment<'_>) -> Option<RedisSett
             .map_or(2, |count| count.clamp(1, 16)),
         timeout: params.seconds("socket_timeout").map_or(PATIENCE, |timeout| timeout.min(PATIENCE)),
         connect_timeout: params.seconds("socket_connect_timeout").unwrap_or(CONNECT_PATIENCE),
-    })
+    }
 }
 
 /// `{host, port}`, `[host, port]` or `"host:port"`.

@@ -283,6 +283,22 @@ fn every_kind_of_redis_is_reached() {
 }
 
 #[test]
+fn instances_share_through_the_routers_redis_else_the_caches() {
+    let target = |settings: &str| config(settings).router.redis.map(|redis| (redis.target, redis.database));
+    let router = "router_settings: {redis_host: r, redis_port: 7000, redis_password: p, redis_db: 3}";
+    let cache =
+        |kind: &str| format!("litellm_settings: {{cache: true, cache_params: {{type: {kind}, host: c}}}}");
+    let of_router = Some((RedisTarget::Single { host: "r".into(), port: 7000 }, Some(3)));
+    assert_eq!(target(router), of_router);
+    assert_eq!(target(&format!("{router}\n{}", cache("redis"))), of_router);
+    let url = "router_settings: {redis_url: 'redis://u'}";
+    assert_eq!(target(url), Some((RedisTarget::Url(Secret::new("redis://u")), None)));
+    assert_eq!(target(&cache("redis")), Some((RedisTarget::Single { host: "c".into(), port: 6379 }, None)));
+    assert_eq!(target(&cache("local")), None);
+    assert_eq!(target("router_settings: {num_retries: 1}"), None);
+}
+
+#[test]
 fn a_cache_is_kept_where_it_says() {
     let cache = |params: &str| {
         config(&format!("litellm_settings: {{cache: true, cache_params: {{{params}}}}}")).litellm.cache
