@@ -13,6 +13,7 @@ use routing::{Verdict, Why};
 use crate::cache::{Declined, Key};
 use crate::operation::Operation;
 use crate::snapshot::Served;
+use crate::whereabouts::Mark;
 
 /// See the module.
 #[derive(Debug)]
@@ -34,6 +35,10 @@ pub struct Exchange {
     /// How its deployments were found.
     pub route: Vec<RouteStep>,
     pub attempts: Vec<Attempt>,
+    /// Uploaded files that the request refers to.
+    pub(crate) files: Vec<Mark>,
+    /// It refers to state of which is not known who has it.
+    pub(crate) seeks_state: bool,
     /// Attempts in a group beyond its first.
     pub retries: u32,
     /// Groups that were fallen back to.
@@ -166,6 +171,11 @@ pub enum RouteStep {
         duration: Duration,
         why: Why,
     },
+    /// Something that the choice could not take into account.
+    Noted {
+        after: Duration,
+        note: String,
+    },
     /// No (further) attempt was made.
     Stopped {
         after: Duration,
@@ -294,6 +304,8 @@ impl Exchange {
             cache: None,
             route: Vec::new(),
             attempts: Vec::new(),
+            files: Vec::new(),
+            seeks_state: false,
             retries: 0,
             fallbacks: 0,
             notes: Vec::new(),

@@ -15,6 +15,7 @@ mod mirror;
 mod receive;
 mod route;
 mod settle;
+mod state;
 pub mod stream;
 
 use std::net::{IpAddr, Ipv4Addr};

@@ -23,6 +23,7 @@ use crate::events::Metrics;
 use crate::events::metrics::{Handles, ServedLabels};
 use crate::health::HealthChecks;
 use crate::mock::Mock;
+use crate::whereabouts::Account;
 
 pub use pattern::Pattern;
 
@@ -120,6 +121,8 @@ pub struct Served {
     pub labels: ServedLabels,
     /// SHA-256 of what decides about its answers: model, defaults, parameter policy.
     pub fingerprint: [u8; 32],
+    /// Whose state it knows.
+    pub account: Account,
     handles: OnceLock<Handles>,
 }
 

@@ -185,6 +185,7 @@ fn route_step(step: &RouteStep) -> Value {
             };
             json!({"after_ms": milliseconds(*after), "waited_ms": milliseconds(*duration), "why": why})
         }
+        RouteStep::Noted { after, note } => json!({"after_ms": milliseconds(*after), "note": note}),
         RouteStep::Stopped { after, why } => json!({"after_ms": milliseconds(*after), "stopped": why}),
     }
 }

@@ -10,7 +10,7 @@ use super::cache::{self, Found, Question};
 use super::call::{self, Call};
 use super::route::{self, Tries};
 use super::stream::Format;
-use super::{Received, Reply, Running, mirror, receive};
+use super::{Received, Reply, Running, mirror, receive, state};
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
 
@@ -39,7 +39,7 @@ pub(super) async fn converse(
     };
     let ask = Ask::new(dialect, &document, &model, stream);
     routed.stream = stream;
-    route::pin_to_state(&mut routed, running, &document);
+    state::pin(running, snapshot, &mut routed, &ask, body);
     route::count_input(&mut routed, snapshot, &ask)?;
     mirror::maybe_copy(running, &mirror::Original { snapshot, model: &model, body, headers, stream, format });
     let own_timeout = wishes.timeout.is_some() || wishes.stream_timeout.is_some();

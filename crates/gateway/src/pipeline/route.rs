@@ -55,12 +55,6 @@ fn sticky(snapshot: &Snapshot, document: &Document<'_>, headers: &HeaderMap) -> 
     fields.into_iter().find_map(|name| document.text(name).ok().flatten()).map(|key| key.as_ref().into())
 }
 
-/// A stored response can only be gone on with where it is.
-pub(super) fn pin_to_state(request: &mut Request, running: &Running, document: &Document<'_>) {
-    let before = document.text("previous_response_id").ok().flatten();
-    request.pinned.extend(before.and_then(|id| running.gateway.whereabouts().of(&id)));
-}
-
 /// Counts the input's tokens where a deployment may be too small for it; elsewhere a rough number will do.
 ///
 /// # Errors
@@ -167,7 +161,15 @@ impl<'s> Tries<'s> {
     pub(super) fn note_failure(&mut self, running: &mut Running, attempt: Attempt, refusal: Refusal) {
         let now = running.gateway.now();
         let id: Arc<str> = attempt.id().into();
-        let change = self.journey.report(attempt, &failure(&refusal, self.own_timeout), now);
+        let mut outcome = failure(&refusal, self.own_timeout);
+        if let Outcome::Failure(failure) = &mut outcome
+            && failure.class == ErrorClass::BadRequest
+            && running.exchange.seeks_state
+        {
+            // It may be what this account does not know and another does.
+            *failure = Failure { class: ErrorClass::NotFound, counts: false, ..*failure };
+        }
+        let change = self.journey.report(attempt, &outcome, now);
         events::deployment_changed(&running.gateway, &id, change);
         // Where nothing could be sent there is no attempt to blame.
         if running.exchange.served().is_some_and(|served| served.deployment.id == id) {

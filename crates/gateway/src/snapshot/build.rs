@@ -1,6 +1,7 @@
 //! From a configuration to what requests use.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -28,6 +29,7 @@ use super::{Alias, Auth, Bounds, Group, Pattern, Place, Served, Snapshot, Upstre
 use crate::config::{Config, DeploymentConfig, MasterKey, TlsVerify};
 use crate::events::metrics::ServedLabels;
 use crate::mock::Mock;
+use crate::whereabouts::Account;
 
 /// Settings that all deployments share.
 #[derive(Debug)]
@@ -382,8 +384,33 @@ fn finished(
         provider: deployment.provider.to_owned(),
     };
     let fingerprint = fingerprint(&deployment, &upstream);
+    let account = account(&deployment);
     let handles = OnceLock::new();
-    Served { deployment, upstream, prices, info, shown_params, headers, labels, fingerprint, handles }
+    Served {
+        deployment,
+        upstream,
+        prices,
+        info,
+        shown_params,
+        headers,
+        labels,
+        fingerprint,
+        account,
+        handles,
+    }
+}
+
+/// The address and what signs in there.
+fn account(deployment: &Deployment) -> Account {
+    let mut hasher = DefaultHasher::new();
+    (deployment.provider, &deployment.shown_base).hash(&mut hasher);
+    for road in &deployment.roads {
+        (road.uri.host(), road.uri.query()).hash(&mut hasher);
+        for (name, value) in &road.headers {
+            (name.as_str(), value.as_bytes()).hash(&mut hasher);
+        }
+    }
+    Account(hasher.finish())
 }
 
 /// Where two are the same, the same question may have the same answer.
