@@ -264,6 +264,29 @@ class TestState:
                 assert (status, headers["x-litellm-model-id"]) == (200, f"{place}-renamed")
 
 
+class TestMixedGroups:
+    def test_who_has_no_such_endpoint_is_not_asked(self, start, site: Site, upstream: Upstream):
+        mock = {"model_name": "many", "litellm_params": {"model": "openai/m", "api_key": "k", "mock_response": "hi"}}
+        base = f"{upstream.url}/to-embeddings/v1"
+        real = deployments.entry("many", "openai/text-embedding-3-small", base) | {"model_info": {"id": "real"}}
+        with start(configuration([mock, real], {"num_retries": 0})) as gateway:
+            for _ in range(8):
+                status, headers, answer = gateway.post("/v1/embeddings", {"model": "many", "input": "a"})
+                assert (status, headers["x-litellm-model-id"]) == (200, "real"), answer
+        with start(configuration([mock])) as gateway:
+            status, _, answer = gateway.post("/v1/embeddings", {"model": "many", "input": "a"})
+            assert status == 400 and "mock" in answer["error"]["message"]
+
+    def test_a_missing_key_is_no_reason_where_there_is_no_endpoint(self, start):
+        known = {"model": "voyage/voyage-3", "api_key": "os.environ/OUTER_TESTS_NOT_SET"}
+        with start(configuration([{"model_name": "vectors", "litellm_params": known}])) as gateway:
+            body = {"model": "vectors", "messages": [{"role": "user", "content": TEXT}]}
+            status, _, answer = gateway.post("/v1/chat/completions", body)
+            assert status == 400 and "no conversations" in answer["error"]["message"], answer
+            status, _, answer = gateway.post("/v1/embeddings", {"model": "vectors", "input": "a"})
+            assert status == 401 and "OUTER_TESTS_NOT_SET" in answer["error"]["message"], answer
+
+
 def thinking(provider: Provider):
     """A request for an answer with signed thoughts, its path, and the request that goes on from an answer."""
     if provider is ANTHROPIC:

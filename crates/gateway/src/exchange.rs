@@ -10,7 +10,7 @@ use dialects::loss::Note;
 use dialects::{Dialect, ErrorClass};
 use routing::{Verdict, Why};
 
-use crate::cache::{Declined, Key};
+use crate::cache::{Declined, Key, Match};
 use crate::operation::Operation;
 use crate::snapshot::Served;
 use crate::whereabouts::Mark;
@@ -74,6 +74,8 @@ pub enum Identity {
     Master,
     /// The gateway itself, finding out how its deployments are.
     HealthCheck,
+    /// The gateway itself, finding out what a question is similar to.
+    SemanticCache,
 }
 
 impl Identity {
@@ -85,6 +87,7 @@ impl Identity {
             Self::Local => "local",
             Self::Master => "litellm_proxy_master_key",
             Self::HealthCheck => "litellm-internal-health-check",
+            Self::SemanticCache => "tollway-semantic-cache",
         }
     }
 
@@ -106,6 +109,8 @@ pub struct CacheUse {
     pub saved: Saved,
     /// Of an embeddings request: how many items were known, of how many.
     pub items: Option<(usize, usize)>,
+    /// The question that the answer was given to first, where it was another one.
+    pub similar: Option<Match>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +119,8 @@ pub enum CacheState {
     Hit,
     /// Answered together with the same question of somebody else.
     Joined,
+    /// Answered from the store, with the answer to a similar question.
+    Similar,
     /// Some items of an embeddings request were known.
     Partial,
     Miss,
@@ -127,6 +134,7 @@ impl CacheState {
         match self {
             Self::Hit => "hit",
             Self::Joined => "joined",
+            Self::Similar => "similar",
             Self::Partial => "partial",
             Self::Miss => "miss",
             Self::Declined(_) => "declined",
@@ -145,13 +153,13 @@ pub struct Saved {
 impl CacheUse {
     #[must_use]
     pub fn new(state: CacheState, key: Option<Key>) -> Self {
-        Self { state, key, age: None, saved: Saved::default(), items: None }
+        Self { state, key, age: None, saved: Saved::default(), items: None, similar: None }
     }
 
     /// Whether the whole answer came from the cache.
     #[must_use]
     pub fn is_hit(&self) -> bool {
-        matches!(self.state, CacheState::Hit | CacheState::Joined)
+        matches!(self.state, CacheState::Hit | CacheState::Joined | CacheState::Similar)
     }
 }
 

@@ -145,7 +145,7 @@ async fn serve(
     }
 }
 
-/// A request of the gateway's own, such as a health check. It is traced, logged and counted like any other.
+/// A health check.
 ///
 /// # Errors
 /// When it is not answered.
@@ -154,17 +154,41 @@ pub(crate) async fn ask_for_ourselves(
     operation: Operation,
     body: &Bytes,
 ) -> Result<(), Refusal> {
+    drain(ask_as(gateway, OwnNeed::Health, operation, body).await?).await;
+    Ok(())
+}
+
+/// What the gateway itself asks models for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum OwnNeed {
+    /// Whether they answer.
+    Health,
+    /// What a question is similar to.
+    Similarity,
+}
+
+/// A request of the gateway's own. It is traced, logged and counted like any other.
+///
+/// # Errors
+/// When it is not answered.
+pub(crate) async fn ask_as(
+    gateway: &Arc<Gateway>,
+    need: OwnNeed,
+    operation: Operation,
+    body: &Bytes,
+) -> Result<Response<AnswerBody>, Refusal> {
     let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let caller = Caller { ip, user_agent: None, identity: Identity::HealthCheck };
-    let exchange = Exchange::begin(receive::random_uuid(), operation, "/health", caller);
+    let (identity, path) = match need {
+        OwnNeed::Health => (Identity::HealthCheck, "/health"),
+        OwnNeed::Similarity => (Identity::SemanticCache, "/cache"),
+    };
+    let caller = Caller { ip, user_agent: None, identity };
+    let exchange = Exchange::begin(receive::random_uuid(), operation, path, caller);
     let mut running = Running::begin(gateway, exchange);
     let endpoint = Endpoint::new(operation);
     let received = Received { endpoint: &endpoint, query: "", body, headers: &HeaderMap::new() };
     match serve(&mut running, &gateway.snapshot(), &received).await {
-        Ok(reply) => {
-            drain(reply.into_response(running)).await;
-            Ok(())
-        }
+        Ok(reply) => Ok(reply.into_response(running)),
         Err(refusal) => {
             answer::refuse(running, &refusal);
             Err(refusal)

@@ -11,6 +11,7 @@ use std::time::Duration;
 use catalog::cost::{CallKind, Counts};
 use catalog::{Cost, CostContext};
 use dialects::conversation::{Extra, Usage};
+use dialects::service::Service;
 use http::HeaderValue;
 use http::header::HeaderName;
 use routing::{DeploymentIndex, Fleet, Settings};
@@ -296,6 +297,21 @@ impl Served {
     #[must_use]
     pub fn cost(&self, usage: &Usage) -> Option<Cost> {
         self.cost_of(usage, CallKind::Chat, Counts::default())
+    }
+
+    /// Whether its provider has an endpoint for conversations at all.
+    #[must_use]
+    pub fn has_conversations(&self) -> bool {
+        let row = catalog::find(self.deployment.provider);
+        row.is_none_or(|row| row.endpoints.iter().any(|endpoint| endpoint.conversation().is_some()))
+    }
+
+    /// Whether it can be asked for this.
+    #[must_use]
+    pub fn serves(&self, service: Service) -> bool {
+        let has = self.deployment.services.iter().any(|road| road.service == service);
+        // One that lacks a key may have the endpoint: its refusal says what is missing.
+        matches!(self.upstream, Upstream::Provider) && (has || self.deployment.unusable.is_some())
     }
 
     /// What a call of another kind than chat costs here; `None` if no price is known.

@@ -157,6 +157,7 @@ fn cache_json(used: &CacheUse) -> Value {
         },
         "key": used.key.as_ref().map(Key::to_string),
         "age_s": used.age.map(|age| age.as_secs_f64()),
+        "similar": used.similar.as_ref().map(|found| json!({"score": found.score, "call_id": &*found.call})),
         "items": used.items.map(|(known, all)| json!({"known": known, "all": all})),
         "saved": saved,
     })

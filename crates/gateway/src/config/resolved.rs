@@ -19,7 +19,7 @@ use tollway::Secret;
 
 use crate::health::HealthChecks;
 
-pub use cache::{CacheMode, CacheSettings, RedisSettings, RedisTarget, StoreSettings};
+pub use cache::{CacheMode, CacheSettings, RedisSettings, RedisTarget, SemanticSettings, StoreSettings};
 
 /// Everything that a configuration says, and this version acts on.
 #[derive(Clone, Debug)]

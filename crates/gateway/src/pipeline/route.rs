@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use dialects::conversation::Extra;
 use dialects::document::Document;
+use dialects::loss::{Change as LossChange, Note};
 use dialects::{ErrorClass, Invalid};
 use http::HeaderMap;
 use routing::{Attempt, Considered, Decision, Failure, Journey, Outcome, Request, Stop, Verdict, Why};
 
 use super::receive::routing::routing_wishes;
-use super::receive::{self, names};
+use super::receive::{self, Wishes, names};
 use super::{Running, settle};
 use tollway::ask::Ask;
 
@@ -256,13 +257,34 @@ pub(super) fn ended(running: &Running, attempt: Attempt, outcome: &Outcome) {
     }
 }
 
-/// The request with what a fallback's entry says instead.
-pub(super) fn with_params<'d>(document: &Document<'d>, params: &Extra) -> Document<'d> {
+/// The request with what a fallback's entry says instead. What of the entry speaks to the gateway is followed where it is
+/// about this one call; the rest comes too late and is noted.
+pub(super) fn with_params<'d>(
+    document: &Document<'d>,
+    wishes: &Wishes,
+    params: &Extra,
+    notes: &mut Vec<Note>,
+) -> Result<(Document<'d>, Wishes), Refusal> {
     let mut document = document.clone();
-    for (name, value) in params.iter().filter(|(name, _)| !receive::is_ours(name)) {
-        document.set_value(name, value);
+    for (name, value) in params {
+        if receive::is_ours(name) && !Wishes::of_one_call(name) {
+            let detail = "a fallback's entry cannot set it".to_owned();
+            notes.push(Note { param: name.clone(), change: LossChange::Dropped, detail });
+        } else {
+            document.set_value(name, value);
+        }
     }
-    document
+    let own = receive::wishes(&mut document, &HeaderMap::new())?;
+    Ok((document, wishes.with(own)))
+}
+
+/// Leaves out those of a group's deployments that cannot do what is asked, if others can.
+pub(super) fn leave_out(request: &mut Request, snapshot: &Snapshot, can: impl Fn(&Served) -> bool) {
+    let Some(group) = snapshot.group(&request.model) else { return };
+    if group.members.iter().any(|served| can(served)) {
+        let cannot = group.members.iter().filter(|served| !can(served));
+        request.excluded.extend(cannot.map(|served| Arc::clone(&served.deployment.id)));
+    }
 }
 
 fn note_wait(running: &mut Running, duration: Duration, why: Why) {

@@ -11,12 +11,18 @@ use super::layers::Layers;
 use crate::config::keys::Section;
 use crate::config::raw::Node;
 use crate::config::references::Environment;
-use crate::config::resolved::{CacheMode, CacheSettings, RedisSettings, RedisTarget, StoreSettings};
+use crate::config::resolved::{
+    CacheMode, CacheSettings, RedisSettings, RedisTarget, SemanticSettings, StoreSettings,
+};
 
 /// LiteLLM's inner default for its cache in memory.
 const MEMORY_TTL: Duration = Duration::from_secs(600);
 /// LiteLLM keeps answers elsewhere for ever; whatever is kept here has an end.
 const STORED_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+/// How similar two questions have to be, where `similarity_threshold` is not said.
+const SIMILARITY: f32 = 0.95;
+/// How long a request waits for the vector of its question.
+const EMBEDDING_PATIENCE: Duration = Duration::from_secs(1);
 const REDIS_PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 /// The longest that a request waits for a cache, whatever `socket_timeout` says.
@@ -53,9 +59,13 @@ pub(super) fn settings(
     let folder = params.text("disk_cache_dir").map_or_else(|| ".litellm_cache".into(), PathBuf::from);
     let in_memory_ttl = params.seconds("default_in_memory_ttl").unwrap_or(MEMORY_TTL);
     let in_redis_ttl = params.seconds("default_in_redis_ttl").unwrap_or(STORED_TTL);
+    let semantic = semantic(&params);
+    let is_semantic = kind.as_deref().is_some_and(|kind| kind.ends_with("semantic"));
     let (store, default_ttl) = match kind.as_deref() {
-        Some("local") => (memory, in_memory_ttl),
-        Some("redis") | None => (StoreSettings::Redis(Box::new(redis?)), in_redis_ttl),
+        Some("local" | "semantic") => (memory, in_memory_ttl),
+        Some("redis" | "redis-semantic" | "valkey-semantic") | None => {
+            (StoreSettings::Redis(Box::new(redis?)), in_redis_ttl)
+        }
         Some("disk") => (StoreSettings::Disk { folder }, STORED_TTL),
         Some(_) => return None,
     };
@@ -70,10 +80,30 @@ pub(super) fn settings(
         },
         call_types: (!call_types.is_empty()).then_some(call_types),
         max_messages: params.integer("max_messages"),
+        semantic: is_semantic.then_some(semantic),
         max_bytes: bounds.max_bytes,
         max_entry_bytes: bounds.max_entry_bytes,
     };
     on.then_some(settings)
+}
+
+/// When two questions are similar enough, should that be looked for.
+fn semantic(params: &Layers<'_>) -> SemanticSettings {
+    // LiteLLM's default where nothing is said of the model.
+    let mut model = "text-embedding-ada-002".to_owned();
+    for name in
+        ["valkey_semantic_cache_embedding_model", "redis_semantic_cache_embedding_model", "embedding_model"]
+    {
+        model = params.text(name).unwrap_or(model);
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "a number between 0 and 1")]
+    let threshold = params.number("similarity_threshold").map_or(SIMILARITY, |threshold| threshold as f32);
+    SemanticSettings {
+        threshold,
+        embedding_model: model,
+        timeout: params.seconds("semantic_cache_embedding_timeout").unwrap_or(EMBEDDING_PATIENCE),
+        by_end_user: params.text("semantic_cache_scope").as_deref() == Some("end_user"),
+    }
 }
 
 /// The Redis through which instances tell one another what they know of deployments: the router's own, else the
@@ -91,7 +121,9 @@ pub(super) fn shared(
         (None, Some(host)) => RedisTarget::Single { host, port },
         (None, None) => {
             let params = Layers::maybe(Section::CacheParams, litellm.mapping("cache_params"));
-            let is_redis = params.text("type").is_none_or(|kind| kind == "redis");
+            let is_redis = params
+                .text("type")
+                .is_none_or(|kind| matches!(kind.as_str(), "redis" | "redis-semantic" | "valkey-semantic"));
             let on = litellm.bool("cache").unwrap_or(false) && is_redis;
             return on.then(|| redis(&params, environment)).flatten();
         }

@@ -309,7 +309,19 @@ fn a_cache_is_kept_where_it_says() {
     let disk = cache("type: disk, disk_cache_dir: /var/cache/x").expect("it is on");
     assert_eq!(disk.store, StoreSettings::Disk { folder: "/var/cache/x".into() });
     assert_eq!(disk.ttl, Duration::from_secs(86_400));
-    assert_eq!(cache("type: qdrant-semantic"), None);
+    let similar = cache("type: semantic, similarity_threshold: 0.8, embedding_model: e").expect("it is on");
+    assert_eq!(similar.store, StoreSettings::Memory { max_entries: None });
+    let semantic = similar.semantic.expect("it is semantic");
+    assert!((semantic.threshold - 0.8).abs() < 1e-6);
+    assert_eq!((semantic.embedding_model.as_str(), semantic.timeout), ("e", Duration::from_secs(1)));
+    let of_redis = cache(
+        "type: redis-semantic, host: r, similarity_threshold: 0.8, redis_semantic_cache_embedding_model: e",
+    );
+    let of_redis = of_redis.expect("it is on");
+    assert!(matches!(of_redis.store, StoreSettings::Redis(_)));
+    assert_eq!(of_redis.semantic.map(|semantic| semantic.embedding_model).as_deref(), Some("e"));
+    assert_eq!(local.semantic, None);
+    assert_eq!(cache("type: qdrant-semantic, similarity_threshold: 0.8"), None);
     assert_eq!(config("litellm_settings: {cache: false, cache_params: {type: local}}").litellm.cache, None);
 }
 
