@@ -56,6 +56,10 @@ fn explain_step(step: &Value, out: &mut String) {
         let _ = writeln!(out, "stopped    {} at {after} ms", shown(Some(why)));
         return;
     }
+    if let Some(note) = step.get("note") {
+        let _ = writeln!(out, "note       {} at {after} ms", shown(Some(note)));
+        return;
+    }
     if let Some(waited) = step.get("waited_ms") {
         let _ =
             writeln!(out, "waited     {} ms at {after} ms: {}", shown(Some(waited)), shown(step.get("why")));

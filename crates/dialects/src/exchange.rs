@@ -105,6 +105,8 @@ pub struct Observed {
     pub complete: bool,
     /// The provider broke off, and said why.
     pub error: Option<ProviderError>,
+    /// [Marks](crate::conversation::Seal::mark) of the seals in the answer: who made them should get them back.
+    pub seals: Vec<u64>,
     /// Bytes of generated text so far; the base of an estimate when the provider never reports usage.
     pub text_bytes: u64,
 }

@@ -54,6 +54,7 @@ pub struct Books {
     master: Option<Arc<Holder>>,
     /// The gateway itself.
     health_checks: Option<Arc<Holder>>,
+    semantic_cache: Option<Arc<Holder>>,
     /// The database takes no bookings.
     behind: AtomicBool,
     log: Log,
@@ -115,6 +116,7 @@ impl Books {
             guesses: Guesses::default(),
             master: Holder::unbounded(Identity::Master.name()).map(Arc::new),
             health_checks: Holder::unbounded(Identity::HealthCheck.name()).map(Arc::new),
+            semantic_cache: Holder::unbounded(Identity::SemanticCache.name()).map(Arc::new),
             behind: AtomicBool::new(false),
             log,
         });
@@ -159,6 +161,7 @@ impl Books {
             Identity::Key(holder) => Some(Arc::clone(holder)),
             Identity::Master => self.master.clone(),
             Identity::HealthCheck => self.health_checks.clone(),
+            Identity::SemanticCache => self.semantic_cache.clone(),
             Identity::Local | Identity::Unknown => None,
         }
     }

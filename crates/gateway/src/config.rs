@@ -25,7 +25,7 @@ pub use resolved::{
     AwsCredentials, AzureCredentials, BooksConfig, CacheMode, CacheSettings, Config, Connection,
     DeploymentConfig, DeploymentId, GeneralSettings, LitellmSettings, LogFormat, LogLevel, MasterKey,
     MissingVariable, ModelAlias, ModelInfo, ParameterPolicy, RedisSettings, RedisTarget, RouterSettings,
-    StoreSettings, TlsVerify, TollwaySettings, UnknownPrice, VertexCredentials,
+    SemanticSettings, StoreSettings, TlsVerify, TollwaySettings, UnknownPrice, VertexCredentials,
 };
 pub use tollway::Secret;
 

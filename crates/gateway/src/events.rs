@@ -149,6 +149,20 @@ pub fn cache_recovered(log: &Log, store: &str) {
     log.line(Level::Info, "the cache works again", &[("store", json!(store))]);
 }
 
+/// Other instances are not heard of any more.
+pub fn shared_state_lost(log: &Log, cause: &dyn std::fmt::Display) {
+    log.line(
+        Level::Warn,
+        "the Redis of the router fails; this instance goes by what it knows itself until it is back",
+        &[("cause", json!(cause.to_string()))],
+    );
+}
+
+/// They are again.
+pub fn shared_state_back(log: &Log) {
+    log.line(Level::Info, "cooldowns, rpm and tpm are shared through Redis", &[]);
+}
+
 pub(crate) fn stop_name(stop: &StopReason) -> &str {
     match stop {
         StopReason::EndTurn => "end_turn",

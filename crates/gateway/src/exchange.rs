@@ -14,9 +14,10 @@ use ledger::rules::ledger::{Hold, Standing};
 use routing::{Verdict, Why};
 
 use crate::books::people::Holder;
-use crate::cache::{Declined, Key};
+use crate::cache::{Declined, Key, Match};
 use crate::operation::Operation;
 use crate::snapshot::Served;
+use crate::whereabouts::Mark;
 
 /// See the module.
 #[derive(Debug)]
@@ -40,6 +41,10 @@ pub struct Exchange {
     /// How its deployments were found.
     pub route: Vec<RouteStep>,
     pub attempts: Vec<Attempt>,
+    /// Uploaded files that the request refers to.
+    pub(crate) files: Vec<Mark>,
+    /// It refers to state of which is not known who has it.
+    pub(crate) seeks_state: bool,
     /// Attempts in a group beyond its first.
     pub retries: u32,
     /// Groups that were fallen back to.
@@ -77,6 +82,8 @@ pub enum Identity {
     Master,
     /// The gateway itself, finding out how its deployments are.
     HealthCheck,
+    /// The gateway itself, finding out what a question is similar to.
+    SemanticCache,
 }
 
 impl Identity {
@@ -89,6 +96,7 @@ impl Identity {
             Self::Local => "local",
             Self::Master => "litellm_proxy_master_key",
             Self::HealthCheck => "litellm-internal-health-check",
+            Self::SemanticCache => "tollway-semantic-cache",
         }
     }
 
@@ -107,7 +115,7 @@ impl Identity {
         match self {
             Self::Local | Self::Master => true,
             Self::Key(holder) => holder.user.as_ref().is_some_and(|user| user.role == UserRole::ProxyAdmin),
-            Self::Unknown | Self::HealthCheck => false,
+            Self::Unknown | Self::HealthCheck | Self::SemanticCache => false,
         }
     }
 
@@ -143,6 +151,8 @@ pub struct CacheUse {
     pub saved: Saved,
     /// Of an embeddings request: how many items were known, of how many.
     pub items: Option<(usize, usize)>,
+    /// The question that the answer was given to first, where it was another one.
+    pub similar: Option<Match>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +161,8 @@ pub enum CacheState {
     Hit,
     /// Answered together with the same question of somebody else.
     Joined,
+    /// Answered from the store, with the answer to a similar question.
+    Similar,
     /// Some items of an embeddings request were known.
     Partial,
     Miss,
@@ -164,6 +176,7 @@ impl CacheState {
         match self {
             Self::Hit => "hit",
             Self::Joined => "joined",
+            Self::Similar => "similar",
             Self::Partial => "partial",
             Self::Miss => "miss",
             Self::Declined(_) => "declined",
@@ -182,13 +195,13 @@ pub struct Saved {
 impl CacheUse {
     #[must_use]
     pub fn new(state: CacheState, key: Option<Key>) -> Self {
-        Self { state, key, age: None, saved: Saved::default(), items: None }
+        Self { state, key, age: None, saved: Saved::default(), items: None, similar: None }
     }
 
     /// Whether the whole answer came from the cache.
     #[must_use]
     pub fn is_hit(&self) -> bool {
-        matches!(self.state, CacheState::Hit | CacheState::Joined)
+        matches!(self.state, CacheState::Hit | CacheState::Joined | CacheState::Similar)
     }
 }
 
@@ -207,6 +220,11 @@ pub enum RouteStep {
         after: Duration,
         duration: Duration,
         why: Why,
+    },
+    /// Something that the choice could not take into account.
+    Noted {
+        after: Duration,
+        note: String,
     },
     /// No (further) attempt was made.
     Stopped {
@@ -337,6 +355,8 @@ impl Exchange {
             cache: None,
             route: Vec::new(),
             attempts: Vec::new(),
+            files: Vec::new(),
+            seeks_state: false,
             retries: 0,
             fallbacks: 0,
             notes: Vec::new(),

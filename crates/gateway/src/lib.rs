@@ -14,7 +14,9 @@ pub mod health;
 mod io;
 mod mock;
 pub mod operation;
+mod peers;
 pub mod pipeline;
+mod redis;
 pub mod refusal;
 pub mod routes;
 pub mod server;
@@ -37,6 +39,7 @@ use books::Books;
 use cache::Cache;
 use events::{Log, Metrics};
 use health::LastChecks;
+use peers::Peers;
 use snapshot::Snapshot;
 use trace::Traces;
 use whereabouts::Whereabouts;
@@ -57,6 +60,7 @@ pub struct Gateway {
     traces: Traces,
     whereabouts: Whereabouts,
     last_checks: LastChecks,
+    peers: Peers,
     mirrors: Arc<Semaphore>,
     stopping: AtomicBool,
     started: Instant,
@@ -81,6 +85,7 @@ impl Gateway {
             snapshot: ArcSwap::from_pointee(snapshot),
             whereabouts: Whereabouts::default(),
             last_checks: LastChecks::default(),
+            peers: Peers::default(),
             mirrors: Arc::new(Semaphore::new(MAX_MIRRORS)),
             stopping: AtomicBool::new(false),
             started: Instant::now(),
@@ -150,6 +155,11 @@ impl Gateway {
     #[must_use]
     pub fn last_checks(&self) -> &LastChecks {
         &self.last_checks
+    }
+
+    /// The other gateways before the same deployments.
+    pub(crate) fn peers(&self) -> &Peers {
+        &self.peers
     }
 
     pub(crate) fn mirrors(&self) -> &Arc<Semaphore> {

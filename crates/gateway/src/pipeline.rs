@@ -18,6 +18,7 @@ mod receive;
 mod relayed;
 mod route;
 mod settle;
+mod state;
 pub mod stream;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -153,7 +154,7 @@ async fn serve(
     }
 }
 
-/// A request of the gateway's own, such as a health check. It is traced, logged and counted like any other.
+/// A health check.
 ///
 /// # Errors
 /// When it is not answered.
@@ -166,15 +167,19 @@ pub(crate) async fn ask_for_ourselves(
     Ok(())
 }
 
-/// A request whose caller is known from elsewhere.
-async fn ask_as(
+/// A request whose caller is known from elsewhere. It is traced, logged, counted and booked like any other.
+///
+/// # Errors
+/// When it is not answered.
+pub(crate) async fn ask_as(
     gateway: &Arc<Gateway>,
     identity: Identity,
     operation: Operation,
     body: &Bytes,
 ) -> Result<Response<AnswerBody>, Refusal> {
+    let path = if identity == Identity::SemanticCache { "/cache" } else { "/health" };
     let caller = Caller { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), user_agent: None, identity };
-    let exchange = Exchange::begin(receive::random_uuid(), operation, "/health", caller);
+    let exchange = Exchange::begin(receive::random_uuid(), operation, path, caller);
     let mut running = Running::begin(gateway, exchange);
     let endpoint = Endpoint::new(operation);
     let received = Received { endpoint: &endpoint, query: "", body, headers: &HeaderMap::new() };

@@ -69,6 +69,12 @@ impl Refusal {
         refusal
     }
 
+    /// The deployment has no such endpoint; a fallback may.
+    #[must_use]
+    pub fn unserved(tell: impl Into<String>) -> Self {
+        Self { fault: Fault::Gateway, ..Self::bad_request(tell) }.about("model")
+    }
+
     #[must_use]
     pub fn of_status(status: u16, tell: impl Into<String>) -> Self {
         let class = ErrorClass::from_status(status);

@@ -20,7 +20,7 @@ use crate::body::AnswerBody;
 use crate::cores::{Arrival, Cores};
 use crate::io::TimedStream;
 use crate::operation::Endpoint;
-use crate::{Gateway, events, health, pipeline, routes};
+use crate::{Gateway, events, health, peers, pipeline, routes};
 
 /// Serves connections of `listener` on `cores` threads until `stop` is done, then finishes what runs, for at most
 /// `grace`.
@@ -37,6 +37,7 @@ pub async fn serve(
     let router = routes::router(Arc::clone(&gateway));
     let cores = Cores::start(cores, &gateway, &router)?;
     tokio::spawn(health::watch(Arc::downgrade(&gateway)));
+    tokio::spawn(peers::watch(Arc::downgrade(&gateway)));
     let connections = GracefulShutdown::new();
     // A reload does not change how many connections there may be.
     let places = Arc::new(Semaphore::new(gateway.snapshot().bounds.max_connections));

@@ -11,6 +11,7 @@ use std::time::Duration;
 use catalog::cost::{CallKind, Counts};
 use catalog::{Cost, CostContext};
 use dialects::conversation::{Extra, Usage};
+use dialects::service::Service;
 use http::HeaderMap;
 use http::header::HeaderName;
 use ledger::rules::access::AccessGroups;
@@ -20,13 +21,14 @@ use serde_json::Value;
 use tollway::Deployment;
 use tollway::transport::TransportOptions;
 
-use crate::config::{CacheSettings, UnknownPrice};
+use crate::config::{CacheSettings, RedisSettings, UnknownPrice};
 use crate::events::Metrics;
 use crate::events::log::ServedWords;
 use crate::events::metrics::{Handles, ServedLabels};
 use crate::exchange::Identity;
 use crate::health::HealthChecks;
 use crate::mock::Mock;
+use crate::whereabouts::Account;
 
 pub use pattern::Pattern;
 
@@ -40,6 +42,8 @@ pub struct Snapshot {
     pub transport: TransportOptions,
     /// How answers are cached, if they are.
     pub cache: Option<CacheSettings>,
+    /// Where gateways tell one another what they know of deployments, if there is such a place.
+    pub shared_state: Option<RedisSettings>,
     pub trace_capacity: usize,
     /// Keep bodies in traces.
     pub trace_bodies: bool,
@@ -131,6 +135,8 @@ pub struct Served {
     pub words: ServedWords,
     /// SHA-256 of what decides about its answers: model, defaults, parameter policy.
     pub fingerprint: [u8; 32],
+    /// Whose state it knows.
+    pub account: Account,
     handles: OnceLock<Handles>,
 }
 
@@ -304,6 +310,21 @@ impl Served {
     #[must_use]
     pub fn cost(&self, usage: &Usage) -> Option<Cost> {
         self.cost_of(usage, CallKind::Chat, Counts::default())
+    }
+
+    /// Whether its provider has an endpoint for conversations at all.
+    #[must_use]
+    pub fn has_conversations(&self) -> bool {
+        let row = catalog::find(self.deployment.provider);
+        row.is_none_or(|row| row.endpoints.iter().any(|endpoint| endpoint.conversation().is_some()))
+    }
+
+    /// Whether it can be asked for this.
+    #[must_use]
+    pub fn serves(&self, service: Service) -> bool {
+        let has = self.deployment.services.iter().any(|road| road.service == service);
+        // One that lacks a key may have the endpoint: its refusal says what is missing.
+        matches!(self.upstream, Upstream::Provider) && (has || self.deployment.unusable.is_some())
     }
 
     /// What a call of another kind than chat costs here; `None` if no price is known.

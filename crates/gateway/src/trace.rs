@@ -159,6 +159,7 @@ fn cache_json(used: &CacheUse) -> Value {
         },
         "key": used.key.as_ref().map(Key::to_string),
         "age_s": used.age.map(|age| age.as_secs_f64()),
+        "similar": used.similar.as_ref().map(|found| json!({"score": found.score, "call_id": &*found.call})),
         "items": used.items.map(|(known, all)| json!({"known": known, "all": all})),
         "saved": saved,
     })
@@ -187,6 +188,7 @@ fn route_step(step: &RouteStep) -> Value {
             };
             json!({"after_ms": milliseconds(*after), "waited_ms": milliseconds(*duration), "why": why})
         }
+        RouteStep::Noted { after, note } => json!({"after_ms": milliseconds(*after), "note": note}),
         RouteStep::Stopped { after, why } => json!({"after_ms": milliseconds(*after), "stopped": why}),
     }
 }

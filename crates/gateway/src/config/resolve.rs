@@ -72,7 +72,10 @@ pub(crate) fn resolve(
             cache: cache::settings(&litellm, &bounds, environment),
             ..litellm_settings(&litellm, turn_off_message_logging, environment)
         },
-        router: router_settings(&router),
+        router: RouterSettings {
+            redis: cache::shared(&router, &litellm, environment),
+            ..router_settings(&router)
+        },
         routing,
         books,
         tollway,
@@ -220,6 +223,7 @@ fn router_settings(router: &Layers<'_>) -> RouterSettings {
     RouterSettings {
         timeout: router.seconds("timeout").unwrap_or(DEFAULT_TIMEOUT),
         stream_timeout: router.seconds("stream_timeout"),
+        redis: None,
     }
 }
 

@@ -22,7 +22,7 @@ use tollway::Secret;
 
 use crate::health::HealthChecks;
 
-pub use cache::{CacheMode, CacheSettings, RedisSettings, RedisTarget, StoreSettings};
+pub use cache::{CacheMode, CacheSettings, RedisSettings, RedisTarget, SemanticSettings, StoreSettings};
 
 /// Everything that a configuration says, and this version acts on.
 #[derive(Clone, Debug)]
@@ -332,6 +332,9 @@ pub struct RouterSettings {
     pub timeout: Duration,
     /// How long one streamed attempt may take.
     pub stream_timeout: Option<Duration>,
+    /// `redis_url`, `redis_host`, …, else the cache's Redis: where instances tell one another what they know of
+    /// deployments.
+    pub redis: Option<RedisSettings>,
 }
 
 /// Bounds and behaviour of the server.

@@ -178,6 +178,8 @@ pub struct Metrics {
     cooldowns: Family<CooldownLabels, Counter>,
     deployment_state: Family<CooldownLabels, Gauge<i64, AtomicI64>>,
     in_flight: Gauge<i64, AtomicI64>,
+    shared_state_up: Gauge<i64, AtomicI64>,
+    shared_state_failures: Counter,
     cache: CacheMetrics,
 }
 
@@ -219,6 +221,8 @@ impl Default for Metrics {
             cooldowns: Family::default(),
             deployment_state: Family::default(),
             in_flight: Gauge::default(),
+            shared_state_up: Gauge::default(),
+            shared_state_failures: Counter::default(),
             cache: CacheMetrics::default(),
         };
         let mut registry = Registry::default();
@@ -243,6 +247,8 @@ impl Default for Metrics {
             "litellm_deployment_cooled_down", "Times that a deployment was left alone", metrics.cooldowns;
             "litellm_deployment_state", "0: well, 2: left alone", metrics.deployment_state;
             "litellm_in_flight_requests", "Requests being worked on", metrics.in_flight;
+            "tollway_shared_state_up", "1: what is known of deployments is shared through Redis", metrics.shared_state_up;
+            "tollway_shared_state_failures", "Rounds in which Redis did not answer", metrics.shared_state_failures;
             "litellm_cache_hits_metric", "Requests answered from the cache", metrics.cache.hits;
             "litellm_cache_misses_metric", "Requests that the cache had no answer for", metrics.cache.misses;
             "litellm_cached_tokens_metric", "Tokens of answers from the cache", metrics.cache.tokens;
@@ -381,6 +387,17 @@ impl Metrics {
                 self.deployment_state.get_or_create(&labels).set(0);
             }
         }
+    }
+
+    /// Other gateways were heard.
+    pub(crate) fn shared_state_works(&self) {
+        self.shared_state_up.set(1);
+    }
+
+    /// They were not.
+    pub(crate) fn shared_state_failed(&self) {
+        self.shared_state_up.set(0);
+        self.shared_state_failures.inc();
     }
 
     /// The metrics of one caller at one deployment, looked up once instead of at every request.

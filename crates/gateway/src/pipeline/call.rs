@@ -69,8 +69,10 @@ pub(super) async fn ask_at(
     match next.attempt.params() {
         None => attempt_at(running, call, &next.served, ask).await,
         Some(params) => {
-            let document = route::with_params(ask.document, params);
-            attempt_at(running, call, &next.served, &ask.of(&document)).await
+            let notes = &mut running.exchange.notes;
+            let (document, wishes) = route::with_params(ask.document, &call.wishes, params, notes)?;
+            let call = Call { wishes, ..*call };
+            attempt_at(running, &call, &next.served, &ask.of(&document)).await
         }
     }
 }
@@ -108,7 +110,14 @@ async fn attempt_at(
         ask
     };
     let policy = call.wishes.policy(&served.deployment.policy);
-    let mut prepared = served.deployment.prepare(ask, policy.as_ref()).map_err(unprepared)?;
+    let prepared = served.deployment.prepare(ask, policy.as_ref());
+    let mut prepared = prepared.map_err(|error| match error {
+        // What is missing would not help where there is no such endpoint.
+        PrepareError::Unusable(_) if !served.has_conversations() => {
+            Refusal::unserved(format!("`{}` serves no conversations", served.deployment.model))
+        }
+        error => unprepared(error),
+    })?;
     forward_headers(call.headers, &mut prepared, call.snapshot);
     running.exchange.notes.append(&mut prepared.notes);
     if let Some(bodies) = &mut running.exchange.bodies {
@@ -139,7 +148,7 @@ pub(super) fn unprepared(error: PrepareError) -> Refusal {
         PrepareError::Invalid(invalid) => invalid.into(),
         PrepareError::CannotSay(cannot) => cannot.into(),
         PrepareError::Unusable(why) => Refusal::misconfigured(401, why),
-        PrepareError::Unserved(why) => Refusal::bad_request(why).about("model"),
+        PrepareError::Unserved(why) => Refusal::unserved(why),
     }
 }
 

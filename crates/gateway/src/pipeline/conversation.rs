@@ -11,7 +11,7 @@ use super::cache::{self, Found, Question};
 use super::call::{self, Call};
 use super::route::{self, Tries};
 use super::stream::Format;
-use super::{Received, Reply, Running, mirror, receive};
+use super::{Received, Reply, Running, mirror, receive, state};
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
 
@@ -55,7 +55,7 @@ pub(super) async fn converse(
     };
     routed.stream = stream;
     routed.permit = admit::permit(running, snapshot);
-    route::pin_to_state(&mut routed, running, &document);
+    state::pin(running, snapshot, &mut routed, &ask, body);
     route::count_input(&mut routed, snapshot, &ask)?;
     mirror::maybe_copy(running, &mirror::Original { snapshot, model: &model, body, headers, stream, format });
     let own_timeout = wishes.timeout.is_some() || wishes.stream_timeout.is_some();

@@ -44,6 +44,7 @@ pub(super) async fn forward(
     let model = admit::model(running, snapshot, receive::model(&fields, endpoint, query)?)?;
     let mut routed = route::request(snapshot, &model, &fields, headers, body.len())?;
     let customer = admit::customer(&fields, headers);
+    route::leave_out(&mut routed, snapshot, |served| served.serves(service));
     let wishes = receive::wishes(&mut fields, headers)?;
     running.exchange.requested_model.clone_from(&model);
     let asked = service::asked(service, &fields)?;
@@ -77,9 +78,17 @@ pub(super) async fn forward(
     let form = form.as_ref().map(|(form, kind)| (form, kind));
     loop {
         let Try { served, attempt } = tries.next(running).await?;
-        let with_params = attempt.params().map(|params| route::with_params(&fields, params));
-        let asking = Asking { service, fields: with_params.as_ref().unwrap_or(&fields), form, asked: &asked };
-        match attempt_at(running, &call, &served, &asking).await {
+        let own = match attempt.params() {
+            Some(params) => {
+                let notes = &mut running.exchange.notes;
+                let (fields, wishes) = route::with_params(&fields, &call.wishes, params, notes)?;
+                Some((fields, Call { wishes, ..call }))
+            }
+            None => None,
+        };
+        let (fields, call) = own.as_ref().map_or((&fields, &call), |(fields, call)| (fields, call));
+        let asking = Asking { service, fields, form, asked: &asked };
+        match attempt_at(running, call, &served, &asking).await {
             Ok(reply) => {
                 let reply = call::answered(running, attempt, reply);
                 return Ok(cache::record(running, recording, reply));
@@ -104,7 +113,7 @@ async fn attempt_at(
     asking: &Asking<'_>,
 ) -> Result<Reply, Refusal> {
     if let Upstream::Mock(_) = served.upstream {
-        return Err(Refusal::bad_request(format!(
+        return Err(Refusal::unserved(format!(
             "model `{}` is a mock, and mocks hold conversations only",
             served.deployment.group
         )));

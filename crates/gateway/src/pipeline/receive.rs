@@ -155,7 +155,7 @@ pub(super) async fn body(request: &mut Request<Incoming>, bounds: &Bounds) -> Re
 }
 
 /// What the caller wants of the gateway for this one request.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Wishes {
     /// Parameter policy, where it differs from the deployment's.
     pub drop_params: Option<bool>,
@@ -188,6 +188,35 @@ impl Wishes {
             _ => self.timeout = self.timeout.or(seconds(document, name)?),
         }
         Ok(())
+    }
+
+    /// Whether a field is about one call, so that a fallback's entry may say it.
+    pub(super) fn of_one_call(name: &str) -> bool {
+        matches!(
+            name,
+            "additional_drop_params"
+                | "allowed_openai_params"
+                | "drop_params"
+                | "request_timeout"
+                | "stream_timeout"
+                | "timeout"
+        )
+    }
+
+    /// These wishes, and `own` where they say something.
+    pub(super) fn with(&self, own: Self) -> Self {
+        let Self { cache, caching, .. } = self.clone();
+        Self {
+            drop_params: own.drop_params.or(self.drop_params),
+            additional_drop_params: own
+                .additional_drop_params
+                .or_else(|| self.additional_drop_params.clone()),
+            allowed_openai_params: own.allowed_openai_params.or_else(|| self.allowed_openai_params.clone()),
+            timeout: own.timeout.or(self.timeout),
+            stream_timeout: own.stream_timeout.or(self.stream_timeout),
+            cache,
+            caching,
+        }
     }
 
     /// The deployment's policy with the caller's wishes; `None` if there are none.

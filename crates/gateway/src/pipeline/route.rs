@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use dialects::conversation::Extra;
 use dialects::document::Document;
+use dialects::loss::{Change as LossChange, Note};
 use dialects::{ErrorClass, Invalid};
 use http::HeaderMap;
 use routing::{Attempt, Considered, Decision, Failure, Journey, Outcome, Request, Stop, Verdict, Why};
 
 use super::receive::routing::{routing_wishes, tag_lines};
-use super::receive::{self, names};
+use super::receive::{self, Wishes, names};
 use super::{Running, settle};
 use tollway::ask::Ask;
 
@@ -54,12 +55,6 @@ fn sticky(snapshot: &Snapshot, document: &Document<'_>, headers: &HeaderMap) -> 
     }
     let fields = ["litellm_session_id", "user", "prompt_cache_key"];
     fields.into_iter().find_map(|name| document.text(name).ok().flatten()).map(|key| key.as_ref().into())
-}
-
-/// A stored response can only be gone on with where it is.
-pub(super) fn pin_to_state(request: &mut Request, running: &Running, document: &Document<'_>) {
-    let before = document.text("previous_response_id").ok().flatten();
-    request.pinned.extend(before.and_then(|id| running.gateway.whereabouts().of(&id)));
 }
 
 /// Counts the input's tokens where a deployment may be too small for it; elsewhere a rough number will do.
@@ -168,7 +163,15 @@ impl<'s> Tries<'s> {
     pub(super) fn note_failure(&mut self, running: &mut Running, attempt: Attempt, refusal: Refusal) {
         let now = running.gateway.now();
         let id: Arc<str> = attempt.id().into();
-        let change = self.journey.report(attempt, &failure(&refusal, self.own_timeout), now);
+        let mut outcome = failure(&refusal, self.own_timeout);
+        if let Outcome::Failure(failure) = &mut outcome
+            && failure.class == ErrorClass::BadRequest
+            && running.exchange.seeks_state
+        {
+            // It may be what this account does not know and another does.
+            *failure = Failure { class: ErrorClass::NotFound, counts: false, ..*failure };
+        }
+        let change = self.journey.report(attempt, &outcome, now);
         events::deployment_changed(&running.gateway, &id, change);
         // Where nothing could be sent there is no attempt to blame.
         if running.exchange.served().is_some_and(|served| served.deployment.id == id) {
@@ -263,13 +266,34 @@ pub(super) fn ended(running: &Running, attempt: Attempt, outcome: &Outcome) {
     }
 }
 
-/// The request with what a fallback's entry says instead.
-pub(super) fn with_params<'d>(document: &Document<'d>, params: &Extra) -> Document<'d> {
+/// The request with what a fallback's entry says instead. What of the entry speaks to the gateway is followed where it is
+/// about this one call; the rest comes too late and is noted.
+pub(super) fn with_params<'d>(
+    document: &Document<'d>,
+    wishes: &Wishes,
+    params: &Extra,
+    notes: &mut Vec<Note>,
+) -> Result<(Document<'d>, Wishes), Refusal> {
     let mut document = document.clone();
-    for (name, value) in params.iter().filter(|(name, _)| !receive::is_ours(name)) {
-        document.set_value(name, value);
+    for (name, value) in params {
+        if receive::is_ours(name) && !Wishes::of_one_call(name) {
+            let detail = "a fallback's entry cannot set it".to_owned();
+            notes.push(Note { param: name.clone(), change: LossChange::Dropped, detail });
+        } else {
+            document.set_value(name, value);
+        }
     }
-    document
+    let own = receive::wishes(&mut document, &HeaderMap::new())?;
+    Ok((document, wishes.with(own)))
+}
+
+/// Leaves out those of a group's deployments that cannot do what is asked, if others can.
+pub(super) fn leave_out(request: &mut Request, snapshot: &Snapshot, can: impl Fn(&Served) -> bool) {
+    let Some(group) = snapshot.group(&request.model) else { return };
+    if group.members.iter().any(|served| can(served)) {
+        let cannot = group.members.iter().filter(|served| !can(served));
+        request.excluded.extend(cannot.map(|served| Arc::clone(&served.deployment.id)));
+    }
 }
 
 fn note_wait(running: &mut Running, duration: Duration, why: Why) {

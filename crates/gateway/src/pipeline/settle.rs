@@ -2,14 +2,13 @@
 
 use catalog::NanoUsd;
 use catalog::cost::Counts;
-use dialects::Dialect;
 use dialects::conversation::Usage;
 use dialects::exchange::Observed;
 
-use super::{Running, forward};
+use super::{Running, forward, state};
 use crate::books::{self, booking};
 use crate::events;
-use crate::exchange::{Outcome, RouteStep};
+use crate::exchange::Outcome;
 use crate::operation::Operation;
 use crate::refusal::Refusal;
 
@@ -29,7 +28,7 @@ pub(super) fn observe(running: &mut Running, observed: Observed) {
             Some(Usage { output: observed.text_bytes.div_ceil(BYTES_PER_TOKEN), ..Usage::default() });
         answer.usage_is_estimate = true;
     }
-    remember_state(running);
+    state::remember(running, &observed.seals);
     let exchange = &mut running.exchange;
     if let (Some(usage), Some(served)) = (&exchange.answer.usage, exchange.attempts.last().map(|a| &a.served))
     {
@@ -39,20 +38,6 @@ pub(super) fn observe(running: &mut Running, observed: Observed) {
             }
             Operation::Converse(_) | Operation::CountTokens(_) => served.cost(usage),
         };
-    }
-}
-
-/// A stored response can only be gone on with where it is.
-fn remember_state(running: &Running) {
-    let exchange = &running.exchange;
-    let is_choice =
-        |step: &RouteStep| matches!(step, RouteStep::Considered { candidates, .. } if candidates.len() > 1);
-    if exchange.operation.dialect() != Dialect::OpenaiResponses || !exchange.route.iter().any(is_choice) {
-        return;
-    }
-    let kept = exchange.attempts.last().filter(|attempt| attempt.dialect == Dialect::OpenaiResponses);
-    if let (Some(attempt), Some(id)) = (kept, &exchange.answer.id) {
-        running.gateway.whereabouts().remember(id, &attempt.served.deployment.id);
     }
 }
 

@@ -1,6 +1,7 @@
 //! From a configuration to what requests use.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -31,6 +32,7 @@ use crate::events::log::ServedWords;
 use crate::events::metrics::ServedLabels;
 use crate::mock::Mock;
 use crate::pipeline;
+use crate::whereabouts::Account;
 
 /// Settings that all deployments share.
 #[derive(Debug)]
@@ -200,6 +202,7 @@ impl Snapshot {
                 ..TransportOptions::default()
             },
             cache: config.litellm.cache.clone(),
+            shared_state: config.router.redis.clone(),
             trace_capacity: count(tollway.trace_capacity),
             trace_bodies: tollway.trace_bodies && !config.litellm.turn_off_message_logging,
             health_checks: general.health_checks.clone(),
@@ -391,8 +394,34 @@ fn finished(
         provider: deployment.provider.to_owned(),
     };
     let fingerprint = fingerprint(&deployment, &upstream);
+    let account = account(&deployment);
     let handles = OnceLock::new();
-    Served { deployment, upstream, prices, info, shown_params, head, labels, words, fingerprint, handles }
+    Served {
+        deployment,
+        upstream,
+        prices,
+        info,
+        shown_params,
+        head,
+        labels,
+        words,
+        fingerprint,
+        account,
+        handles,
+    }
+}
+
+/// The address and what signs in there.
+fn account(deployment: &Deployment) -> Account {
+    let mut hasher = DefaultHasher::new();
+    (deployment.provider, &deployment.shown_base).hash(&mut hasher);
+    for road in &deployment.roads {
+        (road.address.uri.host(), road.address.uri.query()).hash(&mut hasher);
+        for (name, value) in &road.headers {
+            (name.as_str(), value.as_bytes()).hash(&mut hasher);
+        }
+    }
+    Account(hasher.finish())
 }
 
 /// Where two are the same, the same question may have the same answer.

@@ -244,6 +244,12 @@ pub(super) const KEYS: &[Group] = &[
         ],
     ),
     group(
+        NoEffect,
+        P1,
+        "where instances share a Redis, one of them checks for all",
+        &[("use_shared_health_check", Bool)],
+    ),
+    group(
         Effective,
         P1,
         "tell usage in streams whether or not the caller asks (false)",
@@ -255,7 +261,6 @@ pub(super) const KEYS: &[Group] = &[
         "health checks",
         &[
             ("health_check_details", Bool),
-            ("use_shared_health_check", Bool),
             ("enable_health_check_routing", Bool),
             ("health_check_staleness_threshold", Number),
             ("health_check_ignore_transient_errors", Bool),
