@@ -79,11 +79,11 @@ impl Codec for Gemini {
     }
 
     fn stream_reader(&self, seed: &str) -> Box<dyn StreamReader> {
-        Box::new(stream::GeminiReader::new(seed))
+        Box::new(stream::Reader::new(seed))
     }
 
     fn stream_writer(&self, answer: Arc<AnswerContext>) -> Box<dyn StreamWriter> {
-        Box::new(stream::GeminiWriter::new(answer))
+        Box::new(stream::Writer::new(answer))
     }
 
     fn stream_relay(&self, _: Arc<AnswerContext>) -> Box<dyn StreamRelay> {
