@@ -3,12 +3,16 @@ one deployment has."""
 
 from __future__ import annotations
 
+import json
+import signal
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import deployments
 import pytest
+from deployments import ANTHROPIC, GEMINI, RESPONSES, Provider
 from subject import Process, eventually
-from test_routing import TEXT, WHOLE, Site, ask, configuration, site, trace  # noqa: F401  (site is a fixture)
+from test_routing import TEXT, WHOLE, Site, ask, configuration, site, state, trace  # noqa: F401  (site is a fixture)
 from upstream import Upstream
 
 both_ways = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -171,3 +175,139 @@ class TestState:
                 following = {"model": "many", "input": TEXT, "previous_response_id": answer["id"]}
                 status, headers, answer = gateway.post("/v1/responses", following)
                 assert (status, headers["x-litellm-model-id"]) == (200, place)
+
+    PLACES = [f"place-{number}" for number in range(4)]
+
+    @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+    def test_encrypted_reasoning_goes_back_to_who_made_it(self, start, site: Site, upstream: Upstream, stream: bool):
+        thinker = replace(RESPONSES, model=RESPONSES.thinker)
+        model_list = [site.at("many", place, provider=thinker) for place in self.PLACES]
+        question = {"role": "user", "content": TEXT}
+        settings = {"model": "many", "include": ["reasoning.encrypted_content"], "reasoning": {"effort": "low"}}
+        settings |= {"store": False, "stream": stream}
+        with start(configuration(model_list)) as gateway:
+            status, headers, answer = gateway.post("/v1/responses", settings | {"input": [question]})
+            assert status == 200, answer
+            if stream:
+                events = [json.loads(line[6:]) for line in answer.splitlines() if line.startswith("data: {")]
+                answer = events[-1]["response"]
+            assert any(item.get("encrypted_content") for item in answer["output"]), answer
+            place = headers["x-litellm-model-id"]
+            for _ in range(6):
+                body = settings | {"input": [question, *answer["output"], question], "stream": False}
+                status, headers, told = gateway.post("/v1/responses", body)
+                assert (status, headers["x-litellm-model-id"]) == (200, place), told
+
+    @pytest.mark.parametrize("provider", [ANTHROPIC, GEMINI], ids=["anthropic", "gemini"])
+    def test_signed_reasoning_goes_back_to_who_made_it_if_that_is_well(
+        self, start, site: Site, upstream: Upstream, provider: Provider
+    ):
+        model = "gemini/gemini-3-pro-preview" if provider is GEMINI else provider.thinker
+        model_list = [site.at("many", place, provider=replace(provider, model=model)) for place in self.PLACES]
+        with start(configuration(model_list)) as gateway:
+            body, path, following = thinking(provider)
+            status, headers, answer = gateway.post(path, body)
+            assert status == 200, answer
+            place = headers["x-litellm-model-id"]
+            for _ in range(6):
+                status, headers, told = gateway.post(path, following(answer))
+                assert (status, headers["x-litellm-model-id"]) == (200, place), told
+            upstream.breaks(place, "500")
+            status, headers, told = gateway.post(path, following(answer))
+            assert status == 200 and headers["x-litellm-model-id"] != place, told
+
+    def test_a_file_is_looked_for_and_then_known(self, start, site: Site, upstream: Upstream):
+        # Who does not have a file says 400.
+        lacking = site.at("many", "lacking", "400", provider=RESPONSES, order=1)
+        model_list = [lacking, site.at("many", "having", provider=RESPONSES, order=2)]
+        file = {"type": "input_file", "file_id": "file-123"}
+        body = {"model": "many", "input": [{"role": "user", "content": [file, {"type": "input_text", "text": TEXT}]}]}
+        with start(configuration(model_list)) as gateway:
+            for retries in ("1", "0", "0"):
+                status, headers, told = gateway.post("/v1/responses", body)
+                assert status == 200, told
+                assert (headers["x-litellm-model-id"], headers["x-litellm-attempted-retries"]) == ("having", retries)
+            assert state(gateway, "lacking")["state"] == "well"
+
+    def test_an_account_that_is_gone_is_no_reason_to_refuse(self, start, site: Site, upstream: Upstream, tmp_path):
+        def config(*places: str) -> str:
+            return configuration([site.at("many", place, provider=RESPONSES) for place in places])
+
+        with start(config("east", "west")) as gateway:
+            _, headers, answer = gateway.post("/v1/responses", {"model": "many", "input": TEXT})
+            others = [place for place in ("north", "east", "west") if place != headers["x-litellm-model-id"]]
+            (tmp_path / "config.yaml").write_text(config(*others))
+            gateway.signal(signal.SIGHUP)
+            eventually(lambda: "configuration reloaded" in gateway.log, "the reload")
+            following = {"model": "many", "input": TEXT, "previous_response_id": answer["id"]}
+            status, headers, told = gateway.post("/v1/responses", following)
+            assert status == 200, told
+            route = gateway.get(f"/trace/{headers['x-litellm-call-id']}")[2]["route"]
+            assert any("does not have any more" in step.get("note", "") for step in route), route
+
+    def test_an_account_under_another_name_is_the_same(self, start, site: Site, upstream: Upstream, tmp_path):
+        def config(suffix: str) -> str:
+            model_list = [site.at("many", place, provider=RESPONSES) for place in self.PLACES]
+            for entry in model_list:
+                entry["model_info"]["id"] += suffix
+            return configuration(model_list)
+
+        with start(config("")) as gateway:
+            _, headers, answer = gateway.post("/v1/responses", {"model": "many", "input": TEXT})
+            place = headers["x-litellm-model-id"]
+            (tmp_path / "config.yaml").write_text(config("-renamed"))
+            gateway.signal(signal.SIGHUP)
+            eventually(lambda: "configuration reloaded" in gateway.log, "the reload")
+            for _ in range(6):
+                following = {"model": "many", "input": TEXT, "previous_response_id": answer["id"]}
+                status, headers, answer = gateway.post("/v1/responses", following)
+                assert (status, headers["x-litellm-model-id"]) == (200, f"{place}-renamed")
+
+
+class TestMixedGroups:
+    def test_who_has_no_such_endpoint_is_not_asked(self, start, site: Site, upstream: Upstream):
+        mock = {"model_name": "many", "litellm_params": {"model": "openai/m", "api_key": "k", "mock_response": "hi"}}
+        base = f"{upstream.url}/to-embeddings/v1"
+        real = deployments.entry("many", "openai/text-embedding-3-small", base) | {"model_info": {"id": "real"}}
+        with start(configuration([mock, real], {"num_retries": 0})) as gateway:
+            for _ in range(8):
+                status, headers, answer = gateway.post("/v1/embeddings", {"model": "many", "input": "a"})
+                assert (status, headers["x-litellm-model-id"]) == (200, "real"), answer
+        with start(configuration([mock])) as gateway:
+            status, _, answer = gateway.post("/v1/embeddings", {"model": "many", "input": "a"})
+            assert status == 400 and "mock" in answer["error"]["message"]
+
+    def test_a_missing_key_is_no_reason_where_there_is_no_endpoint(self, start):
+        known = {"model": "voyage/voyage-3", "api_key": "os.environ/OUTER_TESTS_NOT_SET"}
+        with start(configuration([{"model_name": "vectors", "litellm_params": known}])) as gateway:
+            body = {"model": "vectors", "messages": [{"role": "user", "content": TEXT}]}
+            status, _, answer = gateway.post("/v1/chat/completions", body)
+            assert status == 400 and "no conversations" in answer["error"]["message"], answer
+            status, _, answer = gateway.post("/v1/embeddings", {"model": "vectors", "input": "a"})
+            assert status == 401 and "OUTER_TESTS_NOT_SET" in answer["error"]["message"], answer
+
+
+def thinking(provider: Provider):
+    """A request for an answer with signed thoughts, its path, and the request that goes on from an answer."""
+    if provider is ANTHROPIC:
+        turns = [{"role": "user", "content": TEXT}]
+        thoughts = {"type": "enabled", "budget_tokens": 1024}
+        body = {"model": "many", "max_tokens": 2048, "thinking": thoughts, "messages": turns}
+
+        def following(answer: dict) -> dict:
+            return body | {"messages": [*turns, {"role": "assistant", "content": answer["content"]}, *turns]}
+
+        return body, "/v1/messages", following
+    turns = [{"role": "user", "parts": [{"text": TEXT}]}]
+    body = {"contents": turns, "generationConfig": {"thinkingConfig": {"includeThoughts": True}}}
+    body |= {"tools": [{"functionDeclarations": [{"name": "look_up", "parameters": {"type": "OBJECT"}}]}]}
+
+    def going_on(answer: dict) -> dict:
+        content = answer["candidates"][0]["content"]
+        parts = content["parts"]
+        assert any("thoughtSignature" in part for part in parts), parts
+        calls = [part["functionCall"] for part in parts if "functionCall" in part]
+        results = [{"functionResponse": {"name": call["name"], "response": {"x": 1}}} for call in calls]
+        return body | {"contents": [*turns, content, {"role": "user", "parts": results or turns[0]["parts"]}]}
+
+    return body, "/v1beta/models/many:generateContent", going_on

@@ -437,6 +437,22 @@ class TestFallbacks:
         [seen] = upstream.seen("rescue")
         assert seen.body["model"] == "gpt-4o"
 
+    def test_an_entry_of_the_fallbacks_may_have_a_time_out_of_its_own(self, start, site: Site, upstream: Upstream):
+        model_list = [site.at("broken", "broken", "500"), site.at("slow", "slow", "hang"), site.at("well", "well")]
+        entries = [{"model": "slow", "timeout": PATIENCE}, {"model": "well", "temperature": 0.5, "num_retries": 3}]
+        with start(configuration(model_list, {"num_retries": 0, "fallbacks": [{"broken": entries}]})) as gateway:
+            told = ask(gateway, "broken")
+            assert (told.status, told.headers["x-litellm-model-group"]) == (200, "well")
+            story = trace(gateway, told)
+            assert [attempt["deployment"] for attempt in story["attempts"]] == ["broken", "slow", "well"]
+            assert story["time_ms"]["total"] < (PATIENCE + 5) * 1000
+            # What comes too late is said.
+            [note] = story["notes"]
+            assert note["param"] == "num_retries"
+        [seen] = upstream.seen("well")
+        assert seen.body["temperature"] == 0.5
+        assert not {"timeout", "num_retries"} & set(seen.body)
+
     def test_the_trace_tells_the_whole_way(self, start, site: Site, upstream: Upstream):
         model_list = [site.at("first", "first", "500"), site.at("second", "second", "500"), site.at("third", "third")]
         router = {"num_retries": 0, "fallbacks": [{"first": ["second"]}, {"second": ["third"]}]}

@@ -122,13 +122,13 @@ class Upstream:
         routes = ((dialect, dialect.PATH.fullmatch(found["native"])) for dialect in DIALECTS if found)
         dialect, path = next(((dialect, path) for dialect, path in routes if path), (None, None))
         service = services.PATH.fullmatch(found["native"]) if found else None
-        if service and not found["fault"]:
+        if service and not found["fault"] and found["deployment"] not in self._broken:
             return services.answer(service["service"], seen.body)
-        if dialect is None:
-            return web.json_response({"error": {"message": f"no such path: {request.path}"}}, status=404)
-        fault = self._broken.get(found["deployment"], found["fault"] or "")
+        fault = self._broken.get(found["deployment"], found["fault"] or "") if found else ""
         if fault in faults.INSTEAD:
             return await faults.INSTEAD[fault](request)
+        if dialect is None:
+            return web.json_response({"error": {"message": f"no such path: {request.path}"}}, status=404)
         try:
             if refusal := faults.refusal_named(fault):
                 raise refusal

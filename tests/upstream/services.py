@@ -28,8 +28,11 @@ def embeddings(body: dict) -> dict:
 
 
 def vector(text: object) -> list[float]:
-    """Different for different texts."""
-    return [float(len(str(text))), float(sum(map(ord, str(text))))]
+    """Different for different texts, and alike for those of the same words."""
+    words = [0.0] * 64
+    for word in str(text).lower().split():
+        words[sum(map(ord, word)) % len(words)] += 1.0
+    return [*words, len(str(text)) / 1e4, sum(place * ord(letter) for place, letter in enumerate(str(text))) / 1e7]
 
 
 def rerank(body: dict) -> dict:

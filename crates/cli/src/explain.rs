@@ -28,11 +28,36 @@ async fn fetch(args: &ExplainArgs) -> Result<Value, Failure> {
     remote.get(&format!("/trace/{id}")).await
 }
 
+/// A budget or limit that the request had to fit into.
+fn explain_account(account: &Value, out: &mut String) {
+    let whose = format!("{} {}", shown(account.get("of")), short(&account["id"]));
+    for budget in rows(account, "/budgets") {
+        let part = |name: &str| shown(budget.get(name));
+        let until = budget.get("resets_at").filter(|at| !at.is_null());
+        let until = until.map(|at| format!(", until {}", shown(Some(at)))).unwrap_or_default();
+        let (spend, held, max) = (part("spend"), part("held"), part("max"));
+        let _ = writeln!(out, "budget     {whose}: ${spend} spent and ${held} held of ${max}{until}");
+    }
+    for (name, what) in [
+        ("remaining_requests", "requests"),
+        ("remaining_tokens", "tokens"),
+        ("remaining_parallel", "calls at once"),
+    ] {
+        if let Some(left) = account.get(name).filter(|left| !left.is_null()) {
+            let _ = writeln!(out, "limit      {whose}: {} {what} left", shown(Some(left)));
+        }
+    }
+}
+
 /// A step on the way to a deployment.
 fn explain_step(step: &Value, out: &mut String) {
     let after = shown(step.get("after_ms"));
     if let Some(why) = step.get("stopped") {
         let _ = writeln!(out, "stopped    {} at {after} ms", shown(Some(why)));
+        return;
+    }
+    if let Some(note) = step.get("note") {
+        let _ = writeln!(out, "note       {} at {after} ms", shown(Some(note)));
         return;
     }
     if let Some(waited) = step.get("waited_ms") {
@@ -68,6 +93,12 @@ fn explain(trace: &Value) -> String {
         if trace["stream"] == true { ", streamed" } else { "" }
     );
     let _ = writeln!(out, "model      {} → group {}", text("/requested_model"), text("/model_group"));
+    for account in rows(trace, "/admission/accounts") {
+        explain_account(account, &mut out);
+    }
+    if let Some(held) = trace.pointer("/admission/held").filter(|held| !held.is_null()) {
+        let _ = writeln!(out, "held       ${}: {}", shown(Some(held)), text("/admission/why"));
+    }
     for step in rows(trace, "/route") {
         explain_step(step, &mut out);
     }

@@ -51,7 +51,7 @@ impl Remote {
         if let Some(key) = self.key.as_ref().and_then(|key| key.header("Bearer ")) {
             request.headers_mut().insert(AUTHORIZATION, key);
         }
-        let response = self.transport.send(request, true, PATIENCE).await.map_err(|error| {
+        let response = self.transport.send(|| request.clone(), true, PATIENCE).await.map_err(|error| {
             let hint = match error.kind {
                 TransportErrorKind::Refused => "; is the gateway running? start it with `tollway`",
                 _ => "",

@@ -2,6 +2,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
+use gateway::books::{Books, BooksSettings, OpenError};
 use gateway::config::{Config, LogFormat, LogLevel, MasterKey};
 use gateway::events::{self, Level, Log, log::Format};
 use gateway::snapshot::Snapshot;
@@ -17,11 +18,8 @@ use crate::watch::Watch;
 /// Serves until it is told to stop.
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let plan = Plan::of(args)?;
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if let Some(workers) = args.workers {
-        builder.worker_threads(workers.max(1));
-    }
-    let runtime = builder.enable_all().build()?;
+    // Clients' connections have threads of their own; this one is for what goes on beside them.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(serve(args, plan))
 }
 
@@ -87,7 +85,11 @@ async fn serve(args: &ServeArgs, plan: Plan) -> Result<(), Failure> {
     let watch = Watch::new(if args.watch || config.tollway.watch { &snapshot.files } else { &[] });
     let level = if args.debug { Level::Debug } else { level(config.tollway.log_level) };
     let log = Log::to_stdout(level, format(config.tollway.log_format));
-    let gateway = Gateway::new(snapshot, log);
+    let books = open_books(&config, args.config.as_deref(), &log).await?;
+    if let Some(books) = &books {
+        tokio::spawn(Books::keep(Arc::downgrade(books)));
+    }
+    let gateway = Gateway::new(snapshot, log, books.clone());
     if !warnings.is_empty() {
         output::note(warnings.trim_end());
     }
@@ -103,10 +105,40 @@ async fn serve(args: &ServeArgs, plan: Plan) -> Result<(), Failure> {
             _ = interrupt.recv() => {}
         }
     };
-    server::serve(Arc::clone(&gateway), listener, stop, config.tollway.shutdown_grace).await?;
+    let cores = args.workers.or_else(|| std::thread::available_parallelism().ok().map(Into::into));
+    let grace = config.tollway.shutdown_grace;
+    server::serve(Arc::clone(&gateway), listener, cores.unwrap_or(1), stop, grace).await?;
+    if let Some(books) = books {
+        books.close().await;
+    }
     gateway.log.close();
     Ok(())
 }
+
+/// Keys are made with the master key, so without one there is nothing to keep. Where nobody chose a folder and the usual
+/// one cannot be written (a read-only volume), requests are served all the same.
+async fn open_books(config: &Config, file: Option<&Path>, log: &Log) -> Result<Option<Arc<Books>>, Failure> {
+    if let MasterKey::Unset = config.general.master_key {
+        return Ok(None);
+    }
+    let chosen = config.books.folder.clone();
+    let is_chosen = chosen.is_some();
+    let beside = || file.and_then(Path::parent).unwrap_or(Path::new("")).join("tollway-data");
+    let folder = chosen.unwrap_or_else(beside);
+    match Books::open(&BooksSettings { folder, when_full: config.books.when_full }, log.clone()).await {
+        Ok(books) => Ok(Some(books)),
+        Err(error @ OpenError::Folder(..)) if !is_chosen => {
+            output::note(&format!(
+                "warning: {error}; there are no virtual keys and spend is not kept. {CHOOSE_A_FOLDER}"
+            ));
+            Ok(None)
+        }
+        Err(error) => Err(Failure::new(format!("{error}. {CHOOSE_A_FOLDER}"))),
+    }
+}
+
+const CHOOSE_A_FOLDER: &str =
+    "Choose a folder that can be written with `tollway.data_folder` or TOLLWAY_DATA.";
 
 /// Reads the configuration again when a file changes or SIGHUP comes. A wrong one is refused and the old one stays.
 async fn reload_on_demand(gateway: Arc<Gateway>, file: std::path::PathBuf, mut watch: Watch) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dialects::codec::{StreamReader, StreamRelay, StreamWriter};
-use dialects::conversation::{Delta, Event, Part, PartStart, Response};
+use dialects::conversation::{Delta, Event, Part, PartStart, Response, Seal};
 use dialects::error::ErrorReply;
 use dialects::exchange::{AnswerContext, Observed};
 use dialects::{BadReply, Dialect};
@@ -34,6 +34,7 @@ fn observe(response: Response) -> Observed {
         has_content: parts().next().is_some(),
         text_bytes: parts().map(text_bytes).sum(),
         complete: true,
+        seals: parts().filter_map(Part::seal).map(|seal| Seal::mark(&seal.value)).collect(),
         id: response.id.clone(),
         model: response.model.clone(),
         error: None,
@@ -157,7 +158,10 @@ pub fn note(observed: &mut Observed, event: &Event) {
             observed.has_content = true;
             observed.text_bytes = observed.text_bytes.saturating_add(name.len() as u64);
         }
-        Event::PartStart { start: PartStart::Whole(_), .. } => observed.has_content = true,
+        Event::PartStart { start: PartStart::Whole(part), .. } => {
+            observed.has_content = true;
+            observed.seals.extend(part.seal().map(|seal| Seal::mark(&seal.value)));
+        }
         Event::Delta { delta, .. } => {
             let bytes = match delta {
                 Delta::Text(text)
@@ -168,7 +172,11 @@ pub fn note(observed: &mut Observed, event: &Event) {
                     observed.has_content |= !data.is_empty();
                     0
                 }
-                Delta::Seal(_) | Delta::Citation(_) | Delta::AudioTranscript(_) => 0,
+                Delta::Seal(seal) => {
+                    observed.seals.push(Seal::mark(&seal.value));
+                    0
+                }
+                Delta::Citation(_) | Delta::AudioTranscript(_) => 0,
             };
             observed.has_content |= bytes > 0;
             observed.text_bytes = observed.text_bytes.saturating_add(bytes as u64);

@@ -1,5 +1,6 @@
 //! From what a client said to what a deployment is sent.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -10,12 +11,12 @@ use dialects::exchange::Target;
 use dialects::loss::{Losses, Note, ParameterPolicy};
 use dialects::quirk::{NamedQuirk, Quirk};
 use dialects::{CannotSay, Dialect, Invalid};
-use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderName};
+use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue, Method};
 use http_body_util::Full;
 
 use crate::defaults;
-use crate::deployment::{Deployment, Road};
+use crate::deployment::{Address, Deployment, Road};
 
 /// A client's request, read as far as some deployment needs it.
 #[derive(Debug)]
@@ -101,7 +102,8 @@ impl<'a> Ask<'a> {
 pub struct Prepared<'d> {
     pub road: &'d Road,
     pub body: Bytes,
-    pub headers: HeaderMap,
+    /// Those of the road, unless this request has others: they are copied where they are sent.
+    pub headers: Cow<'d, HeaderMap>,
     /// What was left out, renamed or changed on the way.
     pub notes: Vec<Note>,
     pub stream: bool,
@@ -182,12 +184,9 @@ impl Deployment {
             let document = Document::parse(&written)?;
             self.finish(codec, document, &target, &mut losses)?
         };
-        let mut headers = road.headers.clone();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        // Answers are read as they arrive; a compressed one would have to be inflated under a bound first.
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let mut headers = Cow::Borrowed(&road.headers);
         for (name, value) in extra {
-            merge_header(&mut headers, name, &value);
+            merge_header(headers.to_mut(), name, &value);
         }
         Ok(Prepared { road, body, headers, notes: losses.into_notes(), stream: ask.stream, request })
     }
@@ -234,13 +233,19 @@ pub fn merge_header(headers: &mut HeaderMap, name: &'static str, value: &str) {
 }
 
 impl Prepared<'_> {
+    /// Where it goes.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        if self.stream { &self.road.stream_address } else { &self.road.address }
+    }
+
     /// The HTTP request.
     #[must_use]
-    pub fn http_request(&mut self) -> http::Request<Full<Bytes>> {
+    pub fn http_request(&self) -> http::Request<Full<Bytes>> {
         let mut request = http::Request::new(Full::new(self.body.clone()));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = if self.stream { self.road.stream_uri.clone() } else { self.road.uri.clone() };
-        *request.headers_mut() = std::mem::take(&mut self.headers);
+        *request.uri_mut() = self.address().uri.clone();
+        *request.headers_mut() = HeaderMap::clone(&self.headers);
         request
     }
 }
@@ -259,13 +264,7 @@ mod tests {
 
     fn road(dialect: Dialect, quirks: &[Quirk]) -> Road {
         let uri = Uri::from_static("https://provider.example/v1");
-        Road {
-            dialect,
-            uri: uri.clone(),
-            stream_uri: uri,
-            headers: HeaderMap::new(),
-            quirks: quirks.to_vec(),
-        }
+        Road::new(dialect, uri.clone().into(), uri.into(), HeaderMap::new(), quirks.to_vec())
     }
 
     fn deployment(roads: Vec<Road>, anthropic_clients_by: Option<Dialect>) -> Deployment {

@@ -9,7 +9,8 @@ use dialects::exchange::{ModelFacts, Target};
 use dialects::loss::ParameterPolicy;
 use dialects::quirk::{NamedQuirk, Quirk};
 use dialects::service::Service;
-use http::{HeaderMap, Uri};
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Uri};
 
 /// A deployment, worked out completely when the configuration is read: a request only picks from it.
 #[derive(Debug)]
@@ -50,12 +51,45 @@ pub struct Deployment {
 #[derive(Clone, Debug)]
 pub struct Road {
     pub dialect: Dialect,
-    pub uri: Uri,
-    pub stream_uri: Uri,
-    /// Sign-in, the provider's fixed headers and the operator's extra ones.
+    pub address: Address,
+    pub stream_address: Address,
+    /// All headers of a usual request: sign-in, the provider's fixed ones and the operator's extra ones.
     pub headers: HeaderMap,
     /// How this endpoint departs from its dialect.
     pub quirks: Vec<Quirk>,
+}
+
+impl Road {
+    /// A road with the headers that all requests have.
+    #[must_use]
+    pub fn new(
+        dialect: Dialect,
+        address: Address,
+        stream_address: Address,
+        mut headers: HeaderMap,
+        quirks: Vec<Quirk>,
+    ) -> Self {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        // Answers are read as they arrive; a compressed one would have to be inflated under a bound first.
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        Self { dialect, address, stream_address, headers, quirks }
+    }
+}
+
+/// Where requests go.
+#[derive(Clone, Debug)]
+pub struct Address {
+    pub uri: Uri,
+    /// Without query: it may hold a key.
+    pub shown: Arc<str>,
+}
+
+impl From<Uri> for Address {
+    fn from(uri: Uri) -> Self {
+        let text = uri.to_string();
+        let shown = text.split_once('?').map_or(&*text, |(bare, _)| bare).into();
+        Self { uri, shown }
+    }
 }
 
 /// One way to ask a deployment for what is no conversation.
@@ -113,5 +147,16 @@ impl Deployment {
     #[must_use]
     pub fn target<'a>(&'a self, road: &'a Road) -> Target<'a> {
         Target { model: &self.model, quirks: &road.quirks, facts: &self.facts, policy: &self.policy }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_shown_without_their_query() {
+        let address = Address::from(Uri::from_static("https://host/v1/models/x:generateContent?key=secret"));
+        assert_eq!(&*address.shown, "https://host/v1/models/x:generateContent");
     }
 }

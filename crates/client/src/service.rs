@@ -1,12 +1,14 @@
 //! From a client's request for a service to what a deployment is sent.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use dialects::document::Document;
 use dialects::exchange::Target;
 use dialects::loss::{Losses, ParameterPolicy};
 use dialects::service::{Form, Service, adapt};
 use http::HeaderValue;
-use http::header::{ACCEPT_ENCODING, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 
 use crate::Deployment;
 use crate::ask::{PrepareError, Prepared};
@@ -52,14 +54,14 @@ impl Deployment {
             fields.set_value(name, value);
         }
         adapt(service, &mut fields, &target, &mut losses)?;
-        let (body, content_type) = match form {
-            Some((form, content_type)) => (form.write(&fields), content_type),
-            None => (fields.to_bytes(), HeaderValue::from_static("application/json")),
+        let mut headers = Cow::Borrowed(&road.road.headers);
+        let body = match form {
+            Some((form, content_type)) => {
+                headers.to_mut().insert(CONTENT_TYPE, content_type);
+                form.write(&fields)
+            }
+            None => fields.to_bytes(),
         };
-        let mut headers = road.road.headers.clone();
-        headers.insert(CONTENT_TYPE, content_type);
-        // Answers are read as they arrive; a compressed one would have to be inflated under a bound first.
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         Ok(Prepared {
             road: &road.road,
             body: Bytes::from(body),

@@ -10,6 +10,7 @@ mod body;
 mod connector;
 mod dial;
 mod error;
+mod group;
 mod host;
 mod lane;
 mod line;
@@ -27,6 +28,7 @@ use http_body_util::Full;
 pub use body::ProviderBody;
 use dial::Dialer;
 pub use error::{TransportError, TransportErrorKind};
+pub use group::keep_own_connections;
 use pool::Pool;
 pub use tls::{TlsOptions, TlsSetupError, client_config};
 
@@ -38,7 +40,8 @@ pub struct TransportOptions {
     /// How long an unused connection is kept. Below the idle time-out of common load balancers (60 s), so that a
     /// connection is seldom found closed by the other side.
     pub pool_idle_timeout: Duration,
-    /// How many unused connections to one host are kept.
+    /// How many unused connections to one host are kept; by each thread, where threads [keep their
+    /// own](keep_own_connections).
     pub pool_max_idle_per_host: usize,
     pub tls: TlsOptions,
 }
@@ -71,20 +74,21 @@ impl Transport {
         Self { options, plain, secure: OnceLock::new(), unchecked: OnceLock::new() }
     }
 
-    /// Sends `request` and waits for the head of the answer, at most for `patience`. `verify: false` takes any
-    /// certificate, for this request only.
+    /// Sends a request and waits for the head of the answer, at most for `patience`. `request` makes it, once more if it
+    /// has to be sent once more. `verify: false` takes any certificate, for this request only.
     ///
     /// # Errors
     /// Says what failed on the way: see [`TransportError`].
     pub async fn send(
         &self,
-        request: Request<Full<Bytes>>,
+        request: impl Fn() -> Request<Full<Bytes>>,
         verify: bool,
         patience: Duration,
     ) -> Result<Response<ProviderBody>, TransportError> {
-        let secure = request.uri().scheme() == Some(&Scheme::HTTPS);
+        let first = request();
+        let secure = first.uri().scheme() == Some(&Scheme::HTTPS);
         let pool = if secure { self.tls_pool(verify)? } else { &self.plain };
-        match tokio::time::timeout(patience, pool.send(request)).await {
+        match tokio::time::timeout(patience, pool.send(first, request)).await {
             Ok(result) => result,
             Err(_) => Err(TransportError::new(
                 TransportErrorKind::TimedOut,

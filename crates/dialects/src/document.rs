@@ -8,12 +8,12 @@ use std::fmt;
 
 use memchr::{memchr2, memchr2_iter};
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use crate::error::Invalid;
 use crate::json;
+use crate::json::scan::{Scan, string};
 
 /// How deep a body may be nested. serde's own limit, which would otherwise only hold where a value is built.
 pub const MAX_DEPTH: usize = 128;
@@ -63,25 +63,19 @@ impl<'a> Document<'a> {
         let source = std::str::from_utf8(body)
             .map_err(|error| Invalid::body(format!("the body is not UTF-8: {error}")))?;
         check_depth(source, max_depth.min(MAX_DEPTH))?;
-        let Fields(pairs) = serde_json::from_str(source).map_err(|error| {
-            if error.is_data() {
-                Invalid::body(format!("the body must be a JSON object: {error}"))
-            } else {
-                json::syntax(&error)
-            }
-        })?;
-        if pairs.len() > MAX_FIELDS {
-            return Err(Invalid::body(format!("the body has more than {MAX_FIELDS} fields")));
+        // Room for what is added on the way to a provider.
+        let mut fields = Vec::with_capacity(16);
+        let mut scan = Scan::of(source);
+        let walked = scan.named_values(|name, quote, value| {
+            // The value lies in `source`, so its distance from the beginning is its place in it.
+            let end = (value.as_ptr() as usize - source.as_ptr() as usize) + value.len();
+            fields.push(Field { name, value: Content::Original(value), span: Some((quote, end)) });
+        });
+        if walked.and_then(|()| scan.end()).is_err() {
+            return Err(not_an_object(source));
         }
-        let mut fields = Vec::with_capacity(pairs.len() + 2);
-        let mut end = 0;
-        for (name, raw) in pairs {
-            let value = raw.get();
-            // The slices lie in `source`, so their distance from its beginning is their place in it.
-            let value_end = (value.as_ptr() as usize - source.as_ptr() as usize) + value.len();
-            let quote = source.get(end..).and_then(|rest| rest.find('"')).map_or(end, |offset| end + offset);
-            fields.push(Field { name, value: Content::Original(value), span: Some((quote, value_end)) });
-            end = value_end;
+        if fields.len() > MAX_FIELDS {
+            return Err(Invalid::body(format!("the body has more than {MAX_FIELDS} fields")));
         }
         let document = Self { source, fields, edited: false };
         document.check_names()?;
@@ -126,7 +120,10 @@ impl<'a> Document<'a> {
     /// # Errors
     /// When it is something else.
     pub fn text(&self, name: &str) -> Result<Option<Cow<'_, str>>, Invalid> {
-        self.read_as(name, "a string")
+        match self.get(name) {
+            None | Some("null") => Ok(None),
+            Some(text) => string(text).map(Some).ok_or_else(|| mistaken(name, "a string", text)),
+        }
     }
 
     /// The field as a boolean; `None` if it is absent or `null`.
@@ -134,16 +131,11 @@ impl<'a> Document<'a> {
     /// # Errors
     /// When it is something else.
     pub fn flag(&self, name: &str) -> Result<Option<bool>, Invalid> {
-        self.read_as(name, "a boolean")
-    }
-
-    fn read_as<'s, T: Deserialize<'s>>(&'s self, name: &str, expected: &str) -> Result<Option<T>, Invalid> {
         match self.get(name) {
             None | Some("null") => Ok(None),
-            Some(text) => serde_json::from_str(text).map(Some).map_err(|_| {
-                let found: String = text.chars().take(40).collect();
-                Invalid::new(name, format!("expected {expected}, found `{found}`"))
-            }),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
+            Some(text) => Err(mistaken(name, "a boolean", text)),
         }
     }
 
@@ -266,6 +258,12 @@ impl<'a> Document<'a> {
     }
 }
 
+#[cold]
+fn mistaken(name: &str, expected: &str, text: &str) -> Invalid {
+    let found: String = text.chars().take(40).collect();
+    Invalid::new(name, format!("expected {expected}, found `{found}`"))
+}
+
 impl Field<'_> {
     fn is_removed(&self) -> bool {
         matches!(self.value, Content::Removed)
@@ -276,35 +274,38 @@ fn write_string(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(&json::write(text));
 }
 
-struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+/// What serde says about a body that is not one.
+#[cold]
+fn not_an_object(source: &str) -> Invalid {
+    match serde_json::from_str::<AnyObject>(source) {
+        Err(error) if error.is_data() => Invalid::body(format!("the body must be a JSON object: {error}")),
+        Err(error) => json::syntax(&error),
+        Ok(AnyObject) => Invalid::body("the body must be a JSON object"),
+    }
+}
 
-impl<'de> Deserialize<'de> for Fields<'de> {
+struct AnyObject;
+
+impl<'de> Deserialize<'de> for AnyObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct FieldsVisitor;
+        struct AnyVisitor;
 
-        impl<'de> Visitor<'de> for FieldsVisitor {
-            type Value = Fields<'de>;
+        impl<'de> Visitor<'de> for AnyVisitor {
+            type Value = AnyObject;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a JSON object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = Vec::with_capacity(12);
-                while let Some(Name(name)) = map.next_key()? {
-                    fields.push((name, map.next_value()?));
-                }
-                Ok(Fields(fields))
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<AnyObject, A::Error> {
+                while map.next_entry::<String, IgnoredAny>()?.is_some() {}
+                Ok(AnyObject)
             }
         }
 
-        deserializer.deserialize_map(FieldsVisitor)
+        deserializer.deserialize_map(AnyVisitor)
     }
 }
-
-/// A field's name, borrowed unless it has escapes.
-#[derive(Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// serde does not bound the depth of values it only skips, and whoever builds them later may.
 fn check_depth(source: &str, max_depth: usize) -> Result<(), Invalid> {

@@ -1,5 +1,6 @@
 //! What a dialect needs to know about the other side of an exchange.
 
+use std::mem::discriminant;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -24,7 +25,9 @@ pub struct Target<'a> {
 impl Target<'_> {
     #[must_use]
     pub fn has(&self, quirk: &Quirk) -> bool {
-        self.quirks.contains(quirk)
+        // Kinds are numbers; to compare whole quirks takes a call each.
+        let kind = discriminant(quirk);
+        self.quirks.iter().any(|own| discriminant(own) == kind && own == quirk)
     }
 }
 
@@ -102,6 +105,8 @@ pub struct Observed {
     pub complete: bool,
     /// The provider broke off, and said why.
     pub error: Option<ProviderError>,
+    /// [Marks](crate::conversation::Seal::mark) of the seals in the answer: who made them should get them back.
+    pub seals: Vec<u64>,
     /// Bytes of generated text so far; the base of an estimate when the provider never reports usage.
     pub text_bytes: u64,
 }

@@ -1,5 +1,7 @@
 //! Reading JSON so that a mistake is named with its place.
 
+pub(crate) mod scan;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Number;

@@ -11,6 +11,7 @@ mod control;
 mod entry;
 mod flight;
 mod key;
+mod similar;
 mod store;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub use control::Controls;
 pub use entry::{Entry, Facts, Form, Stop, now_ms};
 pub use flight::{Flights, Landing, Lease, Seat};
 pub use key::{Key, KeyWriter};
+pub use similar::{Match, Similar, Unit};
 pub use store::{ServerInfo, Store, StoreError, Work, Write};
 
 use breaker::{Breaker, Change};
@@ -41,6 +43,7 @@ pub struct Cache {
     store: Arc<dyn Store>,
     guard: Arc<Guard>,
     flights: Arc<Flights>,
+    similar: Option<Similar>,
     queue: Option<Queue>,
 }
 
@@ -90,7 +93,8 @@ impl Cache {
         let guard =
             Arc::new(Guard { breaker: Breaker::default(), patience, store: store.name(), log, metrics });
         let queue = (!store.is_instant()).then(|| Queue::start(Arc::clone(&store), Arc::clone(&guard)));
-        Self { settings, store, guard, flights: Arc::default(), queue }
+        let similar = settings.semantic.clone().map(Similar::new);
+        Self { settings, store, guard, flights: Arc::default(), similar, queue }
     }
 
     /// Whether a request of this operation, with these wishes, may be looked up.
@@ -163,6 +167,9 @@ impl Cache {
     /// # Errors
     /// When the store does not do it.
     pub async fn clear(&self) -> Result<(), StoreError> {
+        if let Some(similar) = &self.similar {
+            similar.clear();
+        }
         by_operator(self.store.clear()).await
     }
 
@@ -180,6 +187,12 @@ impl Cache {
     /// When it does not answer.
     pub async fn server_info(&self) -> Result<Option<ServerInfo>, StoreError> {
         by_operator(self.store.info()).await
+    }
+
+    /// Where similar questions are looked for, if they are.
+    #[must_use]
+    pub fn similar(&self) -> Option<&Similar> {
+        self.similar.as_ref()
     }
 
     /// LiteLLM's word for where answers are kept.

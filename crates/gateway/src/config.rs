@@ -22,10 +22,10 @@ use std::path::{Path, PathBuf};
 
 pub use diagnose::{Problem, ProblemKind, Report, Severity};
 pub use resolved::{
-    AwsCredentials, AzureCredentials, CacheMode, CacheSettings, Config, Connection, DeploymentConfig,
-    DeploymentId, GeneralSettings, LitellmSettings, LogFormat, LogLevel, MasterKey, MissingVariable,
-    ModelAlias, ModelInfo, ParameterPolicy, RedisSettings, RedisTarget, RouterSettings, StoreSettings,
-    TlsVerify, TollwaySettings, VertexCredentials,
+    AwsCredentials, AzureCredentials, BooksConfig, CacheMode, CacheSettings, Config, Connection,
+    DeploymentConfig, DeploymentId, GeneralSettings, LitellmSettings, LogFormat, LogLevel, MasterKey,
+    MissingVariable, ModelAlias, ModelInfo, ParameterPolicy, RedisSettings, RedisTarget, RouterSettings,
+    SemanticSettings, StoreSettings, TlsVerify, TollwaySettings, UnknownPrice, VertexCredentials,
 };
 pub use tollway::Secret;
 

@@ -2,28 +2,52 @@
 
 use std::time::Duration;
 
-/// Appends `number` in decimal, with zeros before it up to `width` digits.
-pub(crate) fn push(text: &mut String, number: u64, width: usize) {
-    let mut digits = [b'0'; 20];
-    let (mut rest, mut length) = (number, 0);
-    for digit in digits.iter_mut().rev() {
-        if rest == 0 && length >= width.max(1) {
-            break;
-        }
-        *digit += u8::try_from(rest % 10).unwrap_or_default();
-        rest /= 10;
-        length += 1;
-    }
-    let written = digits.get(digits.len() - length..).unwrap_or_default();
-    text.push_str(std::str::from_utf8(written).unwrap_or_default());
+/// A number as text, on the stack. It is written from its end to its beginning.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Decimal {
+    text: [u8; 24],
+    start: usize,
 }
 
-/// Appends a duration in milliseconds with three decimals.
-pub(crate) fn push_milliseconds(text: &mut String, duration: Duration) {
-    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-    push(text, micros / 1000, 1);
-    text.push('.');
-    push(text, micros % 1000, 3);
+impl Decimal {
+    /// A number in decimal.
+    #[must_use]
+    pub(crate) fn of(number: u64) -> Self {
+        Self::empty().before(number, 1)
+    }
+
+    /// A duration in milliseconds with three decimals.
+    #[must_use]
+    pub(crate) fn milliseconds(duration: Duration) -> Self {
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        Self::empty().before(micros % 1000, 3).byte_before(b'.').before(micros / 1000, 1)
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.text.get(self.start..).unwrap_or_default()
+    }
+
+    fn empty() -> Self {
+        Self { text: [b'0'; 24], start: 24 }
+    }
+
+    /// Puts `number` before what is there, with zeros before it up to `width` digits.
+    fn before(mut self, number: u64, width: usize) -> Self {
+        let (mut rest, end) = (number, self.start);
+        while rest > 0 || end - self.start < width {
+            self = self.byte_before(b'0' + u8::try_from(rest % 10).unwrap_or_default());
+            rest /= 10;
+        }
+        self
+    }
+
+    fn byte_before(mut self, byte: u8) -> Self {
+        self.start = self.start.saturating_sub(1);
+        if let Some(place) = self.text.get_mut(self.start) {
+            *place = byte;
+        }
+        self
+    }
 }
 
 #[cfg(test)]
@@ -33,18 +57,16 @@ mod tests {
     #[test]
     fn numbers_are_written_as_the_standard_library_does() {
         for number in [0, 7, 10, 999, 1000, 4_294_967_296, u64::MAX] {
-            for width in [0, 1, 3, 4] {
-                let mut text = String::new();
-                push(&mut text, number, width);
-                assert_eq!(text, format!("{number:0width$}"));
-            }
+            assert_eq!(Decimal::of(number).as_bytes(), number.to_string().as_bytes());
         }
     }
 
     #[test]
     fn durations_have_three_decimals() {
-        let mut text = String::new();
-        push_milliseconds(&mut text, Duration::from_nanos(12_003_456));
-        assert_eq!(text, "12.003");
+        let text = |duration| String::from_utf8(Decimal::milliseconds(duration).as_bytes().to_vec()).unwrap();
+        assert_eq!(text(Duration::from_nanos(12_003_456)), "12.003");
+        assert_eq!(text(Duration::from_micros(1_000_070)), "1000.070");
+        assert_eq!(text(Duration::ZERO), "0.000");
+        assert_eq!(text(Duration::MAX), "18446744073709551.615");
     }
 }

@@ -102,6 +102,39 @@ pub fn trouble(log: &Log, what: &str, cause: &dyn std::fmt::Display) {
     log.line(Level::Warn, what, &[("cause", json!(cause.to_string()))]);
 }
 
+/// The database takes no bookings; they wait in the journal.
+pub fn books_behind(log: &Log, cause: &dyn std::fmt::Display) {
+    let cause = json!(cause.to_string());
+    log.line(Level::Warn, "the database takes no bookings; they wait in the journal", &[("cause", cause)]);
+}
+
+/// It does again, and has got all that waited.
+pub fn books_recovered(log: &Log) {
+    log.line(Level::Info, "the database takes bookings again", &[]);
+}
+
+/// A request could not be journalled.
+pub fn not_journalled(log: &Log, cause: &dyn std::fmt::Display) {
+    let cause = json!(cause.to_string());
+    log.line(Level::Error, "a request could not be written into the journal", &[("cause", cause)]);
+}
+
+/// Spend crossed a line of a budget.
+pub fn budget_crossed(log: &Log, crossing: &ledger::rules::ledger::Crossing) {
+    let line = match crossing.line {
+        ledger::rules::ledger::Line::Soft => "soft_budget",
+        ledger::rules::ledger::Line::Max => "max_budget",
+    };
+    let fields = [
+        ("of", json!(crossing.account.scope.kind())),
+        ("id", json!(crossing.account.to_string())),
+        ("line", json!(line)),
+        ("amount_usd", json!(crossing.amount)),
+        ("spend_usd", json!(crossing.spend)),
+    ];
+    log.line(Level::Warn, "a budget was crossed", &fields);
+}
+
 /// The cache's store failed several times in a row.
 pub fn cache_left_alone(log: &Log, store: &str, cause: &dyn std::fmt::Display, pause: Duration) {
     log.line(
@@ -114,6 +147,20 @@ pub fn cache_left_alone(log: &Log, store: &str, cause: &dyn std::fmt::Display, p
 /// It works again.
 pub fn cache_recovered(log: &Log, store: &str) {
     log.line(Level::Info, "the cache works again", &[("store", json!(store))]);
+}
+
+/// Other instances are not heard of any more.
+pub fn shared_state_lost(log: &Log, cause: &dyn std::fmt::Display) {
+    log.line(
+        Level::Warn,
+        "the Redis of the router fails; this instance goes by what it knows itself until it is back",
+        &[("cause", json!(cause.to_string()))],
+    );
+}
+
+/// They are again.
+pub fn shared_state_back(log: &Log) {
+    log.line(Level::Info, "cooldowns, rpm and tpm are shared through Redis", &[]);
 }
 
 pub(crate) fn stop_name(stop: &StopReason) -> &str {

@@ -8,11 +8,16 @@ use bytes::Bytes;
 use dialects::conversation::{StopReason, Usage};
 use dialects::loss::Note;
 use dialects::{Dialect, ErrorClass};
+use ledger::rules::account::Account;
+use ledger::rules::entity::UserRole;
+use ledger::rules::ledger::{Hold, Standing};
 use routing::{Verdict, Why};
 
-use crate::cache::{Declined, Key};
+use crate::books::people::Holder;
+use crate::cache::{Declined, Key, Match};
 use crate::operation::Operation;
 use crate::snapshot::Served;
+use crate::whereabouts::Mark;
 
 /// See the module.
 #[derive(Debug)]
@@ -29,11 +34,17 @@ pub struct Exchange {
     /// The group it led to (`model_name`).
     pub group: Option<Arc<str>>,
     pub stream: bool,
+    /// What was held for it, and on which accounts; `None` if nothing is booked.
+    pub held: Option<Box<Held>>,
     /// What the cache said; `None` if it was not asked.
     pub cache: Option<CacheUse>,
     /// How its deployments were found.
     pub route: Vec<RouteStep>,
     pub attempts: Vec<Attempt>,
+    /// Uploaded files that the request refers to.
+    pub(crate) files: Vec<Mark>,
+    /// It refers to state of which is not known who has it.
+    pub(crate) seeks_state: bool,
     /// Attempts in a group beyond its first.
     pub retries: u32,
     /// Groups that were fallen back to.
@@ -62,6 +73,8 @@ pub struct Caller {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {
+    /// The holder of a virtual key.
+    Key(Arc<Holder>),
     /// Not looked at yet, or refused.
     Unknown,
     /// The gateway has no master key and serves this machine only.
@@ -69,25 +82,62 @@ pub enum Identity {
     Master,
     /// The gateway itself, finding out how its deployments are.
     HealthCheck,
+    /// The gateway itself, finding out what a question is similar to.
+    SemanticCache,
 }
 
 impl Identity {
     /// How logs and metrics name it; LiteLLM's words.
     #[must_use]
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
+            Self::Key(holder) => holder.key.id.as_str(),
             Self::Unknown => "None",
             Self::Local => "local",
             Self::Master => "litellm_proxy_master_key",
             Self::HealthCheck => "litellm-internal-health-check",
+            Self::SemanticCache => "tollway-semantic-cache",
         }
     }
 
     /// Whose answers may be given to this caller: those of callers with the same scope, and nobody else's.
     #[must_use]
-    pub fn cache_scope(&self) -> &str {
-        self.name()
+    pub fn cache_scope(&self) -> [&str; 2] {
+        match self {
+            Self::Key(holder) => holder.cache_scope(),
+            _ => ["own", self.name()],
+        }
     }
+
+    /// Whether it is somebody who runs the gateway.
+    #[must_use]
+    pub fn is_operator(&self) -> bool {
+        match self {
+            Self::Local | Self::Master => true,
+            Self::Key(holder) => holder.user.as_ref().is_some_and(|user| user.role == UserRole::ProxyAdmin),
+            Self::Unknown | Self::HealthCheck | Self::SemanticCache => false,
+        }
+    }
+
+    /// Of a virtual key: whose it is.
+    #[must_use]
+    pub fn holder(&self) -> Option<&Arc<Holder>> {
+        match self {
+            Self::Key(holder) => Some(holder),
+            _ => None,
+        }
+    }
+}
+
+/// What a request had to fit into.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// What it might cost; `None`: nobody had to know.
+    pub cost: Option<Hold>,
+    /// Estimated tokens.
+    pub tokens: u64,
+    /// The accounts with a budget or a limit, as they stood before.
+    pub accounts: Vec<(Account, Standing)>,
 }
 
 /// What the cache did for a request.
@@ -101,6 +151,8 @@ pub struct CacheUse {
     pub saved: Saved,
     /// Of an embeddings request: how many items were known, of how many.
     pub items: Option<(usize, usize)>,
+    /// The question that the answer was given to first, where it was another one.
+    pub similar: Option<Match>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +161,8 @@ pub enum CacheState {
     Hit,
     /// Answered together with the same question of somebody else.
     Joined,
+    /// Answered from the store, with the answer to a similar question.
+    Similar,
     /// Some items of an embeddings request were known.
     Partial,
     Miss,
@@ -122,6 +176,7 @@ impl CacheState {
         match self {
             Self::Hit => "hit",
             Self::Joined => "joined",
+            Self::Similar => "similar",
             Self::Partial => "partial",
             Self::Miss => "miss",
             Self::Declined(_) => "declined",
@@ -140,13 +195,13 @@ pub struct Saved {
 impl CacheUse {
     #[must_use]
     pub fn new(state: CacheState, key: Option<Key>) -> Self {
-        Self { state, key, age: None, saved: Saved::default(), items: None }
+        Self { state, key, age: None, saved: Saved::default(), items: None, similar: None }
     }
 
     /// Whether the whole answer came from the cache.
     #[must_use]
     pub fn is_hit(&self) -> bool {
-        matches!(self.state, CacheState::Hit | CacheState::Joined)
+        matches!(self.state, CacheState::Hit | CacheState::Joined | CacheState::Similar)
     }
 }
 
@@ -165,6 +220,11 @@ pub enum RouteStep {
         after: Duration,
         duration: Duration,
         why: Why,
+    },
+    /// Something that the choice could not take into account.
+    Noted {
+        after: Duration,
+        note: String,
     },
     /// No (further) attempt was made.
     Stopped {
@@ -187,7 +247,7 @@ pub struct Candidate {
 pub struct Attempt {
     pub served: Arc<Served>,
     /// Without query: it may hold a key.
-    pub url: String,
+    pub url: Arc<str>,
     pub dialect: Dialect,
     /// When it began, counted from the request's beginning.
     pub after: Duration,
@@ -291,9 +351,12 @@ impl Exchange {
             requested_model: String::new(),
             group: None,
             stream: false,
+            held: None,
             cache: None,
             route: Vec::new(),
             attempts: Vec::new(),
+            files: Vec::new(),
+            seeks_state: false,
             retries: 0,
             fallbacks: 0,
             notes: Vec::new(),

@@ -33,6 +33,8 @@ pub struct HealthChecks {
 pub struct Checked {
     pub at: SystemTime,
     pub error: Option<String>,
+    /// The other gateways know of it.
+    told: bool,
 }
 
 /// The last checks, by deployment.
@@ -47,8 +49,27 @@ impl LastChecks {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).get(deployment).cloned()
     }
 
+    /// What other gateways have not been told yet; it counts as told from now on.
+    pub(crate) fn take_news(&self) -> Vec<(Arc<str>, Option<String>)> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let untold = known.iter_mut().filter(|(_, checked)| !checked.told);
+        let news = untold.map(|(deployment, checked)| {
+            checked.told = true;
+            (Arc::clone(deployment), checked.error.clone())
+        });
+        news.collect()
+    }
+
+    /// What another gateway has found out just now.
+    pub(crate) fn hear(&self, deployment: &Arc<str>, error: Option<String>) {
+        self.set(deployment, Checked { at: SystemTime::now(), error, told: true });
+    }
+
     fn note(&self, deployment: &Arc<str>, error: Option<String>) {
-        let checked = Checked { at: SystemTime::now(), error };
+        self.set(deployment, Checked { at: SystemTime::now(), error, told: false });
+    }
+
+    fn set(&self, deployment: &Arc<str>, checked: Checked) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(Arc::clone(deployment), checked);
     }
@@ -57,16 +78,24 @@ impl LastChecks {
 /// While nothing is to be checked: how often the configuration is looked at for a change of that.
 const IDLE: Duration = Duration::from_secs(10);
 
+/// While another gateway checks: how often it is looked whether it still does.
+const STANDBY: Duration = Duration::from_secs(1);
+
 /// Checks for as long as the gateway is there.
 pub async fn watch(gateway: Weak<Gateway>) {
     loop {
         let Some(gateway) = gateway.upgrade().filter(|gateway| !gateway.is_stopping()) else { return };
-        let checks = gateway.snapshot().health_checks.clone();
-        if let Some(checks) = &checks {
-            round(&gateway, checks).await;
-        }
-        drop(gateway);
-        tokio::time::sleep(checks.map_or(IDLE, |checks| checks.interval)).await;
+        let snapshot = gateway.snapshot();
+        let pause = match &snapshot.health_checks {
+            None => IDLE,
+            Some(_) if !gateway.peers().may_check(&snapshot) => STANDBY,
+            Some(checks) => {
+                round(&gateway, checks).await;
+                checks.interval
+            }
+        };
+        drop((gateway, snapshot));
+        tokio::time::sleep(pause).await;
     }
 }
 

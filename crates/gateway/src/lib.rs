@@ -3,8 +3,10 @@
 //! Start with [`pipeline`], which is the life of a request from its head to its trace.
 
 pub mod body;
+pub mod books;
 pub mod cache;
 pub mod config;
+mod cores;
 mod decimal;
 pub mod events;
 pub mod exchange;
@@ -12,11 +14,14 @@ pub mod health;
 mod io;
 mod mock;
 pub mod operation;
+mod peers;
 pub mod pipeline;
+mod redis;
 pub mod refusal;
 pub mod routes;
 pub mod server;
 pub mod snapshot;
+mod time_limit;
 pub mod trace;
 mod whereabouts;
 
@@ -30,9 +35,11 @@ use tokio::sync::Semaphore;
 use tollway::remote_media::MediaFetcher;
 use tollway::transport::Transport;
 
+use books::Books;
 use cache::Cache;
 use events::{Log, Metrics};
 use health::LastChecks;
+use peers::Peers;
 use snapshot::Snapshot;
 use trace::Traces;
 use whereabouts::Whereabouts;
@@ -45,6 +52,7 @@ const MAX_MIRRORS: usize = 128;
 pub struct Gateway {
     snapshot: ArcSwap<Snapshot>,
     cache: ArcSwapOption<Cache>,
+    books: Option<Arc<Books>>,
     pub log: Log,
     pub metrics: Metrics,
     transport: Transport,
@@ -52,20 +60,23 @@ pub struct Gateway {
     traces: Traces,
     whereabouts: Whereabouts,
     last_checks: LastChecks,
+    peers: Peers,
     mirrors: Arc<Semaphore>,
     stopping: AtomicBool,
     started: Instant,
 }
 
 impl Gateway {
-    /// Must be called within a runtime: a cache's connections run there.
+    /// Must be called within a runtime: a cache's connections run there. Without books there are no keys but the master
+    /// key, and nothing is booked.
     #[must_use]
-    pub fn new(snapshot: Snapshot, log: Log) -> Arc<Self> {
+    pub fn new(snapshot: Snapshot, log: Log, books: Option<Arc<Books>>) -> Arc<Self> {
         let metrics = Metrics::default();
         let cache =
             snapshot.cache.clone().map(|settings| Cache::open(settings, log.clone(), metrics.cache()));
         Arc::new(Self {
             cache: ArcSwapOption::new(cache),
+            books,
             log,
             metrics,
             transport: Transport::new(snapshot.transport.clone()),
@@ -74,6 +85,7 @@ impl Gateway {
             snapshot: ArcSwap::from_pointee(snapshot),
             whereabouts: Whereabouts::default(),
             last_checks: LastChecks::default(),
+            peers: Peers::default(),
             mirrors: Arc::new(Semaphore::new(MAX_MIRRORS)),
             stopping: AtomicBool::new(false),
             started: Instant::now(),
@@ -94,12 +106,22 @@ impl Gateway {
             self.cache.store(snapshot.cache.clone().map(open));
         }
         self.snapshot.store(Arc::new(snapshot.following(&self.snapshot())));
+        if let Some(books) = &self.books {
+            // What holds for all keys may have changed.
+            books.people().changed();
+        }
     }
 
     /// The time, as routing counts it.
     #[must_use]
     pub fn now(&self) -> Moment {
-        Moment::after_start(self.started.elapsed())
+        self.moment(Instant::now())
+    }
+
+    /// A time as routing counts it.
+    #[must_use]
+    pub fn moment(&self, at: Instant) -> Moment {
+        Moment::after_start(at.saturating_duration_since(self.started))
     }
 
     /// Readiness says no from now on.
@@ -118,6 +140,12 @@ impl Gateway {
         self.cache.load_full()
     }
 
+    /// Keys, budgets and spend, if they are kept.
+    #[must_use]
+    pub fn books(&self) -> Option<&Arc<Books>> {
+        self.books.as_ref()
+    }
+
     #[must_use]
     pub fn traces(&self) -> &Traces {
         &self.traces
@@ -127,6 +155,11 @@ impl Gateway {
     #[must_use]
     pub fn last_checks(&self) -> &LastChecks {
         &self.last_checks
+    }
+
+    /// The other gateways before the same deployments.
+    pub(crate) fn peers(&self) -> &Peers {
+        &self.peers
     }
 
     pub(crate) fn mirrors(&self) -> &Arc<Semaphore> {

@@ -3,6 +3,7 @@
 //!
 //! `authenticate → receive → cache → route → call (prepare → send → read) → answer → settle`
 
+mod admit;
 pub mod answer;
 mod authenticate;
 mod cache;
@@ -11,10 +12,13 @@ mod conversation;
 mod count;
 mod forward;
 mod hedge;
+mod key_hash;
 mod mirror;
 mod receive;
+mod relayed;
 mod route;
 mod settle;
+mod state;
 pub mod stream;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -33,7 +37,8 @@ use crate::operation::{Endpoint, Operation};
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
 
-pub use authenticate::authenticate;
+pub use admit::{Admission, is_for};
+pub use authenticate::{Asked, authenticate};
 
 /// Runs one request from its head to the head of its answer; a streamed answer carries the rest with it.
 pub async fn run(
@@ -83,6 +88,8 @@ pub struct Running {
     exchange: Box<Exchange>,
     /// Headers of the provider's answer, to be shown to the client.
     provider_headers: HeaderMap,
+    /// What it holds until it is settled, if anything is held and booked.
+    admission: Option<Box<Admission>>,
     settled: bool,
 }
 
@@ -93,6 +100,7 @@ impl Running {
             gateway: Arc::clone(gateway),
             exchange: Box::new(exchange),
             provider_headers: HeaderMap::new(),
+            admission: None,
             settled: false,
         }
     }
@@ -122,7 +130,9 @@ async fn steps(
     let snapshot = running.gateway.snapshot();
     let dialect = endpoint.operation.dialect();
     let query = request.uri().query().unwrap_or_default().to_owned();
-    running.exchange.caller.identity = authenticate(&snapshot, request.headers(), &query, dialect)?;
+    let asked = Asked { headers: request.headers(), query: &query, path: request.uri().path(), dialect };
+    running.exchange.caller.identity =
+        authenticate(&running.gateway, &snapshot, &asked, running.exchange.caller.ip).await?;
     let body = receive::body(request, &snapshot.bounds).await?;
     if snapshot.trace_bodies {
         running.exchange.bodies = Some(Bodies { client_request: Some(body.clone()), ..Bodies::default() });
@@ -144,7 +154,7 @@ async fn serve(
     }
 }
 
-/// A request of the gateway's own, such as a health check. It is traced, logged and counted like any other.
+/// A health check.
 ///
 /// # Errors
 /// When it is not answered.
@@ -153,17 +163,28 @@ pub(crate) async fn ask_for_ourselves(
     operation: Operation,
     body: &Bytes,
 ) -> Result<(), Refusal> {
-    let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let caller = Caller { ip, user_agent: None, identity: Identity::HealthCheck };
-    let exchange = Exchange::begin(receive::random_uuid(), operation, "/health", caller);
+    drain(ask_as(gateway, Identity::HealthCheck, operation, body).await?).await;
+    Ok(())
+}
+
+/// A request whose caller is known from elsewhere. It is traced, logged, counted and booked like any other.
+///
+/// # Errors
+/// When it is not answered.
+pub(crate) async fn ask_as(
+    gateway: &Arc<Gateway>,
+    identity: Identity,
+    operation: Operation,
+    body: &Bytes,
+) -> Result<Response<AnswerBody>, Refusal> {
+    let path = if identity == Identity::SemanticCache { "/cache" } else { "/health" };
+    let caller = Caller { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), user_agent: None, identity };
+    let exchange = Exchange::begin(receive::random_uuid(), operation, path, caller);
     let mut running = Running::begin(gateway, exchange);
     let endpoint = Endpoint::new(operation);
     let received = Received { endpoint: &endpoint, query: "", body, headers: &HeaderMap::new() };
     match serve(&mut running, &gateway.snapshot(), &received).await {
-        Ok(reply) => {
-            drain(reply.into_response(running)).await;
-            Ok(())
-        }
+        Ok(reply) => Ok(reply.into_response(running)),
         Err(refusal) => {
             answer::refuse(running, &refusal);
             Err(refusal)

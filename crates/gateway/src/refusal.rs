@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use dialects::error::ErrorReply;
 use dialects::{CannotSay, ErrorClass, Invalid, ProviderError};
+use ledger::rules::time::Timestamp;
 use routing::Stop;
 use tollway::transport::TransportError;
 
@@ -30,8 +31,19 @@ pub struct Refusal {
     pub tell: String,
     /// When a next try makes sense. A provider's own wish is for routing; clients get it as the provider's header.
     pub retry_after: Option<Duration>,
+    /// The limit of the caller's own that has no room.
+    pub limit: Option<LimitReached>,
     /// For the operator: never part of an answer.
     log: String,
+}
+
+/// What LiteLLM's headers say about a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitReached {
+    /// `rate_limit_type`: `requests`, `tokens` or `max_parallel_requests`.
+    pub kind: &'static str,
+    /// `reset_at`, if that is known.
+    pub resets_at: Option<Timestamp>,
 }
 
 impl Refusal {
@@ -44,6 +56,7 @@ impl Refusal {
             param: None,
             tell: tell.into(),
             retry_after: None,
+            limit: None,
             log: String::new(),
         }
     }
@@ -56,12 +69,26 @@ impl Refusal {
         refusal
     }
 
+    /// The deployment has no such endpoint; a fallback may.
+    #[must_use]
+    pub fn unserved(tell: impl Into<String>) -> Self {
+        Self { fault: Fault::Gateway, ..Self::bad_request(tell) }.about("model")
+    }
+
     #[must_use]
     pub fn of_status(status: u16, tell: impl Into<String>) -> Self {
         let class = ErrorClass::from_status(status);
         let fault = if status < 500 { Fault::Caller } else { Fault::Gateway };
         let mut refusal = Self::new(status, kind_of(class, status), fault, tell);
         refusal.class = Some(class);
+        refusal
+    }
+
+    /// A caller's mistake with a `type` of its own.
+    #[must_use]
+    pub fn of_kind(status: u16, kind: &'static str, tell: impl Into<String>) -> Self {
+        let mut refusal = Self::new(status, kind, Fault::Caller, tell);
+        refusal.class = Some(ErrorClass::from_status(status));
         refusal
     }
 

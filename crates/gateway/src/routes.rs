@@ -23,6 +23,8 @@ use serde_json::json;
 use crate::Gateway;
 use crate::refusal::Refusal;
 
+pub(crate) use access::Peer;
+pub use access::groups_of;
 pub use table::{Access, ROUTES, Route};
 
 /// All routes that are not the pipeline's.

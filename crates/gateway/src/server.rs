@@ -11,28 +11,33 @@ use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tower_service::Service;
 
 use crate::body::AnswerBody;
+use crate::cores::{Arrival, Cores};
 use crate::io::TimedStream;
 use crate::operation::Endpoint;
-use crate::{Gateway, events, health, pipeline, routes};
+use crate::{Gateway, events, health, peers, pipeline, routes};
 
-/// Serves connections of `listener` until `stop` is done, then finishes what runs, for at most `grace`.
+/// Serves connections of `listener` on `cores` threads until `stop` is done, then finishes what runs, for at most
+/// `grace`.
 ///
 /// # Errors
-/// When the listener itself fails.
+/// When the threads cannot be started.
 pub async fn serve(
     gateway: Arc<Gateway>,
     listener: TcpListener,
+    cores: usize,
     stop: impl Future<Output = ()>,
     grace: Duration,
 ) -> io::Result<()> {
     let router = routes::router(Arc::clone(&gateway));
+    let cores = Cores::start(cores, &gateway, &router)?;
     tokio::spawn(health::watch(Arc::downgrade(&gateway)));
+    tokio::spawn(peers::watch(Arc::downgrade(&gateway)));
     let connections = GracefulShutdown::new();
     // A reload does not change how many connections there may be.
     let places = Arc::new(Semaphore::new(gateway.snapshot().bounds.max_connections));
@@ -46,10 +51,8 @@ pub async fn serve(
             accepted = accepting => accepted,
             () = &mut stop => break,
         };
-        match accepted {
-            Ok((stream, peer)) => {
-                spawn_connection(&gateway, &router, &connections, (stream, peer), place.ok());
-            }
+        match accepted.and_then(|accepted| Arrival::new(accepted, connections.watcher(), place.ok())) {
+            Ok(arrival) => cores.give(arrival),
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 // Out of file descriptors, most likely: the ones in use come free when their requests are done.
@@ -64,6 +67,7 @@ pub async fn serve(
     if tokio::time::timeout(grace, connections.shutdown()).await.is_err() {
         events::stopped_early(&gateway.log, gateway.metrics.running());
     }
+    cores.end();
     Ok(())
 }
 
@@ -74,13 +78,13 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-fn spawn_connection(
+/// What drives one client's connection.
+pub(crate) fn connection(
     gateway: &Arc<Gateway>,
     router: &axum::Router,
-    connections: &GracefulShutdown,
-    (stream, peer): (TcpStream, SocketAddr),
-    place: Option<OwnedSemaphorePermit>,
-) {
+    stream: TcpStream,
+    peer: IpAddr,
+) -> impl GracefulConnection<Error = hyper::Error> + Send + 'static {
     // Answers are written whole; waiting for more would only delay the end of each.
     let _ = stream.set_nodelay(true);
     let bounds = gateway.snapshot().bounds.clone();
@@ -90,34 +94,32 @@ fn spawn_connection(
     let service = service_fn(move |request| {
         let gateway = Arc::clone(&gateway);
         let router = router.clone();
-        async move { Ok::<_, Infallible>(respond(gateway, router, request, peer.ip()).await) }
+        async move { Ok::<_, Infallible>(respond(gateway, router, request, peer).await) }
     });
-    let connection = hyper::server::conn::http1::Builder::new()
+    hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(bounds.client_read_timeout)
         .max_buf_size(bounds.max_header_bytes)
-        .serve_connection(io, service);
-    let watched = connections.watch(connection);
-    tokio::spawn(async move {
-        // A connection that breaks is the client's business; requests on it settle when they are dropped.
-        let _ = watched.await;
-        drop(place);
-    });
+        .serve_connection(io, service)
 }
 
 async fn respond(
     gateway: Arc<Gateway>,
     router: axum::Router,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     peer: IpAddr,
 ) -> Response<AnswerBody> {
     let path = request.uri().path().to_owned();
     let mut response = match Endpoint::of(&path) {
+        // The pipeline's answers have the common headers among their own.
         Some(endpoint) if request.method() == Method::POST => {
-            pipeline::run(&gateway, endpoint, request, peer).await
+            return pipeline::run(&gateway, endpoint, request, peer).await;
         }
         Some(_) => only_post(),
-        None => by_router(router, request).await,
+        None => {
+            request.extensions_mut().insert(routes::Peer(peer));
+            by_router(router, request).await
+        }
     };
     for (name, value) in COMMON_HEADERS {
         response.headers_mut().insert(name, value);
@@ -126,7 +128,7 @@ async fn respond(
 }
 
 /// On every answer, as LiteLLM has them.
-const COMMON_HEADERS: [(HeaderName, HeaderValue); 4] = [
+pub(crate) const COMMON_HEADERS: [(HeaderName, HeaderValue); 4] = [
     (http::header::VARY, HeaderValue::from_static("Origin")),
     (http::header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
     (http::header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("frame-ancestors 'none'")),

@@ -11,18 +11,24 @@ use std::time::Duration;
 use catalog::cost::{CallKind, Counts};
 use catalog::{Cost, CostContext};
 use dialects::conversation::{Extra, Usage};
-use http::HeaderValue;
+use dialects::service::Service;
+use http::HeaderMap;
 use http::header::HeaderName;
+use ledger::rules::access::AccessGroups;
+use ledger::rules::circle::Policy;
 use routing::{DeploymentIndex, Fleet, Settings};
 use serde_json::Value;
 use tollway::Deployment;
 use tollway::transport::TransportOptions;
 
-use crate::config::CacheSettings;
+use crate::config::{CacheSettings, RedisSettings, UnknownPrice};
 use crate::events::Metrics;
+use crate::events::log::ServedWords;
 use crate::events::metrics::{Handles, ServedLabels};
+use crate::exchange::Identity;
 use crate::health::HealthChecks;
 use crate::mock::Mock;
+use crate::whereabouts::Account;
 
 pub use pattern::Pattern;
 
@@ -36,6 +42,8 @@ pub struct Snapshot {
     pub transport: TransportOptions,
     /// How answers are cached, if they are.
     pub cache: Option<CacheSettings>,
+    /// Where gateways tell one another what they know of deployments, if there is such a place.
+    pub shared_state: Option<RedisSettings>,
     pub trace_capacity: usize,
     /// Keep bodies in traces.
     pub trace_bodies: bool,
@@ -47,6 +55,13 @@ pub struct Snapshot {
     pub forward_client_headers: bool,
     /// Tell usage in streams whether or not the client asks.
     pub always_include_stream_usage: bool,
+    /// What holds for all keys.
+    pub policy: Policy,
+    /// Which models the names of `model_info.access_groups` stand for.
+    pub access_groups: AccessGroups,
+    /// The status of a request over a budget.
+    pub over_budget_status: u16,
+    pub unknown_price: UnknownPrice,
     groups: HashMap<Arc<str>, Arc<Group>>,
     /// Group names in the order of the configuration.
     order: Vec<Arc<str>>,
@@ -113,11 +128,15 @@ pub struct Served {
     pub info: Extra,
     /// `litellm_params` as shown to clients: no secrets.
     pub shown_params: Value,
-    /// Headers that name this deployment in every answer.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The head of its usual answer.
+    pub head: HeaderMap,
     pub labels: ServedLabels,
+    /// Its names in log lines.
+    pub words: ServedWords,
     /// SHA-256 of what decides about its answers: model, defaults, parameter policy.
     pub fingerprint: [u8; 32],
+    /// Whose state it knows.
+    pub account: Account,
     handles: OnceLock<Handles>,
 }
 
@@ -293,6 +312,21 @@ impl Served {
         self.cost_of(usage, CallKind::Chat, Counts::default())
     }
 
+    /// Whether its provider has an endpoint for conversations at all.
+    #[must_use]
+    pub fn has_conversations(&self) -> bool {
+        let row = catalog::find(self.deployment.provider);
+        row.is_none_or(|row| row.endpoints.iter().any(|endpoint| endpoint.conversation().is_some()))
+    }
+
+    /// Whether it can be asked for this.
+    #[must_use]
+    pub fn serves(&self, service: Service) -> bool {
+        let has = self.deployment.services.iter().any(|road| road.service == service);
+        // One that lacks a key may have the endpoint: its refusal says what is missing.
+        matches!(self.upstream, Upstream::Provider) && (has || self.deployment.unusable.is_some())
+    }
+
     /// What a call of another kind than chat costs here; `None` if no price is known.
     #[must_use]
     pub fn cost_of(&self, usage: &Usage, call: CallKind, counts: Counts<'_>) -> Option<Cost> {
@@ -303,6 +337,6 @@ impl Served {
     }
 
     pub(crate) fn handles(&self, metrics: &Metrics) -> &Handles {
-        self.handles.get_or_init(|| metrics.handles(&self.labels))
+        self.handles.get_or_init(|| metrics.handles(&self.labels, &Identity::Master))
     }
 }

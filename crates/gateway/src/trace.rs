@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use catalog::Cost;
 use dialects::conversation::Usage;
+use ledger::rules::ledger::Hold;
 use routing::Why;
 use serde_json::{Map, Value, json};
 
 use crate::cache::Key;
 use crate::events::log::timestamp;
 use crate::events::{outcome_name, stop_name};
-use crate::exchange::{Attempt, Bodies, CacheState, CacheUse, Exchange, Outcome, RouteStep, Saved};
+use crate::exchange::{Attempt, Bodies, CacheState, CacheUse, Exchange, Held, Outcome, RouteStep, Saved};
 
 /// A bounded memory of finished requests: the newest push out the oldest.
 #[derive(Debug)]
@@ -74,6 +75,7 @@ impl Exchange {
                 "user_agent": self.caller.user_agent,
             }),
         );
+        trace.insert("admission".into(), self.held.as_deref().map(held_json).into());
         trace.insert("cache".into(), self.cache.as_ref().map(cache_json).into());
         trace.insert("route".into(), self.route.iter().map(route_step).collect());
         trace.insert("retries".into(), json!(self.retries));
@@ -157,6 +159,7 @@ fn cache_json(used: &CacheUse) -> Value {
         },
         "key": used.key.as_ref().map(Key::to_string),
         "age_s": used.age.map(|age| age.as_secs_f64()),
+        "similar": used.similar.as_ref().map(|found| json!({"score": found.score, "call_id": &*found.call})),
         "items": used.items.map(|(known, all)| json!({"known": known, "all": all})),
         "saved": saved,
     })
@@ -185,6 +188,7 @@ fn route_step(step: &RouteStep) -> Value {
             };
             json!({"after_ms": milliseconds(*after), "waited_ms": milliseconds(*duration), "why": why})
         }
+        RouteStep::Noted { after, note } => json!({"after_ms": milliseconds(*after), "note": note}),
         RouteStep::Stopped { after, why } => json!({"after_ms": milliseconds(*after), "stopped": why}),
     }
 }
@@ -196,7 +200,7 @@ fn attempt(attempt: &Attempt) -> Value {
         "provider": deployment.provider,
         "model": deployment.model,
         "dialect": attempt.dialect.name(),
-        "url": attempt.url,
+        "url": &*attempt.url,
         "after_ms": milliseconds(attempt.after),
         "head_ms": attempt.head.map(milliseconds),
         "status": attempt.status,
@@ -227,6 +231,38 @@ fn usage_json(usage: &Usage) -> Value {
 }
 
 /// The bill: each line as a sentence and in numbers.
+fn held_json(held: &Held) -> Value {
+    let (amount, why) = match held.cost {
+        None | Some(Hold::Free) => (None, "no budget had to be looked at"),
+        Some(Hold::AtMost(amount)) => (Some(amount), "the most that it can cost"),
+        Some(Hold::About(amount)) => (Some(amount), "what such calls cost before"),
+    };
+    let accounts = held.accounts.iter().map(|(account, standing)| {
+        let budgets = standing.budgets.iter().filter(|budget| budget.max.is_some()).map(|budget| {
+            json!({
+                "max": budget.max.map(|max| max.to_string()),
+                "spend": budget.spend.to_string(),
+                "held": budget.held.to_string(),
+                "resets_at": budget.resets_at.map(|at| at.to_string()),
+            })
+        });
+        json!({
+            "of": account.descriptor(),
+            "id": account.to_string(),
+            "budgets": budgets.collect::<Value>(),
+            "remaining_requests": standing.remaining_requests,
+            "remaining_tokens": standing.remaining_tokens,
+            "remaining_parallel": standing.remaining_parallel,
+        })
+    });
+    json!({
+        "held": amount.map(|amount| amount.to_string()),
+        "why": why,
+        "tokens": held.tokens,
+        "accounts": accounts.collect::<Value>(),
+    })
+}
+
 fn cost_json(cost: &Cost) -> Value {
     let lines = cost.lines.iter().map(|line| {
         json!({

@@ -151,6 +151,11 @@ impl Claim {
         &self.live.account
     }
 
+    #[must_use]
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
     /// The same account under other terms.
     #[must_use]
     pub fn under(&self, terms: Arc<Terms>) -> Self {
@@ -210,6 +215,13 @@ impl Claims {
     #[must_use]
     pub fn with(&self, more: impl IntoIterator<Item = Claim>) -> Self {
         Self::new(self.0.iter().cloned().chain(more).collect())
+    }
+
+    /// The same accounts, with nothing that could refuse: what is used is counted.
+    #[must_use]
+    pub fn unbounded(&self) -> Self {
+        let unbounded = |claim: &Claim| claim.under(Arc::new(claim.terms.unbounded()));
+        Self(self.0.iter().map(unbounded).collect())
     }
 
     /// Holds what a request asks for on all accounts, or on none.

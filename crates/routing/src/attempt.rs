@@ -164,7 +164,7 @@ impl Attempt {
                 let mut books = live.books();
                 books.ended.add(1, now);
                 // What was reserved counts already; an estimate that was too high stays for its minute.
-                books.tokens.add(tokens.unwrap_or(0).saturating_sub(self.reserved_tokens), now);
+                books.spend(0, tokens.unwrap_or(0).saturating_sub(self.reserved_tokens), now);
                 if !self.stream {
                     live.latency.add(took, now);
                     let per_token = took.as_secs_f64() / output_tokens.unwrap_or(1).max(1) as f64;

@@ -13,7 +13,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dialects::ErrorClass;
@@ -21,6 +21,7 @@ use dialects::ErrorClass;
 use crate::Moment;
 use crate::outcome::Failure;
 use crate::settings::{CooldownSettings, DeploymentSettings, FailureClass};
+use crate::share::Health;
 
 /// The longest cooldown that a provider's `retry-after` brings about: a wrong header must not take a deployment out for
 /// good, and where it is right, asking again costs one probe.
@@ -30,7 +31,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(600);
 const MIN_CALLS: u64 = 5;
 
 /// Why a deployment is left alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CooldownReason {
     /// One failure of a kind that does not pass by itself, or a rate limit.
     AtOnce(ErrorClass),
@@ -52,8 +53,8 @@ pub enum CooldownReason {
     Probe(ErrorClass),
     /// Said by a health check.
     HealthCheck,
-    /// Said by another instance.
-    Shared,
+    /// Said by another instance, with its reason in words.
+    Elsewhere(Arc<str>),
 }
 
 impl fmt::Display for CooldownReason {
@@ -68,7 +69,7 @@ impl fmt::Display for CooldownReason {
             }
             Self::Probe(class) => write!(f, "the probe failed: {}", class.exception_name()),
             Self::HealthCheck => f.write_str("the health check failed"),
-            Self::Shared => f.write_str("another instance saw it fail"),
+            Self::Elsewhere(reason) => write!(f, "seen by another instance: {reason}"),
         }
     }
 }
@@ -91,6 +92,8 @@ pub enum Phase {
 pub(crate) struct Breaker {
     /// Milliseconds of the moment at which the cooldown ends; 0: closed.
     until: AtomicU64,
+    /// The `until` that the other instances know of, because they were told it or told it themselves.
+    told: AtomicU64,
     probing: AtomicBool,
     reason: Mutex<Option<CooldownReason>>,
 }
@@ -136,7 +139,42 @@ impl Breaker {
 
     /// Why it was opened last.
     pub(crate) fn reason(&self) -> Option<CooldownReason> {
-        *self.reason.lock().unwrap_or_else(PoisonError::into_inner)
+        self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What the other instances have not been told yet; it counts as told from now on.
+    pub(crate) fn take_news(&self, now: Moment) -> Option<Health> {
+        let until = self.until.load(Ordering::Acquire);
+        if self.told.swap(until, Ordering::AcqRel) == until {
+            return None;
+        }
+        if until == 0 {
+            return Some(Health::Well);
+        }
+        let reason = self.reason()?;
+        (until > now.millis()).then(|| Health::Sick { until: Moment::of_millis(until), reason })
+    }
+
+    /// As [`open`](Self::open), at another instance's word.
+    pub(crate) fn open_as_told(&self, until: Moment, reason: CooldownReason) {
+        self.told.fetch_max(until.millis_up().max(1), Ordering::AcqRel);
+        self.open(until, reason);
+    }
+
+    /// Whether what this instance found out itself is known to the others. If not, their word is the older one.
+    pub(crate) fn is_told(&self) -> bool {
+        self.told.load(Ordering::Acquire) == self.until.load(Ordering::Acquire)
+    }
+
+    /// What was told did not arrive.
+    pub(crate) fn forget_told(&self) {
+        self.told.store(0, Ordering::Release);
+    }
+
+    /// As [`close`](Self::close), at another instance's word.
+    pub(crate) fn close_as_told(&self) {
+        self.told.store(0, Ordering::Release);
+        self.close();
     }
 }
 
@@ -350,7 +388,7 @@ mod tests {
     fn one_request_probes() {
         let breaker = Breaker::default();
         let at = |seconds| Moment::after_start(Duration::from_secs(seconds));
-        breaker.open(at(5), CooldownReason::Shared);
+        breaker.open(at(5), CooldownReason::HealthCheck);
         assert_eq!(breaker.phase(at(4)), Phase::Open(at(5)));
         assert!(!breaker.take_probe(at(4)));
         assert_eq!(breaker.phase(at(5)), Phase::ProbeDue);

@@ -28,7 +28,7 @@ pub struct Fleet {
 pub(crate) struct GroupLive {
     spending: Mutex<Spending>,
     /// Held while a cooldown is decided on, so that two deployments cannot both find that the other is still available.
-    cooling: Mutex<()>,
+    pub(crate) cooling: Mutex<()>,
 }
 
 impl GroupLive {
@@ -38,7 +38,7 @@ impl GroupLive {
 }
 
 /// What a call's end changed for everyone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// The deployment is left alone until then.
     CooledDown {
@@ -95,8 +95,7 @@ impl Fleet {
         &self.plan
     }
 
-    /// Leaves a deployment alone because of something that its calls do not show: a health check, another instance's
-    /// word.
+    /// Leaves a deployment alone because of something that its calls do not show, such as a health check.
     pub fn cool_down(&self, index: DeploymentIndex, until: Moment, reason: CooldownReason) {
         if let Some(live) = self.live(index) {
             live.breaker.open(until, reason);
@@ -114,15 +113,6 @@ impl Fleet {
     pub fn pause(&self, index: DeploymentIndex, paused: bool) {
         if let Some(live) = self.live(index) {
             live.pause(paused);
-        }
-    }
-
-    /// Counts what other instances have used of a deployment's `rpm` and `tpm`.
-    pub fn add_usage(&self, index: DeploymentIndex, requests: u64, tokens: u64, now: Moment) {
-        if let Some(live) = self.live(index) {
-            let mut books = live.books();
-            books.requests.add(requests, now);
-            books.tokens.add(tokens, now);
         }
     }
 
@@ -225,7 +215,7 @@ impl Fleet {
         if is_probe {
             let reason = CooldownReason::Probe(failure.class);
             let until = now + length.max(Duration::from_millis(1));
-            live.breaker.open(until, reason);
+            live.breaker.open(until, reason.clone());
             live.breaker.give_probe_back();
             return Some(Change::CooledDown { until, reason });
         }
@@ -234,24 +224,28 @@ impl Fleet {
         if live.breaker.phase(now) != Phase::Closed || length.is_zero() {
             return None;
         }
-        let is_available = |other: &crate::strategy::Candidate<'_>| {
-            other.index != index
-                && !other.planned.settings.disabled
-                && !other.live.is_paused()
-                && other.live.breaker.phase(now) == Phase::Closed
-        };
         let record = Record {
             calls,
             failed,
             failed_alike,
-            has_others: self.members(group).any(|other| is_available(&other)),
+            has_others: self.has_others(group, index, now),
             has_fallbacks: group.has_fallbacks,
             is_pattern: group.is_pattern,
         };
         let reason = cooldown::diagnose(settings, &planned.settings, failure.class, &record)?;
         let until = now + length;
-        live.breaker.open(until, reason);
+        live.breaker.open(until, reason.clone());
         Some(Change::CooledDown { until, reason })
+    }
+
+    /// Whether another deployment of the group is available. To decide by it, hold [`GroupLive::cooling`].
+    pub(crate) fn has_others(&self, group: &Group, index: DeploymentIndex, now: Moment) -> bool {
+        self.members(group).any(|other| {
+            other.index != index
+                && !other.planned.settings.disabled
+                && !other.live.is_paused()
+                && other.live.breaker.phase(now) == Phase::Closed
+        })
     }
 }
 

@@ -59,8 +59,7 @@ pub(crate) fn reserve(limits: &DeploymentSettings, live: &Live, tokens: u64, now
     let has_requests = limits.rpm.is_none_or(|rpm| books.requests.sum(now) < rpm);
     let has_tokens = limits.tpm.is_none_or(|tpm| books.tokens.sum(now).saturating_add(tokens) <= tpm);
     if has_requests && has_tokens {
-        books.requests.add(1, now);
-        books.tokens.add(tokens, now);
+        books.spend(1, tokens, now);
         return true;
     }
     drop(books);

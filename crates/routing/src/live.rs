@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::Moment;
 use crate::cooldown::Breaker;
 use crate::latency::{PeakEwma, Samples};
 use crate::settings::FailureClass;
@@ -28,6 +29,8 @@ pub(crate) struct Books {
     pub(crate) requests: Window,
     /// Tokens: estimated when a call begins, corrected when it ends.
     pub(crate) tokens: Window,
+    /// Requests and tokens of these that the other instances do not know of yet.
+    pub(crate) untold: (u64, u64),
     /// Calls that ended.
     pub(crate) ended: Window,
     /// Calls that failed in a way that says something about the deployment, by class.
@@ -71,8 +74,24 @@ impl Live {
         self.breaker.close();
     }
 
+    /// As [`recover`](Self::recover), at another instance's word.
+    pub(crate) fn recover_as_told(&self) {
+        self.recover();
+        self.breaker.close_as_told();
+    }
+
     pub(crate) fn books(&self) -> MutexGuard<'_, Books> {
         // Counters cannot be half-changed in a way that matters.
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Books {
+    /// Books what this instance uses of `rpm` and `tpm`.
+    pub(crate) fn spend(&mut self, requests: u64, tokens: u64, now: Moment) {
+        self.requests.add(requests, now);
+        self.tokens.add(tokens, now);
+        self.untold.0 = self.untold.0.saturating_add(requests);
+        self.untold.1 = self.untold.1.saturating_add(tokens);
     }
 }

@@ -199,7 +199,9 @@ impl Plan {
         self.patterns.iter().find(fits).copied()
     }
 
-    pub(crate) fn deployment(&self, index: DeploymentIndex) -> Option<&Planned> {
+    /// What is planned for a deployment; `None` for an index of another plan.
+    #[must_use]
+    pub fn deployment(&self, index: DeploymentIndex) -> Option<&Planned> {
         self.deployments.get(index.get())
     }
 

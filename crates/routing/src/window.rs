@@ -31,10 +31,14 @@ impl Window {
         self.sum
     }
 
-    pub(crate) fn add(&mut self, amount: u64, now: Moment) {
-        self.turn(now);
-        let at = slot(self.newest);
-        if let Some(bucket) = self.buckets.get_mut(at) {
+    /// Adds what happened at a moment: now, or at most a minute ago.
+    pub(crate) fn add(&mut self, amount: u64, at: Moment) {
+        self.turn(at);
+        let number = at.millis() / (BUCKET_SECONDS * 1000);
+        if self.newest - number >= BUCKETS as u64 {
+            return;
+        }
+        if let Some(bucket) = self.buckets.get_mut(slot(number)) {
             *bucket = bucket.saturating_add(amount);
             self.sum = self.sum.saturating_add(amount);
         }
@@ -113,5 +117,15 @@ mod tests {
         window.add(1, at(100));
         window.add(1, at(90));
         assert_eq!(window.sum(at(101)), 2);
+    }
+
+    #[test]
+    fn what_is_heard_of_late_is_forgotten_in_its_time() {
+        let mut window = Window::default();
+        window.add(1, at(100));
+        window.add(5, at(60));
+        window.add(7, at(10));
+        assert_eq!(window.sum(at(101)), 6);
+        assert_eq!(window.sum(at(123)), 1);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use http::header::HOST;
-use http::uri::{Authority, Scheme};
+use http::uri::Scheme;
 use http::{Request, Response, Uri};
 use http_body_util::Full;
 
@@ -13,6 +13,7 @@ use super::TransportOptions;
 use super::body::ProviderBody;
 use super::dial::{self, Dialer};
 use super::error::{TransportError, TransportErrorKind};
+use super::group::group;
 use super::host::Host;
 use super::lane::{Lane, Lease};
 use super::line::Line;
@@ -24,7 +25,8 @@ type Outgoing = Request<Full<Bytes>>;
 pub(super) struct Pool {
     dialer: Dialer,
     options: TransportOptions,
-    hosts: RwLock<HashMap<Authority, Arc<Host>>>,
+    /// For each [group](group()) of threads, by authority.
+    hosts: RwLock<Vec<HashMap<Box<str>, Arc<Host>>>>,
 }
 
 /// A request that got no answer.
@@ -39,25 +41,29 @@ impl Pool {
         Self { dialer, options, hosts: RwLock::default() }
     }
 
-    /// Sends `request` and waits for the head of its answer.
+    /// Sends `request` and waits for the head of its answer; `again` makes the same request.
     ///
     /// A server may close an unused connection at any time, also while a request is on its way to it. So a request
     /// that went out on a kept connection and found it closed, without a byte of an answer, is sent once more on a new
     /// one, as browsers do.
-    pub(super) async fn send(&self, request: Outgoing) -> Result<Response<ProviderBody>, TransportError> {
+    pub(super) async fn send(
+        &self,
+        request: Outgoing,
+        again: impl Fn() -> Outgoing,
+    ) -> Result<Response<ProviderBody>, TransportError> {
         let host = self.host(request.uri())?;
         let kept = if let Some(line) = host.idle_line() {
-            Some(on_line(line, &host, request.clone()).await)
+            on_line(line, &host, request).await
         } else if let Some(lease) = host.lease() {
-            Some(on_lane(lease, request.clone()).await)
+            on_lane(lease, request).await
         } else {
-            None
+            // Seldom needed and large, so it is kept out of every request's future.
+            return Box::pin(self.send_anew(&host, request)).await;
         };
         match kept {
-            Some(Ok(response)) => Ok(response),
-            Some(Err(unanswered)) if !unanswered.stale => Err(unanswered.error),
-            // Seldom needed and large, so it is kept out of every request's future.
-            Some(Err(_)) | None => Box::pin(self.send_anew(&host, request)).await,
+            Ok(response) => Ok(response),
+            Err(unanswered) if !unanswered.stale => Err(unanswered.error),
+            Err(_) => Box::pin(self.send_anew(&host, again())).await,
         }
     }
 
@@ -95,14 +101,26 @@ impl Pool {
                 format!("`{}` names no host", uri.path()),
             ));
         };
-        if let Some(host) = self.hosts.read().unwrap_or_else(PoisonError::into_inner).get(authority) {
+        let group = group();
+        let hosts = self.hosts.read().unwrap_or_else(PoisonError::into_inner);
+        // By the name as it is written: hashing it as an `Authority`, letter by letter, takes ten times as long.
+        if let Some(host) = hosts.get(group).and_then(|hosts| hosts.get(authority.as_str())) {
             return Ok(Arc::clone(host));
         }
+        drop(hosts);
         let scheme = uri.scheme().unwrap_or(&Scheme::HTTP);
         let options = &self.options;
         let host = Host::new(scheme, authority, options.pool_idle_timeout, options.pool_max_idle_per_host)?;
         let mut hosts = self.hosts.write().unwrap_or_else(PoisonError::into_inner);
-        Ok(Arc::clone(hosts.entry(authority.clone()).or_insert_with(|| Arc::new(host))))
+        if hosts.len() <= group {
+            hosts.resize_with(group + 1, HashMap::new);
+        }
+        let host = Arc::new(host);
+        if let Some(hosts) = hosts.get_mut(group) {
+            // Another request may have added it meanwhile.
+            return Ok(Arc::clone(hosts.entry(authority.as_str().into()).or_insert(host)));
+        }
+        Ok(host)
     }
 }
 

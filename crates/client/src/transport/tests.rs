@@ -31,7 +31,7 @@ fn request(url: &str) -> Request<Full<Bytes>> {
 
 /// Sends a request and reads the answer to its end.
 async fn ask(transport: &Transport, url: &str) -> Result<String, TransportError> {
-    let response = transport.send(request(url), true, LONG).await?;
+    let response = transport.send(|| request(url), true, LONG).await?;
     let body = response.into_body().collect().await?.to_bytes();
     Ok(String::from_utf8(body.to_vec()).unwrap())
 }
@@ -68,8 +68,8 @@ async fn requests_at_the_same_time_have_connections_of_their_own() {
     let held = vec![Read, FIRST_CHUNK, Step::Await(finish), LAST_CHUNK, Read, OK];
     let provider = Provider::start([held, script]).await;
     let transport = transport();
-    let first = transport.send(request(&provider.url("/")), true, LONG).await.unwrap();
-    let second = transport.send(request(&provider.url("/")), true, LONG).await.unwrap();
+    let first = transport.send(|| request(&provider.url("/")), true, LONG).await.unwrap();
+    let second = transport.send(|| request(&provider.url("/")), true, LONG).await.unwrap();
     assert_eq!(provider.connections(), 2);
     release.send(()).unwrap();
     assert_eq!(first.into_body().collect().await.unwrap().to_bytes(), "ok");
@@ -174,7 +174,7 @@ async fn what_is_not_http_is_told_from_what_broke_off() {
 #[tokio::test]
 async fn an_answer_that_does_not_come_is_waited_for_no_longer_than_told() {
     let provider = Provider::start([vec![Read, UntilClosed]]).await;
-    let sent = transport().send(request(&provider.url("/")), true, SHORT).await;
+    let sent = transport().send(|| request(&provider.url("/")), true, SHORT).await;
     assert_eq!(kind(sent.map(|_| ())), TransportErrorKind::TimedOut);
     provider.ended(0).await;
 }
@@ -200,7 +200,7 @@ async fn nobody_listening_is_a_refusal() {
 async fn an_answer_that_nobody_reads_on_ends_the_exchange() {
     let provider = Provider::start([vec![Read, FIRST_CHUNK, UntilClosed], vec![Read, OK]]).await;
     let transport = transport();
-    let mut response = transport.send(request(&provider.url("/")), true, LONG).await.unwrap();
+    let mut response = transport.send(|| request(&provider.url("/")), true, LONG).await.unwrap();
     let first = response.body_mut().frame().await.unwrap().unwrap();
     assert_eq!(first.data_ref().unwrap(), "ok");
     drop(response);
@@ -214,7 +214,7 @@ async fn a_stream_is_read_as_it_comes() {
     let script = vec![Read, FIRST_CHUNK, Step::Await(more), Write("3\r\n ok\r\n"), LAST_CHUNK, Read, OK];
     let provider = Provider::start([script]).await;
     let transport = transport();
-    let mut body = transport.send(request(&provider.url("/")), true, LONG).await.unwrap().into_body();
+    let mut body = transport.send(|| request(&provider.url("/")), true, LONG).await.unwrap().into_body();
     assert_eq!(body.frame().await.unwrap().unwrap().data_ref().unwrap(), "ok");
     release.send(()).unwrap();
     assert_eq!(body.collect().await.unwrap().to_bytes(), " ok");

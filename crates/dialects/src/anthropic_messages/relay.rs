@@ -12,6 +12,7 @@ use super::response::read_stop;
 use super::{error, usage, wire};
 use crate::Dialect;
 use crate::codec::StreamRelay;
+use crate::conversation::Seal;
 use crate::document::Document;
 use crate::error::{BadReply, ErrorReply};
 use crate::exchange::{AnswerContext, Observed};
@@ -59,8 +60,12 @@ struct Piece<'a> {
     text: Option<&'a RawValue>,
     #[serde(default, borrow)]
     thinking: Option<&'a RawValue>,
+    /// Of hidden thinking.
     #[serde(default, borrow)]
     data: Option<&'a RawValue>,
+    /// Of thinking.
+    #[serde(default, borrow)]
+    signature: Option<&'a RawValue>,
     /// Of a tool call.
     #[serde(default, borrow)]
     input: Option<&'a RawValue>,
@@ -82,6 +87,10 @@ impl See for Observed {
         let texts = [piece.text, piece.thinking, piece.data, piece.partial_json];
         let length = |raw: Option<&RawValue>| raw.map_or(0, |raw| raw.get().len().saturating_sub(2));
         let bytes = texts.into_iter().map(length).sum::<usize>() + length(piece.input);
+        // Base64, in which nothing is escaped; it is empty where a block begins.
+        let seals = [piece.data, piece.signature].into_iter().flatten();
+        let seals = seals.map(|raw| raw.get().trim_matches('"')).filter(|value| !value.is_empty());
+        self.seals.extend(seals.map(Seal::mark));
         self.has_content = self.has_content || bytes > 0 || piece.input.is_some();
         self.text_bytes = self.text_bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
     }

@@ -19,6 +19,18 @@ pub enum Part {
 }
 
 impl Part {
+    /// By what the provider recognises this part as its own.
+    #[must_use]
+    pub fn seal(&self) -> Option<&Seal> {
+        match self {
+            Self::Text(text) => text.seal.as_ref(),
+            Self::Media(media) => media.seal.as_ref(),
+            Self::ToolCall(call) => call.seal.as_ref(),
+            Self::Reasoning(reasoning) => reasoning.seal.as_ref(),
+            Self::ToolResult(_) | Self::Refusal(_) | Self::Opaque(_) => None,
+        }
+    }
+
     /// Plain text without marker, citations or signature.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {

@@ -1,3 +1,5 @@
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use crate::Dialect;
 
 /// What a [`Seal`] is to the provider that made it.
@@ -34,6 +36,14 @@ impl Seal {
     #[must_use]
     pub fn new(dialect: Dialect, kind: SealKind, value: impl Into<String>) -> Self {
         Self { dialect, kind, value: value.into() }
+    }
+
+    /// A short stand-in for a seal's value, to recognise it when it comes back. Good within one process.
+    #[must_use]
+    pub fn mark(value: &str) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        value.hash(&mut hasher);
+        hasher.finish()
     }
 
     /// The text for a slot of `dialect` that natively holds seals of `kind`.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{error, finish, grounding, usage, wire};
 use crate::Dialect;
 use crate::codec::StreamRelay;
-use crate::conversation::StopReason;
+use crate::conversation::{Seal, StopReason};
 use crate::error::{BadReply, ErrorReply};
 use crate::exchange::Observed;
 use crate::framing::sse::{SseReader, write_event};
@@ -57,6 +57,8 @@ struct PartGlance<'a> {
     function_call: Option<IgnoredAny>,
     inline_data: Option<IgnoredAny>,
     executable_code: Option<IgnoredAny>,
+    #[serde(borrow)]
+    thought_signature: Option<Cow<'a, str>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -106,6 +108,7 @@ impl Watch {
         for (position, candidate) in glance.candidates.into_iter().enumerate() {
             let index = candidate.index.unwrap_or_else(|| u32::try_from(position).unwrap_or(u32::MAX));
             for part in candidate.content.into_iter().flat_map(|content| content.parts) {
+                observed.seals.extend(part.thought_signature.as_deref().map(Seal::mark));
                 let bytes = part.text.map_or(0, |text| text.len());
                 observed.text_bytes =
                     observed.text_bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));

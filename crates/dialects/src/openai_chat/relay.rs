@@ -4,14 +4,10 @@
 //! and replaced in its text, and every other byte stays.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::marker::PhantomData;
 use std::ops::Range;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::de::IgnoredAny;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::response::read_stop;
 use super::usage::{self, Shares};
@@ -19,10 +15,12 @@ use super::wire;
 use crate::Dialect;
 use crate::codec::StreamRelay;
 use crate::conversation::{StopReason, Usage};
+use crate::document::Document;
 use crate::error::{BadReply, ErrorReply};
 use crate::exchange::{AnswerContext, Observed};
 use crate::framing::sse::{SseEvent, SseReader, write_event};
 use crate::json;
+use crate::json::scan::{Malformed, Scan, string};
 use crate::openai_error;
 
 /// What ends a stream.
@@ -36,7 +34,7 @@ pub(crate) fn relay_response(
     dialect: Dialect,
 ) -> Result<(Vec<u8>, Observed), BadReply> {
     let text = std::str::from_utf8(body).map_err(|_| BadReply::new("the answer is not UTF-8"))?;
-    let look = Look::at(text)?;
+    let mut look = Look::at(text)?;
     if let Some(error) = look.error {
         return Err(BadReply::new(openai_error::read_event(&parse(error)).message));
     }
@@ -59,43 +57,50 @@ pub(crate) fn relay_response(
     Ok((out, observed))
 }
 
-/// The fields of an answer or event that matter here, as slices of its text.
-#[derive(Debug, Deserialize)]
+/// The fields of an answer or event that matter here, as slices of its text. What is `null` is not there.
+#[derive(Debug, Default)]
 struct Look<'a> {
-    #[serde(borrow, default)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    object: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    model: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    id: Option<&'a str>,
+    object: Option<&'a str>,
+    model: Option<&'a str>,
     choices: Choices<'a>,
-    #[serde(borrow, default)]
-    usage: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    x_groq: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    error: Option<&'a RawValue>,
+    usage: Option<&'a str>,
+    /// What `usage` says.
+    counts: Option<Usage>,
+    x_groq: Option<&'a str>,
+    error: Option<&'a str>,
 }
 
 impl<'a> Look<'a> {
     fn at(text: &'a str) -> Result<Self, BadReply> {
-        serde_json::from_str(text).map_err(|error| BadReply::new(format!("not a completion: {error}")))
+        let mut look = Self::default();
+        let mut scan = Scan::of(text);
+        let walked = scan.object(|scan, name| {
+            match name {
+                "id" => look.id = scan.given()?,
+                "object" => look.object = scan.given()?,
+                "model" => look.model = scan.given()?,
+                "choices" => look.choices = Choices::read(scan)?,
+                "usage" => {
+                    let counts;
+                    (look.usage, counts) = usage::scan(scan, text)?;
+                    look.counts = counts;
+                }
+                "x_groq" => look.x_groq = scan.given()?,
+                "error" => look.error = scan.given()?,
+                _ => scan.skip()?,
+            }
+            Ok(())
+        });
+        walked.and_then(|()| scan.end()).map(|()| look).map_err(|_| not_a_completion(text))
     }
 
-    fn usage(&self) -> Option<Usage> {
-        #[derive(Deserialize)]
-        struct Groq<'a> {
-            #[serde(borrow)]
-            usage: &'a RawValue,
+    fn usage(&mut self) -> Option<Usage> {
+        match (self.usage, self.x_groq) {
+            (Some(_), _) => self.counts.take(),
+            (None, Some(groq)) => usage::read_text(Document::of(groq).ok()?.get("usage")?),
+            (None, None) => None,
         }
-
-        let raw = match (self.usage, self.x_groq) {
-            (Some(raw), _) => raw,
-            (None, Some(groq)) => serde_json::from_str::<Groq<'_>>(groq.get()).ok()?.usage,
-            (None, None) => return None,
-        };
-        usage::read_text(raw.get())
     }
 
     /// What every answer and event tells.
@@ -116,15 +121,20 @@ impl<'a> Look<'a> {
     }
 }
 
-fn filled_text(raw: &RawValue) -> Option<String> {
-    match parse(raw) {
-        Value::String(text) if !text.is_empty() => Some(text),
-        _ => None,
+#[cold]
+fn not_a_completion(text: &str) -> BadReply {
+    match serde_json::from_str::<IgnoredAny>(text) {
+        Ok(_) => BadReply::new("not a completion: a field has another type than completions have there"),
+        Err(error) => BadReply::new(format!("not a completion: {error}")),
     }
 }
 
-fn parse(raw: &RawValue) -> Value {
-    serde_json::from_str(raw.get()).unwrap_or_default()
+fn filled_text(json: &str) -> Option<String> {
+    string(json).filter(|text| !text.is_empty()).map(Cow::into_owned)
+}
+
+fn parse(json: &str) -> Value {
+    serde_json::from_str(json).unwrap_or_default()
 }
 
 /// What the choices of an answer or event say, all taken together.
@@ -142,49 +152,30 @@ struct Choices<'a> {
     odd: Vec<Said<'a>>,
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Choices<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ChoicesVisitor<'a>(PhantomData<&'a ()>);
-
-        impl<'de: 'a, 'a> Visitor<'de> for ChoicesVisitor<'a> {
-            type Value = Choices<'a>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an array of choices")
-            }
-
-            fn visit_unit<E>(self) -> Result<Choices<'a>, E> {
-                Ok(Choices::default())
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Choices<'a>, A::Error> {
-                let mut all = Choices { there: true, ..Choices::default() };
-                while let Some(choice) = items.next_element::<Choice<'a>>()? {
-                    all.add(choice);
-                }
-                Ok(all)
-            }
-        }
-
-        deserializer.deserialize_any(ChoicesVisitor(PhantomData))
-    }
-}
-
 impl<'a> Choices<'a> {
+    fn read(scan: &mut Scan<'a>) -> Result<Self, Malformed> {
+        let mut all = Self::default();
+        if scan.null()? {
+            return Ok(all);
+        }
+        all.there = true;
+        scan.array(|scan| Choice::read(scan).map(|choice| all.add(choice)))?;
+        Ok(all)
+    }
+
     fn add(&mut self, choice: Choice<'a>) {
         // Perplexity repeats the message so far beside each delta.
         let said = choice.delta.or(choice.message).unwrap_or_default();
-        let calls = said.calls();
         let mut shares = said.shares();
-        shares.rest = shares.rest.saturating_add(choice.text.map_or(0, |raw| text_len(raw) as u64));
-        self.has_content |= shares != Shares::default() || calls || said.has_media();
+        shares.rest = shares.rest.saturating_add(choice.text.map_or(0, |json| text_len(json) as u64));
+        self.has_content |= shares != Shares::default() || said.calls || said.has_media();
         self.shares.add(shares);
         self.says_something |= self.has_content || said.role.is_some();
-        if let Some(reason) = choice.finish_reason.as_deref().filter(|reason| !reason.is_empty()) {
+        if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
             self.says_something = true;
             self.finished = true;
-            if choice.index.unwrap_or(0) == 0 {
-                self.stop = Some(read_stop(Some(reason), None, calls));
+            if choice.is_first {
+                self.stop = Some(read_stop(Some(&reason), None, said.calls));
             }
         }
         if said.is_odd() {
@@ -193,132 +184,185 @@ impl<'a> Choices<'a> {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 struct Choice<'a> {
-    #[serde(default)]
-    index: Option<u32>,
-    #[serde(borrow, default)]
+    is_first: bool,
     message: Option<Said<'a>>,
-    #[serde(borrow, default)]
     delta: Option<Said<'a>>,
     /// Of a text completion.
-    #[serde(borrow, default)]
-    text: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    text: Option<&'a str>,
     finish_reason: Option<Cow<'a, str>>,
 }
 
-/// A message or delta.
-#[derive(Debug, Default, Deserialize)]
-struct Said<'a> {
-    #[serde(borrow, default)]
-    role: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    content: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    reasoning_content: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    reasoning: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    refusal: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    tool_calls: Option<Vec<CallPiece<'a>>>,
-    #[serde(borrow, default)]
-    function_call: Option<FunctionPiece<'a>>,
-    #[serde(borrow, default)]
-    audio: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    images: Option<&'a RawValue>,
-}
-
-#[derive(Debug, Deserialize)]
-struct CallPiece<'a> {
-    #[serde(borrow, default, alias = "custom")]
-    function: Option<FunctionPiece<'a>>,
-}
-
-#[derive(Debug, Deserialize)]
-struct FunctionPiece<'a> {
-    #[serde(borrow, default)]
-    name: Option<&'a RawValue>,
-    #[serde(borrow, default, alias = "input")]
-    arguments: Option<&'a RawValue>,
-}
-
-impl<'a> FunctionPiece<'a> {
-    fn texts(&self) -> [Option<&'a RawValue>; 2] {
-        [self.name, self.arguments]
+impl<'a> Choice<'a> {
+    fn read(scan: &mut Scan<'a>) -> Result<Self, Malformed> {
+        let mut choice = Self { is_first: true, message: None, delta: None, text: None, finish_reason: None };
+        scan.object(|scan, name| {
+            match name {
+                "index" => {
+                    let index = scan.given()?.map_or(Ok(0), str::parse::<u32>);
+                    choice.is_first = index.map_err(|_| Malformed)? == 0;
+                }
+                "message" => choice.message = Said::read(scan)?,
+                "delta" => choice.delta = Said::read(scan)?,
+                "text" => choice.text = scan.given()?,
+                "finish_reason" => {
+                    let reason = scan.given()?.map(|reason| string(reason).ok_or(Malformed));
+                    choice.finish_reason = reason.transpose()?;
+                }
+                _ => scan.skip()?,
+            }
+            Ok(())
+        })?;
+        Ok(choice)
     }
 }
 
-impl Said<'_> {
+/// A message or delta.
+#[derive(Debug, Default)]
+struct Said<'a> {
+    role: Option<&'a str>,
+    content: Option<&'a str>,
+    reasoning_content: Option<&'a str>,
+    reasoning: Option<&'a str>,
+    refusal: Option<&'a str>,
+    /// It calls tools.
+    calls: bool,
+    /// Bytes of the names and arguments of its calls.
+    call_bytes: u64,
+    audio: bool,
+    images: Option<&'a str>,
+}
+
+impl<'a> Said<'a> {
+    /// `None` for a `null`.
+    fn read(scan: &mut Scan<'a>) -> Result<Option<Self>, Malformed> {
+        if scan.null()? {
+            return Ok(None);
+        }
+        let mut said = Self::default();
+        scan.object(|scan, name| {
+            match name {
+                "role" => said.role = scan.given()?,
+                "content" => said.content = scan.given()?,
+                "reasoning_content" => said.reasoning_content = scan.given()?,
+                "reasoning" => said.reasoning = scan.given()?,
+                "refusal" => said.refusal = scan.given()?,
+                "tool_calls" => said.tool_calls(scan)?,
+                "function_call" => {
+                    if !scan.null()? {
+                        said.calls = true;
+                        said.function(scan)?;
+                    }
+                }
+                "audio" => said.audio = scan.given()?.is_some(),
+                "images" => said.images = scan.given()?,
+                _ => scan.skip()?,
+            }
+            Ok(())
+        })?;
+        Ok(Some(said))
+    }
+
+    fn tool_calls(&mut self, scan: &mut Scan<'a>) -> Result<(), Malformed> {
+        if scan.null()? {
+            return Ok(());
+        }
+        scan.array(|scan| {
+            self.calls = true;
+            scan.object(|scan, name| match name {
+                "function" | "custom" if !scan.null()? => self.function(scan),
+                "function" | "custom" => Ok(()),
+                _ => scan.skip(),
+            })
+        })
+    }
+
+    fn function(&mut self, scan: &mut Scan<'a>) -> Result<(), Malformed> {
+        scan.object(|scan, name| {
+            match name {
+                "name" | "arguments" | "input" => {
+                    let bytes = scan.given()?.map_or(0, text_len);
+                    self.call_bytes = self.call_bytes.saturating_add(bytes as u64);
+                }
+                _ => scan.skip()?,
+            }
+            Ok(())
+        })
+    }
+
     /// Bytes of text as JSON writes them: close enough for an estimate.
     fn shares(&self) -> Shares {
-        let functions = self.tool_calls.iter().flatten().filter_map(|call| call.function.as_ref());
-        let functions = functions.chain(&self.function_call).flat_map(FunctionPiece::texts);
-        let texts = [self.content, self.refusal].into_iter().chain(functions);
+        let texts = [self.content, self.refusal].into_iter().flatten();
         let thinking = self.reasoning_content.or(self.reasoning);
         let mut shares = Shares {
-            thinking: thinking.map_or(0, |raw| text_len(raw) as u64),
-            rest: texts.flatten().map(|raw| text_len(raw) as u64).sum(),
+            thinking: thinking.map_or(0, |json| text_len(json) as u64),
+            rest: texts.map(|json| text_len(json) as u64).sum::<u64>().saturating_add(self.call_bytes),
         };
-        if let Some(list) = self.content.filter(|content| content.get().starts_with('[')) {
+        if let Some(list) = self.content.filter(|content| content.starts_with('[')) {
             let (text, thinking) = split(list);
             shares.add(Shares { thinking: thinking.len() as u64, rest: text.len() as u64 });
         }
         shares
     }
 
-    fn calls(&self) -> bool {
-        self.function_call.is_some() || self.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty())
-    }
-
     fn has_media(&self) -> bool {
-        self.audio.is_some() || self.images.is_some_and(|images| images.get().contains('{'))
+        self.audio || self.images.is_some_and(|images| images.contains('{'))
     }
 
     /// Whether its thinking stands where a client of this dialect does not look.
     fn is_odd(&self) -> bool {
-        let is_list = self.content.is_some_and(|content| content.get().starts_with('['));
+        let is_list = self.content.is_some_and(|content| content.starts_with('['));
         is_list || (self.reasoning_content.is_none() && self.reasoning.is_some_and(is_text))
     }
 }
 
-fn is_text(raw: &RawValue) -> bool {
-    raw.get().len() > 2 && raw.get().starts_with('"')
+fn is_text(json: &str) -> bool {
+    json.len() > 2 && json.starts_with('"')
 }
 
-fn text_len(raw: &RawValue) -> usize {
-    if raw.get().starts_with('"') { raw.get().len().saturating_sub(2) } else { 0 }
+fn text_len(json: &str) -> usize {
+    if json.starts_with('"') { json.len().saturating_sub(2) } else { 0 }
 }
 
 /// Replacements in a text.
 #[derive(Debug)]
 struct Edits<'t, 'w> {
     text: &'t str,
-    edits: Vec<(Range<usize>, Cow<'w, str>)>,
+    /// Nearly always the only one: the model's name. So an event needs no allocation for its edits.
+    first: Option<Edit<'w>>,
+    others: Vec<Edit<'w>>,
 }
+
+type Edit<'w> = (Range<usize>, Cow<'w, str>);
 
 impl<'t, 'w> Edits<'t, 'w> {
     fn of(text: &'t str) -> Self {
-        Self { text, edits: Vec::new() }
+        Self { text, first: None, others: Vec::new() }
     }
 
-    /// Where `raw`, a slice of the text, stands in it.
-    fn place(&self, raw: &RawValue) -> Range<usize> {
-        let start = (raw.get().as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
-        start..start.saturating_add(raw.get().len())
+    /// Where `slice`, a part of the text, stands in it.
+    fn place(&self, slice: &str) -> Range<usize> {
+        let start = (slice.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
+        start..start.saturating_add(slice.len())
     }
 
-    fn replace(&mut self, raw: &RawValue, with: impl Into<Cow<'w, str>>) {
-        let place = self.place(raw);
-        self.edits.push((place, with.into()));
+    fn replace(&mut self, slice: &str, with: impl Into<Cow<'w, str>>) {
+        let place = self.place(slice);
+        self.add((place, with.into()));
+    }
+
+    fn add(&mut self, edit: Edit<'w>) {
+        match &self.first {
+            None => self.first = Some(edit),
+            Some(_) => self.others.push(edit),
+        }
     }
 
     /// `reasoning` (OpenRouter, Together, Cerebras) is repeated as `reasoning_content`; a content list (Mistral,
     /// Databricks) is split into text and `reasoning_content`.
     fn put_right(&mut self, said: &Said<'_>) {
-        if let Some(content) = said.content.filter(|content| content.get().starts_with('[')) {
+        if let Some(content) = said.content.filter(|content| content.starts_with('[')) {
             let (text, thinking) = split(content);
             let mut with = if text.is_empty() { "null".to_owned() } else { Value::from(text).to_string() };
             if said.reasoning_content.is_none() && !thinking.is_empty() {
@@ -328,14 +372,20 @@ impl<'t, 'w> Edits<'t, 'w> {
             self.replace(content, with);
         } else if let (None, Some(reasoning)) = (said.reasoning_content, said.reasoning) {
             let end = self.place(reasoning).end;
-            self.edits.push((end..end, format!(r#","reasoning_content":{}"#, reasoning.get()).into()));
+            self.add((end..end, format!(r#","reasoning_content":{reasoning}"#).into()));
         }
     }
 
-    fn write(&mut self, out: &mut Vec<u8>) {
-        self.edits.sort_by_key(|(place, _)| place.start);
+    fn write(mut self, out: &mut Vec<u8>) {
+        let edits = if self.others.is_empty() {
+            self.first.as_slice()
+        } else {
+            self.others.extend(self.first.take());
+            self.others.sort_by_key(|(place, _)| place.start);
+            &self.others
+        };
         let mut from = 0;
-        for (place, with) in &self.edits {
+        for (place, with) in edits {
             out.extend_from_slice(self.text.get(from..place.start).unwrap_or_default().as_bytes());
             out.extend_from_slice(with.as_bytes());
             from = place.end;
@@ -345,8 +395,8 @@ impl<'t, 'w> Edits<'t, 'w> {
 }
 
 /// Text and thinking of a content list. Mistral's thinking is a list in itself; Databricks' a `summary`.
-fn split(list: &RawValue) -> (String, String) {
-    let parts: Vec<wire::ContentPart> = serde_json::from_str(list.get()).unwrap_or_default();
+fn split(list: &str) -> (String, String) {
+    let parts: Vec<wire::ContentPart> = serde_json::from_str(list).unwrap_or_default();
     let mut text = String::new();
     let mut thinking = String::new();
     for part in &parts {
@@ -451,7 +501,7 @@ impl Passage {
             write_event(event.name, data.as_bytes(), out);
             return Ok(());
         }
-        let look = Look::at(data)?;
+        let mut look = Look::at(data)?;
         if let Some(error) = look.error {
             self.over = true;
             self.observed.error = Some(openai_error::read_event(&parse(error)));
@@ -468,7 +518,7 @@ impl Passage {
                 Some(_) if !self.include_usage && !look.choices.says_something => return Ok(()),
                 Some(raw) if !self.include_usage => edits.replace(raw, "null"),
                 Some(raw) if reasoning > 0 => {
-                    edits.replace(raw, usage::with_reasoning(raw.get(), reasoning));
+                    edits.replace(raw, usage::with_reasoning(raw, reasoning));
                 }
                 _ => {}
             }
@@ -477,7 +527,7 @@ impl Passage {
             edits.replace(raw, self.model.as_str());
         }
         // Azure's first event, which tells about the prompt's filter.
-        if let Some(raw) = look.object.filter(|raw| raw.get() == r#""""#) {
+        if let Some(raw) = look.object.filter(|object| *object == r#""""#) {
             edits.replace(raw, r#""chat.completion.chunk""#);
         }
         for said in &look.choices.odd {

@@ -1,87 +1,128 @@
 //! The `usage` object (<https://platform.openai.com/docs/api-reference/chat/object#chat/object-usage>),
 //! with what providers of this dialect add to it.
 
-use std::fmt;
-use std::marker::PhantomData;
-
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Number, Value};
 
 use crate::conversation::{Part, Usage};
 use crate::document::Document;
-use crate::json;
+use crate::json::{
+    self,
+    scan::{Malformed, Scan, string},
+};
 
 /// Reads a usage object, and keeps it.
 pub(crate) fn read(value: &Value) -> Usage {
-    let wire = Wire::deserialize(value).unwrap_or_default();
-    Usage { original: Some(value.clone()), ..wire.read() }
+    Usage { original: Some(value.clone()), ..Wire::of(value).read() }
 }
 
 /// Reads the text of a usage object without building a tree of values; `None` if it is none.
 pub(super) fn read_text(text: &str) -> Option<Usage> {
-    let wire = text.starts_with('{').then(|| serde_json::from_str::<Wire>(text));
-    Some(wire?.ok()?.read())
+    scan(&mut Scan::of(text), text).ok()?.1
 }
 
-/// Every count that some provider of this dialect gives. What is missing, `null` or of another type is nothing.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Wire {
-    prompt_tokens: Scalar,
-    completion_tokens: Scalar,
-    total_tokens: Scalar,
-    prompt_tokens_details: Object<InputDetails>,
-    completion_tokens_details: Object<OutputDetails>,
-    prompt_cache_hit_tokens: Scalar,
-    cached_tokens: Scalar,
-    cache_read_input_tokens: Scalar,
-    cache_creation_input_tokens: Scalar,
-    num_search_queries: Scalar,
-    server_tool_use: Object<ServerTools>,
-    service_tier: Scalar,
-    cost: Scalar,
+/// Reads a usage object where it stands in `text`; gives its own text, unless it is `null`, and what it says.
+pub(super) fn scan<'a>(
+    scan: &mut Scan<'a>,
+    text: &'a str,
+) -> Result<(Option<&'a str>, Option<Usage>), Malformed> {
+    if scan.ahead() != Some(b'{') {
+        return scan.given().map(|other| (other, None));
+    }
+    let start = scan.place();
+    let usage = Wire::scan(scan)?.read();
+    Ok((text.get(start..scan.place()), Some(usage)))
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct InputDetails {
-    cached_tokens: Scalar,
-    audio_tokens: Scalar,
-    image_tokens: Scalar,
-    video_tokens: Scalar,
-    cache_creation_tokens: Scalar,
-    cache_write_tokens: Scalar,
-    cache_creation_token_details: Object<CacheWrites>,
+/// Something of a usage object. What is missing, `null` or of another type is nothing.
+trait Counted: Default {
+    fn of(value: &Value) -> Self;
+
+    fn scan(scan: &mut Scan<'_>) -> Result<Self, Malformed>;
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct CacheWrites {
-    ephemeral_1h_input_tokens: Scalar,
+/// Makes structs whose fields are read by their names, be it from values or from text.
+macro_rules! counted {
+    ($($(#[$doc:meta])* struct $name:ident { $($field:ident: $kind:ty,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Default)]
+        struct $name {
+            $($field: $kind,)*
+        }
+
+        impl Counted for $name {
+            fn of(value: &Value) -> Self {
+                let field = |name: &str| value.get(name).unwrap_or(&Value::Null);
+                Self { $($field: Counted::of(field(stringify!($field))),)* }
+            }
+
+            fn scan(scan: &mut Scan<'_>) -> Result<Self, Malformed> {
+                let mut counts = Self::default();
+                if scan.ahead() != Some(b'{') {
+                    return scan.skip().map(|()| counts);
+                }
+                scan.object(|scan, name| {
+                    match name {
+                        $(stringify!($field) => counts.$field = Counted::scan(scan)?,)*
+                        _ => scan.skip()?,
+                    }
+                    Ok(())
+                })?;
+                Ok(counts)
+            }
+        }
+    )*};
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct OutputDetails {
-    reasoning_tokens: Scalar,
-    audio_tokens: Scalar,
-    image_tokens: Scalar,
-    accepted_prediction_tokens: Scalar,
-    rejected_prediction_tokens: Scalar,
-}
+counted! {
+    /// Every count that some provider of this dialect gives.
+    struct Wire {
+        prompt_tokens: Scalar,
+        completion_tokens: Scalar,
+        total_tokens: Scalar,
+        prompt_tokens_details: InputDetails,
+        completion_tokens_details: OutputDetails,
+        prompt_cache_hit_tokens: Scalar,
+        cached_tokens: Scalar,
+        cache_read_input_tokens: Scalar,
+        cache_creation_input_tokens: Scalar,
+        num_search_queries: Scalar,
+        server_tool_use: ServerTools,
+        service_tier: Scalar,
+        cost: Scalar,
+    }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct ServerTools {
-    web_search_requests: Scalar,
+    struct InputDetails {
+        cached_tokens: Scalar,
+        audio_tokens: Scalar,
+        image_tokens: Scalar,
+        video_tokens: Scalar,
+        cache_creation_tokens: Scalar,
+        cache_write_tokens: Scalar,
+        cache_creation_token_details: CacheWrites,
+    }
+
+    struct CacheWrites {
+        ephemeral_1h_input_tokens: Scalar,
+    }
+
+    struct OutputDetails {
+        reasoning_tokens: Scalar,
+        audio_tokens: Scalar,
+        image_tokens: Scalar,
+        accepted_prediction_tokens: Scalar,
+        rejected_prediction_tokens: Scalar,
+    }
+
+    struct ServerTools {
+        web_search_requests: Scalar,
+    }
 }
 
 impl Wire {
     fn read(self) -> Usage {
-        let Object(input) = self.prompt_tokens_details;
-        let Object(output) = self.completion_tokens_details;
+        let input = self.prompt_tokens_details;
+        let output = self.completion_tokens_details;
         let prompt = self.prompt_tokens.count();
         let mut completion = self.completion_tokens.count();
         let reasoning = output.reasoning_tokens.count();
@@ -91,7 +132,7 @@ impl Wire {
         if reasoning > 0 && self.total_tokens.count() == all {
             completion = completion.saturating_add(reasoning);
         }
-        let hour = input.cache_creation_token_details.0.ephemeral_1h_input_tokens.count();
+        let hour = input.cache_creation_token_details.ephemeral_1h_input_tokens.count();
         let written = first([
             &input.cache_creation_tokens,
             &input.cache_write_tokens,
@@ -118,7 +159,7 @@ impl Wire {
             accepted_prediction: output.accepted_prediction_tokens.count(),
             rejected_prediction: output.rejected_prediction_tokens.count(),
             // Perplexity; Anthropic's field, which LiteLLM repeats.
-            web_searches: first([&self.num_search_queries, &self.server_tool_use.0.web_search_requests]),
+            web_searches: first([&self.num_search_queries, &self.server_tool_use.web_search_requests]),
             audio_ms: 0,
             characters: 0,
             service_tier: self.service_tier.text(),
@@ -161,103 +202,24 @@ impl Scalar {
     }
 }
 
-impl<'de> Deserialize<'de> for Scalar {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ScalarVisitor)
-    }
-}
-
-struct ScalarVisitor;
-
-impl<'de> Visitor<'de> for ScalarVisitor {
-    type Value = Scalar;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
+impl Counted for Scalar {
+    fn of(value: &Value) -> Self {
+        match value {
+            Value::Number(number) => Self::Number(number.clone()),
+            Value::String(text) => Self::Text(text.clone()),
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => Self::Nothing,
+        }
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Scalar, E> {
-        Ok(Scalar::Number(number.into()))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Scalar, E> {
-        Ok(Scalar::Number(number.into()))
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<Scalar, E> {
-        Ok(Number::from_f64(number).map_or(Scalar::Nothing, Scalar::Number))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Scalar, E> {
-        Ok(Scalar::Text(text.to_owned()))
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Scalar, E> {
-        Ok(Scalar::Nothing)
-    }
-
-    fn visit_unit<E>(self) -> Result<Scalar, E> {
-        Ok(Scalar::Nothing)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Scalar, A::Error> {
-        IgnoredAny.visit_seq(items).map(|_| Scalar::Nothing)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<Scalar, A::Error> {
-        IgnoredAny.visit_map(entries).map(|_| Scalar::Nothing)
-    }
-}
-
-/// An object; anything else is an empty one.
-#[derive(Debug, Default)]
-struct Object<T>(T);
-
-impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ObjectVisitor(PhantomData))
-    }
-}
-
-struct ObjectVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de> + Default> Visitor<'de> for ObjectVisitor<T> {
-    type Value = Object<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<Object<T>, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(entries)).map(Object)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Object<T>, A::Error> {
-        IgnoredAny.visit_seq(items).map(|_| Object::default())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Object<T>, E> {
-        Ok(Object::default())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Object<T>, E> {
-        Ok(Object::default())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Object<T>, E> {
-        Ok(Object::default())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Object<T>, E> {
-        Ok(Object::default())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Object<T>, E> {
-        Ok(Object::default())
-    }
-
-    fn visit_unit<E>(self) -> Result<Object<T>, E> {
-        Ok(Object::default())
+    fn scan(scan: &mut Scan<'_>) -> Result<Self, Malformed> {
+        let json = scan.value()?;
+        if let Ok(count) = json.parse::<u64>() {
+            return Ok(Self::Number(count.into()));
+        }
+        if let Some(text) = string(json) {
+            return Ok(Self::Text(text.into_owned()));
+        }
+        Ok(serde_json::from_str(json).map_or(Self::Nothing, Self::Number))
     }
 }
 

@@ -13,7 +13,7 @@ use super::wire::{self, ErrorIn, Glance, ItemGlance, SnapshotIn};
 use super::{error, outcome, usage};
 use crate::Dialect;
 use crate::codec::StreamRelay;
-use crate::conversation::{StopReason, Usage};
+use crate::conversation::{Seal, StopReason, Usage};
 use crate::document::Document;
 use crate::error::{BadReply, ErrorReply};
 use crate::exchange::{AnswerContext, Observed};
@@ -58,6 +58,8 @@ fn observe_end(glance: &Glance<'_>, observed: &mut Observed) {
     let calls = output.iter().any(ItemGlance::is_call);
     observed.stop = Some(outcome::read(glance.status.as_deref(), reason, calls));
     observed.has_content |= !output.is_empty();
+    let seals = output.iter().filter_map(|item| item.encrypted_content.as_deref());
+    observed.seals.extend(seals.map(Seal::mark));
     let bytes = output.iter().map(ItemGlance::text_bytes).sum();
     observed.text_bytes = observed.text_bytes.max(bytes);
 }

@@ -116,6 +116,7 @@ pub(super) struct ItemGlance {
     pub(super) arguments: Option<TextLength>,
     pub(super) input: Option<TextLength>,
     pub(super) content: Option<Vec<ContentGlance>>,
+    pub(super) encrypted_content: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -20,6 +20,7 @@ fn settings(store: StoreSettings) -> CacheSettings {
         max_messages: None,
         max_bytes: 100_000,
         max_entry_bytes: 10_000,
+        semantic: None,
     }
 }
 

@@ -25,6 +25,9 @@ enum Covered {
     Yes,
 }
 
+/// The values of `cache_params.type` with which something is cached.
+const SERVED_CACHES: [&str; 6] = ["local", "redis", "disk", "semantic", "redis-semantic", "valkey-semantic"];
+
 struct Checker<'d> {
     diagnosis: &'d mut Diagnosis,
     /// Whether `cache_params` go to a Redis client, which refuses what it does not know.
@@ -169,7 +172,7 @@ impl Checker<'_> {
             Status::Effective => {
                 let text = pair.value.scalar().map(|scalar| scalar.text.as_str());
                 if (key.section, name) == (Section::CacheParams, "type")
-                    && text.is_some_and(|kind| !matches!(kind, "local" | "redis" | "disk"))
+                    && text.is_some_and(|kind| !SERVED_CACHES.contains(&kind))
                 {
                     let finding = Finding::warning(
                         ProblemKind::NotYetEffective,

@@ -3,6 +3,7 @@
 //! Values are read leniently here: whatever does not fit was reported by the checks, and an error among the reports
 //! keeps the result from being used.
 
+mod books;
 mod cache;
 mod deployment;
 mod layers;
@@ -60,6 +61,7 @@ pub(crate) fn resolve(
     let routing = routing::checked(routing, &deployments, places, start, diagnosis);
     let turn_off_message_logging = litellm.bool("turn_off_message_logging").unwrap_or(false);
     let bounds = cache::Bounds::of(&tollway);
+    let books = books::config([&general, &litellm, &tollway], start, environment, diagnosis);
     let mut tollway = tollway_settings(&tollway, &litellm, &general);
     tollway.trace_bodies &= !turn_off_message_logging;
     Config {
@@ -70,8 +72,12 @@ pub(crate) fn resolve(
             cache: cache::settings(&litellm, &bounds, environment),
             ..litellm_settings(&litellm, turn_off_message_logging, environment)
         },
-        router: router_settings(&router),
+        router: RouterSettings {
+            redis: cache::shared(&router, &litellm, environment),
+            ..router_settings(&router)
+        },
         routing,
+        books,
         tollway,
         environment_variables: top
             .get("environment_variables")
@@ -217,6 +223,7 @@ fn router_settings(router: &Layers<'_>) -> RouterSettings {
     RouterSettings {
         timeout: router.seconds("timeout").unwrap_or(DEFAULT_TIMEOUT),
         stream_timeout: router.seconds("stream_timeout"),
+        redis: None,
     }
 }
 

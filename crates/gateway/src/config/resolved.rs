@@ -11,6 +11,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use catalog::NanoUsd;
+use ledger::journal::WhenFull;
+use ledger::rules::circle::Policy;
 use routing::settings::DeploymentSettings;
 use serde_json::Map;
 use serde_json::value::RawValue;
@@ -19,7 +22,7 @@ use tollway::Secret;
 
 use crate::health::HealthChecks;
 
-pub use cache::{CacheMode, CacheSettings, RedisSettings, RedisTarget, StoreSettings};
+pub use cache::{CacheMode, CacheSettings, RedisSettings, RedisTarget, SemanticSettings, StoreSettings};
 
 /// Everything that a configuration says, and this version acts on.
 #[derive(Clone, Debug)]
@@ -37,6 +40,8 @@ pub struct Config {
     /// Everything else about routing, wherever it is written; without the deployments, each of which has its own
     /// [`DeploymentConfig::routing`].
     pub routing: routing::Settings,
+    /// Keys, budgets and spend, wherever that is written.
+    pub books: BooksConfig,
     /// `tollway`, and what the other sections say about the same things.
     pub tollway: TollwaySettings,
     /// `environment_variables`: they win over the process's own.
@@ -294,6 +299,32 @@ pub enum TlsVerify {
     Off,
 }
 
+/// How keys, budgets and spend are kept.
+#[derive(Clone, Debug)]
+pub struct BooksConfig {
+    /// `tollway.data_folder`, else `TOLLWAY_DATA`; absent: a folder beside the configuration.
+    pub folder: Option<PathBuf>,
+    /// `tollway.journal_when_full`.
+    pub when_full: WhenFull,
+    /// `litellm_settings.max_budget` and `budget_duration`, and `general_settings.apply_user_budget_to_team_keys`.
+    pub policy: Policy,
+    /// `litellm_settings.budget_exceeded_status_code`.
+    pub over_budget_status: u16,
+    /// `tollway.unknown_price`.
+    pub unknown_price: UnknownPrice,
+}
+
+/// What becomes of a request under a budget to a model whose price nobody knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownPrice {
+    /// It is served, unless the budget is used up.
+    Allow,
+    /// It is refused.
+    Refuse,
+    /// This much is held while it runs.
+    Hold(NanoUsd),
+}
+
 /// `router_settings`.
 #[derive(Clone, Debug)]
 pub struct RouterSettings {
@@ -301,6 +332,9 @@ pub struct RouterSettings {
     pub timeout: Duration,
     /// How long one streamed attempt may take.
     pub stream_timeout: Option<Duration>,
+    /// `redis_url`, `redis_host`, …, else the cache's Redis: where instances tell one another what they know of
+    /// deployments.
+    pub redis: Option<RedisSettings>,
 }
 
 /// Bounds and behaviour of the server.

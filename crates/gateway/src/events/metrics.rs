@@ -1,5 +1,7 @@
 //! Prometheus metrics with LiteLLM's names and labels.
 
+mod caller;
+
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use dialects::ErrorClass;
@@ -13,6 +15,7 @@ use routing::Change;
 
 use crate::exchange::{CacheState, Exchange, Identity, Outcome, Saved};
 use crate::operation::Operation;
+use caller::{CallerLabels, Callers};
 
 /// LiteLLM's default buckets, in seconds.
 const LATENCY_BUCKETS: [f64; 24] = [
@@ -27,18 +30,14 @@ struct RequestLabels {
     model: String,
     model_id: String,
     api_provider: String,
-    hashed_api_key: &'static str,
-    api_key_alias: &'static str,
-    team: &'static str,
-    team_alias: &'static str,
-    user: &'static str,
-    end_user: &'static str,
+    #[prometheus(flatten)]
+    caller: CallerLabels,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ProxyLabels {
     requested_model: String,
-    hashed_api_key: &'static str,
+    hashed_api_key: String,
     route: &'static str,
     status_code: u16,
     exception_class: &'static str,
@@ -85,12 +84,8 @@ struct FailureLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CacheLabels {
     requested_model: String,
-    hashed_api_key: &'static str,
-    api_key_alias: &'static str,
-    team: &'static str,
-    team_alias: &'static str,
-    user: &'static str,
-    end_user: &'static str,
+    #[prometheus(flatten)]
+    caller: CallerLabels,
     route: &'static str,
 }
 
@@ -123,19 +118,14 @@ impl CacheMetrics {
         self.dropped_writes.inc();
     }
 
-    fn count(&self, exchange: &Exchange) {
+    fn count(&self, exchange: &Exchange, callers: &Callers) {
         let Some(used) = exchange.cache.as_ref() else { return };
         if let CacheState::Declined(_) = used.state {
             return;
         }
         let labels = CacheLabels {
             requested_model: exchange.group.as_deref().unwrap_or("None").to_owned(),
-            hashed_api_key: exchange.caller.identity.name(),
-            api_key_alias: "None",
-            team: "None",
-            team_alias: "None",
-            user: "None",
-            end_user: "None",
+            caller: callers.labels(&exchange.caller.identity),
             route: exchange.operation.name(),
         };
         if !used.is_hit() {
@@ -167,6 +157,7 @@ type Latency = Family<RequestLabels, Histogram, LatencyBuckets>;
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    callers: Callers,
     proxy_requests: Family<ProxyLabels, Counter>,
     proxy_failures: Family<ProxyLabels, Counter>,
     requests: Family<RequestLabels, Counter>,
@@ -187,6 +178,8 @@ pub struct Metrics {
     cooldowns: Family<CooldownLabels, Counter>,
     deployment_state: Family<CooldownLabels, Gauge<i64, AtomicI64>>,
     in_flight: Gauge<i64, AtomicI64>,
+    shared_state_up: Gauge<i64, AtomicI64>,
+    shared_state_failures: Counter,
     cache: CacheMetrics,
 }
 
@@ -207,6 +200,7 @@ impl Default for Metrics {
         let latency = || Latency::new_with_constructor(LatencyBuckets);
         let mut metrics = Self {
             registry: Registry::default(),
+            callers: Callers::default(),
             proxy_requests: Family::default(),
             proxy_failures: Family::default(),
             requests: Family::default(),
@@ -227,6 +221,8 @@ impl Default for Metrics {
             cooldowns: Family::default(),
             deployment_state: Family::default(),
             in_flight: Gauge::default(),
+            shared_state_up: Gauge::default(),
+            shared_state_failures: Counter::default(),
             cache: CacheMetrics::default(),
         };
         let mut registry = Registry::default();
@@ -251,6 +247,8 @@ impl Default for Metrics {
             "litellm_deployment_cooled_down", "Times that a deployment was left alone", metrics.cooldowns;
             "litellm_deployment_state", "0: well, 2: left alone", metrics.deployment_state;
             "litellm_in_flight_requests", "Requests being worked on", metrics.in_flight;
+            "tollway_shared_state_up", "1: what is known of deployments is shared through Redis", metrics.shared_state_up;
+            "tollway_shared_state_failures", "Rounds in which Redis did not answer", metrics.shared_state_failures;
             "litellm_cache_hits_metric", "Requests answered from the cache", metrics.cache.hits;
             "litellm_cache_misses_metric", "Requests that the cache had no answer for", metrics.cache.misses;
             "litellm_cached_tokens_metric", "Tokens of answers from the cache", metrics.cache.tokens;
@@ -287,7 +285,7 @@ impl Metrics {
 
     pub(super) fn request_finished(&self, exchange: &Exchange) {
         self.in_flight.dec();
-        self.cache.count(exchange);
+        self.cache.count(exchange, &self.callers);
         if exchange.is_cache_hit() {
             return self.count_hit(exchange);
         }
@@ -297,7 +295,13 @@ impl Metrics {
                 self.count_failed(exchange, &served.labels, *status, *class);
             }
             Outcome::Answered | Outcome::ClientGone | Outcome::Running => {
-                served.handles(self).count_answer(exchange);
+                match exchange.caller.identity.holder() {
+                    Some(holder) => {
+                        let new = || self.handles(&served.labels, &exchange.caller.identity);
+                        holder.handles(&served.deployment.id, new).count_answer(exchange);
+                    }
+                    None => served.handles(self).count_answer(exchange),
+                }
             }
         }
     }
@@ -312,7 +316,7 @@ impl Metrics {
     fn count_hit(&self, exchange: &Exchange) {
         let labels = ProxyLabels {
             requested_model: exchange.group.as_deref().unwrap_or("None").to_owned(),
-            hashed_api_key: exchange.caller.identity.name(),
+            hashed_api_key: self.callers.name(&exchange.caller.identity),
             route: exchange.operation.name(),
             status_code: exchange.outcome.status(),
             exception_class: "None",
@@ -324,7 +328,7 @@ impl Metrics {
     fn count_refused(&self, exchange: &Exchange) {
         let labels = ProxyLabels {
             requested_model: "None".to_owned(),
-            hashed_api_key: exchange.caller.identity.name(),
+            hashed_api_key: self.callers.name(&exchange.caller.identity),
             route: exchange.operation.name(),
             status_code: exchange.outcome.status(),
             exception_class: match &exchange.outcome {
@@ -346,7 +350,7 @@ impl Metrics {
         let exception_class = class.map_or("None", ErrorClass::exception_name);
         let proxy = ProxyLabels {
             requested_model: labels.requested_model.clone(),
-            hashed_api_key: exchange.caller.identity.name(),
+            hashed_api_key: self.callers.name(&exchange.caller.identity),
             route: exchange.operation.name(),
             status_code: status,
             exception_class,
@@ -385,19 +389,25 @@ impl Metrics {
         }
     }
 
-    /// The metrics of one deployment, looked up once instead of at every request.
-    pub(crate) fn handles(&self, labels: &ServedLabels) -> Handles {
+    /// Other gateways were heard.
+    pub(crate) fn shared_state_works(&self) {
+        self.shared_state_up.set(1);
+    }
+
+    /// They were not.
+    pub(crate) fn shared_state_failed(&self) {
+        self.shared_state_up.set(0);
+        self.shared_state_failures.inc();
+    }
+
+    /// The metrics of one caller at one deployment, looked up once instead of at every request.
+    pub(crate) fn handles(&self, labels: &ServedLabels, identity: &Identity) -> Handles {
         let request = RequestLabels {
             requested_model: labels.requested_model.clone(),
             model: labels.provider_model.clone(),
             model_id: labels.model_id.clone(),
             api_provider: labels.provider.clone(),
-            hashed_api_key: Identity::Master.name(),
-            api_key_alias: "None",
-            team: "None",
-            team_alias: "None",
-            user: "None",
-            end_user: "None",
+            caller: self.callers.labels(identity),
         };
         let deployment = DeploymentLabels::of(labels);
         let tokens = [
@@ -412,7 +422,7 @@ impl Metrics {
             proxy: Operation::ALL.map(|operation| {
                 let labels = ProxyLabels {
                     requested_model: labels.requested_model.clone(),
-                    hashed_api_key: Identity::Master.name(),
+                    hashed_api_key: self.callers.name(identity),
                     route: operation.name(),
                     status_code: 200,
                     exception_class: "None",

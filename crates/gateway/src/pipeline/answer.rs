@@ -1,18 +1,24 @@
 //! The head of the answer, and errors in the client's dialect.
 
+mod standing;
+
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, IntoHeaderName, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
+use tollway::Deployment;
+
+use super::relayed::relay_headers;
 use super::stream::{Format, StreamAnswer};
 use super::{Running, settle};
 use crate::body::AnswerBody;
-use crate::decimal;
+use crate::decimal::Decimal;
 use crate::exchange::Bodies;
 use crate::operation::Operation;
 use crate::refusal::{Fault, Refusal};
+use crate::server::COMMON_HEADERS;
 
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -25,11 +31,11 @@ pub(super) fn whole(mut running: Running, body: Vec<u8>) -> Response<AnswerBody>
     let mut headers = common_headers(&running);
     headers.insert(CONTENT_TYPE, own_type(&running).unwrap_or(JSON));
     if let Some(cost) = &running.exchange.answer.cost {
-        put(&mut headers, "x-litellm-response-cost", &cost.total().to_string());
+        put(&mut headers, RESPONSE_COST, &cost.total().to_string());
     }
-    put_milliseconds(&mut headers, "x-litellm-response-duration-ms", running.exchange.duration);
+    put_milliseconds(&mut headers, RESPONSE_DURATION, running.exchange.duration);
     let overhead = running.exchange.duration.saturating_sub(running.exchange.upstream_time);
-    put_milliseconds(&mut headers, "x-litellm-overhead-duration-ms", overhead);
+    put_milliseconds(&mut headers, OVERHEAD_DURATION, overhead);
     settle::finished(&mut running);
     respond(StatusCode::OK, headers, AnswerBody::Whole(Bytes::from(body)))
 }
@@ -63,11 +69,17 @@ pub(super) fn refuse(mut running: Running, refusal: &Refusal) -> Response<Answer
     settle::record_failure(&mut running, refusal);
     let mut headers = common_headers(&running);
     headers.insert(CONTENT_TYPE, JSON);
-    put(&mut headers, "x-litellm-response-cost", "0");
+    put(&mut headers, RESPONSE_COST, "0");
     if let Some(after) = refusal.retry_after.filter(|_| refusal.fault != Fault::Provider) {
         // In whole seconds, rounded up: a client that comes back too early is refused again.
         let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    }
+    if let Some(limit) = refusal.limit {
+        put(&mut headers, "rate_limit_type", limit.kind);
+        if let Some(at) = limit.resets_at {
+            put(&mut headers, "reset_at", &at.to_string());
+        }
     }
     settle::finished(&mut running);
     let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -93,65 +105,74 @@ pub(super) fn respond(status: StatusCode, headers: HeaderMap, body: AnswerBody) 
 /// Who answered, in LiteLLM's headers, and the provider's own headers under a prefix.
 pub(super) fn common_headers(running: &Running) -> HeaderMap {
     let exchange = &running.exchange;
-    let mut headers = HeaderMap::with_capacity(24 + running.provider_headers.len());
+    let served = exchange.served();
+    let mut headers = served.map_or_else(fixed_head, |served| served.head.clone());
+    headers.reserve(8 + running.provider_headers.len());
     relay_headers(&running.provider_headers, &mut headers);
-    put(&mut headers, "x-litellm-call-id", &exchange.id);
-    headers.insert(
-        HeaderName::from_static("x-litellm-version"),
-        HeaderValue::from_static(env!("CARGO_PKG_VERSION")),
-    );
-    if let Some(group) = &exchange.group {
-        put(&mut headers, "x-litellm-model-group", group);
+    put(&mut headers, CALL_ID, &exchange.id);
+    let told = served.map(|served| &served.deployment.group);
+    if let Some(group) = exchange.group.as_ref().filter(|group| Some(*group) != told) {
+        put(&mut headers, MODEL_GROUP, group);
     }
-    if let Some(served) = exchange.served() {
-        for (name, value) in &served.headers {
-            headers.insert(name.clone(), value.clone());
+    if served.is_some() {
+        let counts = [(ATTEMPTED_RETRIES, exchange.retries), (ATTEMPTED_FALLBACKS, exchange.fallbacks)];
+        for (name, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+            headers.insert(name, HeaderValue::from(count));
         }
-        let counts = [
-            ("x-litellm-attempted-retries", exchange.retries),
-            ("x-litellm-attempted-fallbacks", exchange.fallbacks),
-        ];
-        for (name, count) in counts {
-            headers.insert(HeaderName::from_static(name), HeaderValue::from(count));
-        }
+    }
+    if let Some(admission) = &running.admission {
+        standing::put(&mut headers, admission, exchange);
     }
     headers
 }
 
-/// Every header of the provider as `llm_provider-<name>`, its rate limits also under their own names.
-fn relay_headers(provider: &HeaderMap, headers: &mut HeaderMap) {
-    for (name, value) in provider {
-        let word = name.as_str();
-        if matches!(
-            word,
-            "connection"
-                | "keep-alive"
-                | "transfer-encoding"
-                | "content-length"
-                | "set-cookie"
-                | "trailer"
-                | "upgrade"
-        ) {
-            continue;
-        }
-        if word.starts_with("x-ratelimit-") {
-            headers.append(name.clone(), value.clone());
-        }
-        if let Ok(prefixed) = HeaderName::try_from(format!("llm_provider-{word}")) {
-            headers.append(prefixed, value.clone());
-        }
+/// The headers of a deployment's usual answer: made once, and copied for each answer.
+pub(crate) fn head_of(deployment: &Deployment) -> HeaderMap {
+    let mut headers = fixed_head();
+    let name = format!("{}/{}", deployment.provider, deployment.model);
+    let own = [
+        (MODEL_GROUP, &*deployment.group),
+        (MODEL_ID, &*deployment.id),
+        (MODEL_NAME, name.as_str()),
+        (API_BASE, deployment.shown_base.as_str()),
+    ];
+    for (name, value) in own.into_iter().filter(|(_, value)| !value.is_empty()) {
+        put(&mut headers, name, value);
     }
+    headers.insert(ATTEMPTED_RETRIES, HeaderValue::from_static("0"));
+    headers.insert(ATTEMPTED_FALLBACKS, HeaderValue::from_static("0"));
+    headers
 }
+
+/// What stands on every answer.
+fn fixed_head() -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(48);
+    headers.extend(COMMON_HEADERS);
+    headers.insert(VERSION, HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
+    headers
+}
+
+const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
+const VERSION: HeaderName = HeaderName::from_static("x-litellm-version");
+const MODEL_GROUP: HeaderName = HeaderName::from_static("x-litellm-model-group");
+const MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
+const MODEL_NAME: HeaderName = HeaderName::from_static("x-litellm-model-name");
+const API_BASE: HeaderName = HeaderName::from_static("x-litellm-model-api-base");
+const ATTEMPTED_RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempted-retries");
+const ATTEMPTED_FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallbacks");
+const RESPONSE_COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");
+const RESPONSE_DURATION: HeaderName = HeaderName::from_static("x-litellm-response-duration-ms");
+const OVERHEAD_DURATION: HeaderName = HeaderName::from_static("x-litellm-overhead-duration-ms");
 
 /// Sets a header; a value that no header can hold (a model's name with a line feed) is left out.
-pub(super) fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
+pub(super) fn put(headers: &mut HeaderMap, name: impl IntoHeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(HeaderName::from_static(name), value);
+        headers.insert(name, value);
     }
 }
 
-pub(super) fn put_milliseconds(headers: &mut HeaderMap, name: &'static str, duration: Duration) {
-    let mut text = String::with_capacity(12);
-    decimal::push_milliseconds(&mut text, duration);
-    put(headers, name, &text);
+pub(super) fn put_milliseconds(headers: &mut HeaderMap, name: impl IntoHeaderName, duration: Duration) {
+    if let Ok(value) = HeaderValue::from_bytes(Decimal::milliseconds(duration).as_bytes()) {
+        headers.insert(name, value);
+    }
 }

@@ -1,34 +1,47 @@
 //! Who asks? Each dialect's clients carry their key in their own way; all ways work everywhere, except a key in
 //! the address, which ends up in logs and is taken only where Google's clients put it.
 
+use std::net::IpAddr;
+
 use dialects::Dialect;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use ledger::rules::circle::Ask;
 use percent_encoding::percent_decode_str;
-use sha2::{Digest, Sha256};
 
+use super::key_hash::hash_of;
 use super::receive::{header, names};
 use crate::exchange::Identity;
 use crate::refusal::Refusal;
 use crate::snapshot::{Auth, Snapshot};
+use crate::{Gateway, books, routes};
+
+/// Where a key is looked for, and what it is to open.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'r> {
+    pub headers: &'r HeaderMap,
+    pub query: &'r str,
+    pub path: &'r str,
+    pub dialect: Dialect,
+}
 
 /// Checks the key of a request.
 ///
 /// # Errors
-/// A 401 that says what is missing.
-pub fn authenticate(
+/// A 401 that says what is missing, a 403 where the key does not reach, a 503 where the database of keys is away.
+pub async fn authenticate(
+    gateway: &Gateway,
     snapshot: &Snapshot,
-    headers: &HeaderMap,
-    query: &str,
-    dialect: Dialect,
+    asked: &Asked<'_>,
+    peer: IpAddr,
 ) -> Result<Identity, Refusal> {
     let master = match &snapshot.auth {
         Auth::Open => return Ok(Identity::Local),
         Auth::MasterKey(hash) => hash,
     };
-    let key = presented(snapshot, headers, query, dialect)?;
+    let key = presented(snapshot, asked)?;
     // Hashes are compared, so that the time it takes tells nothing about the key.
-    if Sha256::digest(key.as_bytes()).as_slice() == master.as_slice() {
+    if hash_of(&key) == *master {
         return Ok(Identity::Master);
     }
     if !key.starts_with("sk-") {
@@ -37,18 +50,26 @@ pub fn authenticate(
             masked(&key)
         )));
     }
-    Err(Refusal::unauthenticated(format_args!(
-        "Invalid proxy server token passed. Received key={}; this gateway knows its master key only",
-        masked(&key)
-    )))
+    let unknown = |hint: &str| {
+        Refusal::unauthenticated(format_args!(
+            "Invalid proxy server token passed. Received key={}{hint}",
+            masked(&key)
+        ))
+    };
+    let Some(books) = gateway.books() else {
+        return Err(unknown("; this gateway knows its master key only"));
+    };
+    let holder = books.holder(&key, peer).await.map_err(|error| Refusal::not_known(&error))?;
+    let holder = holder.ok_or_else(|| unknown(". Unable to find token in the gateway's database"))?;
+    let groups = routes::groups_of(asked.path);
+    let ask = Ask { route: asked.path, route_groups: groups, address: Some(peer) };
+    let allowed = holder.circle().may_ask(&ask, books::now());
+    allowed.map_err(|denied| Refusal::denied(&denied, snapshot.over_budget_status))?;
+    Ok(Identity::Key(holder))
 }
 
-fn presented(
-    snapshot: &Snapshot,
-    headers: &HeaderMap,
-    query: &str,
-    dialect: Dialect,
-) -> Result<String, Refusal> {
+fn presented(snapshot: &Snapshot, asked: &Asked<'_>) -> Result<String, Refusal> {
+    let &Asked { headers, query, dialect, .. } = asked;
     if let Some(name) = &snapshot.key_header
         && let Some(value) = headers.get(name).and_then(|value| value.to_str().ok())
     {

@@ -1,6 +1,7 @@
 //! Was this asked before? If so, the answer is given again; if not, it is recorded on its way to the client.
 
 mod items;
+mod similar;
 
 use std::slice;
 use std::sync::Arc;
@@ -18,15 +19,18 @@ use serde::de::IgnoredAny;
 use super::receive::{self, Wishes};
 use super::stream::Format;
 use super::{Reply, Running, answer, settle};
+use crate::Gateway;
 use crate::body::AnswerBody;
 use crate::cache::{
-    Cache, Controls, Declined, Entry, Facts, Form as Told, Key, KeyWriter, Landing, Lease, Seat, Stop, Write,
+    Cache, Controls, Declined, Entry, Facts, Form as Told, Key, KeyWriter, Landing, Lease, Match, Seat, Stop,
+    Write,
 };
 use crate::exchange::{AnswerFacts, Bodies, CacheState, CacheUse, Exchange, Outcome, Saved};
 use crate::operation::Operation;
 use crate::refusal::Refusal;
 use crate::snapshot::{Group, Snapshot};
 use items::Items;
+use similar::Wording;
 
 /// A request, as far as it decides about the answer.
 pub(super) struct Question<'q> {
@@ -53,6 +57,8 @@ pub(super) struct Known {
     key: Key,
     state: CacheState,
     items: Option<(usize, usize)>,
+    /// The question that it was given to, if that was another one.
+    similar: Option<Match>,
 }
 
 /// Looks the question up. Where somebody else is asking it, that answer is waited for.
@@ -84,6 +90,7 @@ pub(super) async fn look_up(
     }
     exchange.group = Some(Arc::clone(&group.name));
     let namespace = controls.namespace.as_deref().or(cache.settings.namespace.as_deref());
+    let wording = wording(&cache, exchange, snapshot, &group, question, namespace);
     let mut writer = writer(exchange, snapshot, &group, question);
     let is_embeddings = exchange.operation == Operation::Forward(Service::Embeddings);
     let items = is_embeddings.then(|| Items::read(question.document, &writer, namespace)).flatten();
@@ -99,8 +106,8 @@ pub(super) async fn look_up(
     };
     let ttl = controls.ttl.unwrap_or(cache.settings.ttl);
     let patience = patience(&group, exchange.stream, question.wishes);
-    let mut recording =
-        Recording { cache, key, lease: None, ttl, told, body: Vec::new(), stores: !controls.no_store, items };
+    let (stores, body) = (!controls.no_store, Vec::new());
+    let mut recording = Recording { cache, key, lease: None, ttl, told, body, stores, items, wording };
     if controls.no_cache {
         return Ok(Found::Nothing(Some(recording)));
     }
@@ -109,7 +116,14 @@ pub(super) async fn look_up(
     match tokio::time::timeout(patience, waiting).await {
         Ok(Some((entry, state))) => {
             let items = recording.items.as_ref().map(|items| (items.len(), items.len()));
-            Ok(Found::Answer(Known { entry, key: recording.key.clone(), state, items }))
+            Ok(Found::Answer(Known { entry, key: recording.key.clone(), state, items, similar: None }))
+        }
+        Ok(None) if recording.wording.is_some() => {
+            let gateway = Arc::clone(&running.gateway);
+            Ok(match Box::pin(recording.find_similar(&gateway, &controls)).await {
+                Some(known) => Found::Answer(known),
+                None => Found::Nothing(recording.stores.then_some(recording)),
+            })
         }
         Ok(None) => Ok(Found::Nothing((recording.stores || recording.items.is_some()).then_some(recording))),
         Err(_) => Err(Refusal::of_status(
@@ -158,7 +172,9 @@ fn writer(exchange: &Exchange, snapshot: &Snapshot, group: &Group, question: &Qu
         operation => operation.name(),
     };
     writer.part("operation", operation.as_bytes());
-    writer.part("scope", exchange.caller.identity.cache_scope().as_bytes());
+    for part in exchange.caller.identity.cache_scope() {
+        writer.part("scope", part.as_bytes());
+    }
     writer.part("group", group.name.as_bytes());
     for served in &group.members {
         writer.part("deployment", &served.fingerprint);
@@ -193,6 +209,26 @@ fn writer(exchange: &Exchange, snapshot: &Snapshot, group: &Group, question: &Qu
         writer.part("part", part);
     }
     writer
+}
+
+/// What of the request may be said in other words, if similar questions are looked for.
+fn wording(
+    cache: &Cache,
+    exchange: &Exchange,
+    snapshot: &Snapshot,
+    group: &Group,
+    question: &Question<'_>,
+    namespace: Option<&str>,
+) -> Option<Wording> {
+    let settings = &cache.similar()?.settings;
+    let (rest, text) = similar::split(exchange.operation, question.document)?;
+    let mut writer = writer(exchange, snapshot, group, &Question { document: &rest, ..*question });
+    writer.part("embedding_model", settings.embedding_model.as_bytes());
+    if settings.by_end_user {
+        let user = question.document.text("user").ok().flatten().unwrap_or_default();
+        writer.part("end_user", user.as_bytes());
+    }
+    Some(Wording { context: writer.finish(namespace).digest(), text, vector: None })
 }
 
 /// Fields that name who asks or what for, and change nothing about the answer. Responses repeats them in its answer, so
@@ -244,6 +280,7 @@ pub(super) struct Recording {
     body: Vec<u8>,
     stores: bool,
     items: Option<Items>,
+    wording: Option<Wording>,
 }
 
 impl Recording {
@@ -288,6 +325,28 @@ impl Recording {
         }
     }
 
+    /// The answer to a similar question, if there is one. Who waits for this question's own answer gets it too.
+    async fn find_similar(&mut self, gateway: &Arc<Gateway>, controls: &Controls) -> Option<Known> {
+        let similar = self.cache.similar()?;
+        let wording = self.wording.as_mut()?;
+        if !similar.knows(&wording.context) {
+            return None;
+        }
+        let text = wording.text.clone();
+        let vector = similar::embed(Arc::clone(gateway), Arc::clone(&self.cache), text).await?;
+        wording.vector = Some(vector.clone());
+        let found = similar.find(wording.context, vector).await?;
+        let entry = self.cache.get(slice::from_ref(&found.key)).await.pop().flatten()?;
+        if controls.max_age.is_some_and(|most| entry.age() > most) {
+            return None;
+        }
+        if let Some(lease) = self.lease.take() {
+            lease.land(Arc::clone(&entry));
+        }
+        let (key, state) = (found.key.clone(), CacheState::Similar);
+        Some(Known { entry, key, state, items: None, similar: Some(found) })
+    }
+
     /// What is left to ask for of an embeddings request's input, where some of it is known.
     pub(super) fn unknown_items(&self) -> Option<String> {
         self.items.as_ref().and_then(Items::unknown)
@@ -313,6 +372,10 @@ impl Recording {
         let facts = self.stores.then(|| facts(running, self.told)).flatten();
         let Some(facts) = facts else { return self.release() };
         let entry = Entry::new(facts, Bytes::from(std::mem::take(&mut self.body)), self.ttl);
+        if let Some(wording) = self.wording.take() {
+            let (key, id) = (self.key.clone(), &running.exchange.id);
+            similar::remember(&running.gateway, &self.cache, wording, key, id, entry.expires_ms);
+        }
         let mut lease = self.lease.take();
         if let Some(lease) = &mut lease {
             lease.land(Arc::clone(&entry));
@@ -384,7 +447,7 @@ pub(super) fn record(running: &mut Running, recording: Option<Recording>, reply:
 
 /// Gives a known answer again.
 pub(super) fn respond(mut running: Running, known: &Known) -> Response<AnswerBody> {
-    let Known { entry, key, state, items } = known;
+    let Known { entry, key, state, items, similar } = known;
     let Facts { form, stop, input_tokens, output_tokens, .. } = entry.facts;
     let streamed = matches!(form, Told::Events | Told::Array);
     let exchange = &mut running.exchange;
@@ -403,6 +466,7 @@ pub(super) fn respond(mut running: Running, known: &Known) -> Response<AnswerBod
     };
     let mut used = CacheUse::new(*state, Some(key.clone()));
     (used.age, used.saved, used.items) = (Some(entry.age()), saved, *items);
+    used.similar.clone_from(similar);
     exchange.cache = Some(used);
     if let Some(bodies) = &mut exchange.bodies {
         Bodies::keep(&mut bodies.client_response, &entry.body);
@@ -416,6 +480,9 @@ pub(super) fn respond(mut running: Running, known: &Known) -> Response<AnswerBod
     };
     headers.insert(CONTENT_TYPE, kind);
     answer::put(&mut headers, "x-litellm-cache-key", &key.to_string());
+    if let Some(found) = similar {
+        answer::put(&mut headers, "x-litellm-semantic-similarity", &found.score.to_string());
+    }
     if streamed {
         running.exchange.first_token = Some(running.exchange.duration);
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));

@@ -22,6 +22,7 @@ use crate::exchange::{Attempt, Bodies};
 use crate::mock;
 use crate::refusal::Refusal;
 use crate::snapshot::{Served, Snapshot, Upstream};
+use crate::time_limit::within;
 
 /// What all attempts of a request have in common.
 pub(super) struct Call<'r> {
@@ -68,8 +69,10 @@ pub(super) async fn ask_at(
     match next.attempt.params() {
         None => attempt_at(running, call, &next.served, ask).await,
         Some(params) => {
-            let document = route::with_params(ask.document, params);
-            attempt_at(running, call, &next.served, &ask.of(&document)).await
+            let notes = &mut running.exchange.notes;
+            let (document, wishes) = route::with_params(ask.document, &call.wishes, params, notes)?;
+            let call = Call { wishes, ..*call };
+            attempt_at(running, &call, &next.served, &ask.of(&document)).await
         }
     }
 }
@@ -107,7 +110,14 @@ async fn attempt_at(
         ask
     };
     let policy = call.wishes.policy(&served.deployment.policy);
-    let mut prepared = served.deployment.prepare(ask, policy.as_ref()).map_err(unprepared)?;
+    let prepared = served.deployment.prepare(ask, policy.as_ref());
+    let mut prepared = prepared.map_err(|error| match error {
+        // What is missing would not help where there is no such endpoint.
+        PrepareError::Unusable(_) if !served.has_conversations() => {
+            Refusal::unserved(format!("`{}` serves no conversations", served.deployment.model))
+        }
+        error => unprepared(error),
+    })?;
     forward_headers(call.headers, &mut prepared, call.snapshot);
     running.exchange.notes.append(&mut prepared.notes);
     if let Some(bodies) = &mut running.exchange.bodies {
@@ -116,7 +126,7 @@ async fn attempt_at(
     let patience = patience(call, served, prepared.stream);
     let began = Instant::now();
     let head = patience.head(prepared.stream);
-    let response = send(running, served, &mut prepared, head, began).await?;
+    let response = send(running, served, &prepared, head, began).await?;
     let answer = answer_context(running, include_usage, prepared.request.take());
     let dialect = prepared.road.dialect;
     if prepared.stream && !is_json(&running.provider_headers) {
@@ -138,7 +148,7 @@ pub(super) fn unprepared(error: PrepareError) -> Refusal {
         PrepareError::Invalid(invalid) => invalid.into(),
         PrepareError::CannotSay(cannot) => cannot.into(),
         PrepareError::Unusable(why) => Refusal::misconfigured(401, why),
-        PrepareError::Unserved(why) => Refusal::bad_request(why).about("model"),
+        PrepareError::Unserved(why) => Refusal::unserved(why),
     }
 }
 
@@ -155,7 +165,7 @@ pub(super) fn forward_headers(client: &HeaderMap, prepared: &mut Prepared<'_>, s
     if prepared.road.dialect == Dialect::AnthropicMessages
         && let Some(beta) = receive::header(client, "anthropic-beta")
     {
-        merge_header(&mut prepared.headers, "anthropic-beta", beta);
+        merge_header(prepared.headers.to_mut(), "anthropic-beta", beta);
     }
     if !snapshot.forward_client_headers {
         return;
@@ -167,7 +177,7 @@ pub(super) fn forward_headers(client: &HeaderMap, prepared: &mut Prepared<'_>, s
             && !word.starts_with("x-litellm-")
             && !matches!(word, "x-api-key" | "x-goog-api-key");
         if wanted && !prepared.headers.contains_key(name) {
-            prepared.headers.insert(name.clone(), value.clone());
+            prepared.headers.to_mut().insert(name.clone(), value.clone());
         }
     }
 }
@@ -176,14 +186,13 @@ pub(super) fn forward_headers(client: &HeaderMap, prepared: &mut Prepared<'_>, s
 pub(super) async fn send(
     running: &mut Running,
     served: &Arc<Served>,
-    prepared: &mut Prepared<'_>,
+    prepared: &Prepared<'_>,
     patience: Duration,
     began: Instant,
 ) -> Result<Response<ProviderBody>, Refusal> {
-    let request = prepared.http_request();
     running.exchange.attempts.push(Attempt {
         served: Arc::clone(served),
-        url: without_query(request.uri()),
+        url: Arc::clone(&prepared.address().shown),
         dialect: prepared.road.dialect,
         after: began.saturating_duration_since(running.exchange.started),
         head: None,
@@ -191,6 +200,7 @@ pub(super) async fn send(
         error: None,
         provider_request_id: None,
     });
+    let request = || prepared.http_request();
     let sent = running.gateway.transport().send(request, served.deployment.verify_tls, patience).await;
     let elapsed = began.elapsed();
     let mut response = match sent {
@@ -254,14 +264,6 @@ pub(super) fn failed(running: &mut Running, served: &Served, error: &TransportEr
     Refusal::from_transport(served.deployment.provider_title, error)
 }
 
-fn without_query(uri: &http::Uri) -> String {
-    let text = uri.to_string();
-    match text.split_once('?') {
-        Some((bare, _)) => bare.to_owned(),
-        None => text,
-    }
-}
-
 /// The header under which providers name a call for their support.
 fn provider_request_id(headers: &HeaderMap) -> Option<String> {
     receive::names::PROVIDER_REQUEST_IDS
@@ -304,7 +306,7 @@ pub(super) async fn read_body(
         }
         Ok(first.unwrap_or_else(|| joined.freeze()))
     };
-    match tokio::time::timeout(patience, reading).await {
+    match within(patience, reading).await {
         Ok(result) => result,
         Err(_) => Err(TransportError {
             kind: TransportErrorKind::TimedOut,
@@ -357,7 +359,7 @@ fn whole_reply(
         ))));
     }
     let (bytes, observed) = tollway::answer::whole(provider, client, body, &answer).map_err(unreadable)?;
-    settle::observe(running, &observed);
+    settle::observe(running, observed);
     Ok(Reply::Whole(bytes))
 }
 
@@ -372,7 +374,7 @@ async fn mock_reply(
     let client = running.exchange.operation.dialect();
     running.exchange.attempts.push(Attempt {
         served: Arc::clone(served),
-        url: "mock:".to_owned(),
+        url: "mock:".into(),
         dialect: client,
         after: running.exchange.started.elapsed(),
         head: Some(Duration::ZERO),
@@ -396,7 +398,7 @@ async fn mock_reply(
         complete: true,
         ..Observed::default()
     };
-    settle::observe(running, &observed);
+    settle::observe(running, observed);
     Ok(Reply::Whole(client.codec().write_response(&response, &answer)))
 }
 
@@ -420,11 +422,5 @@ mod tests {
         assert_eq!(wait(&[("retry-after", "1"), ("retry-after-ms", "soon")]), Some(Duration::from_secs(1)));
         assert_eq!(wait(&[("retry-after", "Fri, 31 Dec 1999 23:59:59 GMT")]), None);
         assert_eq!(wait(&[]), None);
-    }
-
-    #[test]
-    fn addresses_are_shown_without_their_query() {
-        let uri = http::Uri::from_static("https://host/v1/models/x:generateContent?key=secret");
-        assert_eq!(without_query(&uri), "https://host/v1/models/x:generateContent");
     }
 }

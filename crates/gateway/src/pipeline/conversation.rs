@@ -6,11 +6,12 @@ use dialects::Dialect;
 use dialects::document::Document;
 use tollway::ask::Ask;
 
+use super::admit::{self, Size};
 use super::cache::{self, Found, Question};
 use super::call::{self, Call};
 use super::route::{self, Tries};
 use super::stream::Format;
-use super::{Received, Reply, Running, mirror, receive};
+use super::{Received, Reply, Running, mirror, receive, state};
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
 
@@ -23,12 +24,27 @@ pub(super) async fn converse(
     let Received { endpoint, query, body, headers } = *received;
     let dialect = endpoint.operation.dialect();
     let mut document = Document::parse_within(body, snapshot.bounds.max_json_depth)?;
-    let model = receive::model(&document, endpoint, query)?;
+    let model = admit::model(running, snapshot, receive::model(&document, endpoint, query)?)?;
     let mut routed = route::request(snapshot, &model, &document, headers, body.len())?;
+    let customer = admit::customer(&document, headers);
     let wishes = receive::wishes(&mut document, headers)?;
     let stream = receive::stream(&document, endpoint)?;
     running.exchange.requested_model.clone_from(&model);
     running.exchange.stream = stream;
+    let ask = Ask::new(dialect, &document, &model, stream);
+    let size = Size {
+        document: &document,
+        body_bytes: body.len(),
+        tags: &routed.tags,
+        customer: customer.as_deref(),
+        headers,
+    };
+    let admission = admit::accounts(running, snapshot, &model, &size).await?;
+    let count = |model: &str| {
+        let counted = catalog::tokens::count(model, ask.request().ok()?);
+        Some((counted.tokens, counted.exact))
+    };
+    admit::hold(running, snapshot, admission, &size, &count)?;
     let events = dialect != Dialect::Gemini || query.split('&').any(|pair| pair == "alt=sse");
     let format = if events { Format::Events } else { Format::Array };
     let question =
@@ -37,9 +53,9 @@ pub(super) async fn converse(
         Found::Answer(known) => return Ok(Reply::Known(known)),
         Found::Nothing(recording) => recording,
     };
-    let ask = Ask::new(dialect, &document, &model, stream);
     routed.stream = stream;
-    route::pin_to_state(&mut routed, running, &document);
+    routed.permit = admit::permit(running, snapshot);
+    state::pin(running, snapshot, &mut routed, &ask, body);
     route::count_input(&mut routed, snapshot, &ask)?;
     mirror::maybe_copy(running, &mirror::Original { snapshot, model: &model, body, headers, stream, format });
     let own_timeout = wishes.timeout.is_some() || wishes.stream_timeout.is_some();

@@ -4,7 +4,7 @@ use dialects::document::Document;
 use dialects::{Dialect, gemini};
 use serde_json::json;
 
-use super::{Received, Reply, Running, receive};
+use super::{Received, Reply, Running, admit, receive};
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
 
@@ -16,6 +16,7 @@ pub(super) fn tokens(
 ) -> Result<Reply, Refusal> {
     let mut document = Document::parse_within(received.body, snapshot.bounds.max_json_depth)?;
     let model = receive::model(&document, received.endpoint, received.query)?;
+    let model = admit::model(running, snapshot, model)?;
     receive::wishes(&mut document, received.headers)?;
     running.exchange.requested_model.clone_from(&model);
     let group = snapshot.group(&model);

@@ -19,6 +19,7 @@ use http::{HeaderMap, HeaderValue};
 use tollway::answer::AnswerStream;
 use tollway::ask::Prepared;
 
+use super::admit::{self, Size};
 use super::cache::{self, Found, Question, Recording};
 use super::call::{self, Call};
 use super::route::{self, Tries, Try};
@@ -31,7 +32,7 @@ use crate::snapshot::{Served, Snapshot, Upstream};
 /// Passes a request on.
 pub(super) async fn forward(
     running: &mut Running,
-    snapshot: &Snapshot,
+    snapshot: &Arc<Snapshot>,
     service: Service,
     received: &Received<'_>,
 ) -> Result<Reply, Refusal> {
@@ -40,11 +41,23 @@ pub(super) async fn forward(
     let text_fields = form.as_ref().map(|(form, _)| form.fields());
     let fields_of = text_fields.as_ref().map_or(&**body, |fields| fields.as_bytes());
     let mut fields = Document::parse(fields_of)?;
-    let model = receive::model(&fields, endpoint, query)?;
-    let routed = route::request(snapshot, &model, &fields, headers, body.len())?;
+    let model = admit::model(running, snapshot, receive::model(&fields, endpoint, query)?)?;
+    let mut routed = route::request(snapshot, &model, &fields, headers, body.len())?;
+    let customer = admit::customer(&fields, headers);
+    route::leave_out(&mut routed, snapshot, |served| served.serves(service));
     let wishes = receive::wishes(&mut fields, headers)?;
     running.exchange.requested_model.clone_from(&model);
     let asked = service::asked(service, &fields)?;
+    let size = Size {
+        document: &fields,
+        body_bytes: body.len(),
+        tags: &routed.tags,
+        customer: customer.as_deref(),
+        headers,
+    };
+    let admission = admit::accounts(running, snapshot, &model, &size).await?;
+    admit::hold(running, snapshot, admission, &size, &|_| None)?;
+    routed.permit = admit::permit(running, snapshot);
     let question = Question {
         document: &fields,
         form: form.as_ref().map(|(form, _)| form),
@@ -65,9 +78,17 @@ pub(super) async fn forward(
     let form = form.as_ref().map(|(form, kind)| (form, kind));
     loop {
         let Try { served, attempt } = tries.next(running).await?;
-        let with_params = attempt.params().map(|params| route::with_params(&fields, params));
-        let asking = Asking { service, fields: with_params.as_ref().unwrap_or(&fields), form, asked: &asked };
-        match attempt_at(running, &call, &served, &asking).await {
+        let own = match attempt.params() {
+            Some(params) => {
+                let notes = &mut running.exchange.notes;
+                let (fields, wishes) = route::with_params(&fields, &call.wishes, params, notes)?;
+                Some((fields, Call { wishes, ..call }))
+            }
+            None => None,
+        };
+        let (fields, call) = own.as_ref().map_or((&fields, &call), |(fields, call)| (fields, call));
+        let asking = Asking { service, fields, form, asked: &asked };
+        match attempt_at(running, call, &served, &asking).await {
             Ok(reply) => {
                 let reply = call::answered(running, attempt, reply);
                 return Ok(cache::record(running, recording, reply));
@@ -92,7 +113,7 @@ async fn attempt_at(
     asking: &Asking<'_>,
 ) -> Result<Reply, Refusal> {
     if let Upstream::Mock(_) = served.upstream {
-        return Err(Refusal::bad_request(format!(
+        return Err(Refusal::unserved(format!(
             "model `{}` is a mock, and mocks hold conversations only",
             served.deployment.group
         )));
@@ -106,7 +127,7 @@ async fn attempt_at(
     if let Some(bodies) = &mut running.exchange.bodies {
         bodies.provider_request = Some(prepared.body.clone());
     }
-    send(running, call, served, &mut prepared, asking).await
+    send(running, call, served, &prepared, asking).await
 }
 
 /// The form that a body is, and its type with the boundary.
@@ -129,7 +150,7 @@ async fn send(
     running: &mut Running,
     call: &Call<'_>,
     served: &Arc<Served>,
-    prepared: &mut Prepared<'_>,
+    prepared: &Prepared<'_>,
     asking: &Asking<'_>,
 ) -> Result<Reply, Refusal> {
     let Asking { service, asked, .. } = *asking;

@@ -86,6 +86,7 @@ impl Running {
             gateway: std::sync::Arc::clone(&self.gateway),
             exchange: Box::new(exchange),
             provider_headers: HeaderMap::new(),
+            admission: None,
             settled: true,
         }
     }

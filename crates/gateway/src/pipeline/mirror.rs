@@ -9,6 +9,7 @@ use http::HeaderMap;
 use routing::Overrides;
 use tollway::ask::Ask;
 
+use super::admit::{self, Size};
 use super::call::{self, Call};
 use super::route::{self, Tries};
 use super::stream::Format;
@@ -85,6 +86,11 @@ impl Copy {
             Overrides { num_retries: Some(0), disable_fallbacks: true, ..Overrides::default() };
         routed.mock_failure = None;
         let wishes = receive::wishes(&mut document, &self.headers)?;
+        let (customer, tags) = (None, routed.tags.as_slice());
+        let size =
+            Size { document: &document, body_bytes: self.body.len(), tags, customer, headers: &self.headers };
+        let accounts = admit::accounts(running, &self.snapshot, &self.to, &size).await?;
+        admit::count_only(running, accounts);
         let tries = Tries::new(&self.snapshot, routed, false);
         let ask = Ask::new(running.exchange.operation.dialect(), &document, &self.to, self.stream);
         let call = Call { snapshot: &self.snapshot, wishes, headers: &self.headers, format: self.format };

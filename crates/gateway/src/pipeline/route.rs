@@ -1,16 +1,17 @@
 //! Which deployment answers, and which one after it has failed?
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dialects::conversation::Extra;
 use dialects::document::Document;
+use dialects::loss::{Change as LossChange, Note};
 use dialects::{ErrorClass, Invalid};
 use http::HeaderMap;
 use routing::{Attempt, Considered, Decision, Failure, Journey, Outcome, Request, Stop, Verdict, Why};
 
-use super::receive::routing::routing_wishes;
-use super::receive::{self, names};
+use super::receive::routing::{routing_wishes, tag_lines};
+use super::receive::{self, Wishes, names};
 use super::{Running, settle};
 use tollway::ask::Ask;
 
@@ -31,10 +32,11 @@ pub(super) fn request(
     body_bytes: usize,
 ) -> Result<Request, Invalid> {
     let wishes = routing_wishes(document, headers, model, snapshot.allow_mock_testing)?;
+    let tag_lines = if snapshot.routing.tags.enabled { tag_lines(headers) } else { Vec::new() };
     Ok(Request {
         input_tokens: receive::rough_tokens(body_bytes),
         tags: wishes.tags,
-        tag_lines: wishes.tag_lines,
+        tag_lines,
         region: wishes.region,
         sticky: sticky(snapshot, document, headers),
         overrides: wishes.overrides,
@@ -53,12 +55,6 @@ fn sticky(snapshot: &Snapshot, document: &Document<'_>, headers: &HeaderMap) -> 
     }
     let fields = ["litellm_session_id", "user", "prompt_cache_key"];
     fields.into_iter().find_map(|name| document.text(name).ok().flatten()).map(|key| key.as_ref().into())
-}
-
-/// A stored response can only be gone on with where it is.
-pub(super) fn pin_to_state(request: &mut Request, running: &Running, document: &Document<'_>) {
-    let before = document.text("previous_response_id").ok().flatten();
-    request.pinned.extend(before.and_then(|id| running.gateway.whereabouts().of(&id)));
 }
 
 /// Counts the input's tokens where a deployment may be too small for it; elsewhere a rough number will do.
@@ -113,14 +109,14 @@ impl<'s> Tries<'s> {
     /// When there is none any more: the first failure, or why there was none in the first place.
     pub(super) async fn next(&mut self, running: &mut Running) -> Result<Try, Refusal> {
         loop {
-            let now = running.gateway.now();
-            let decision = self.journey.next(now, &mut || fastrand::u64(..));
+            let at = Instant::now();
+            let decision = self.journey.next(running.gateway.moment(at), &mut || fastrand::u64(..));
             for passed in self.journey.take_passed_over() {
-                self.note_candidates(running, &passed.group, &passed.considered);
+                self.note_candidates(running, &passed.group, &passed.considered, at);
             }
             match decision {
                 Decision::Call(attempt) => {
-                    self.note_candidates(running, attempt.name(), self.journey.considered());
+                    self.note_candidates(running, attempt.name(), self.journey.considered(), at);
                     let exchange = &mut running.exchange;
                     exchange.group = Some(Arc::clone(attempt.name()));
                     exchange.retries = self.journey.retries();
@@ -167,7 +163,15 @@ impl<'s> Tries<'s> {
     pub(super) fn note_failure(&mut self, running: &mut Running, attempt: Attempt, refusal: Refusal) {
         let now = running.gateway.now();
         let id: Arc<str> = attempt.id().into();
-        let change = self.journey.report(attempt, &failure(&refusal, self.own_timeout), now);
+        let mut outcome = failure(&refusal, self.own_timeout);
+        if let Outcome::Failure(failure) = &mut outcome
+            && failure.class == ErrorClass::BadRequest
+            && running.exchange.seeks_state
+        {
+            // It may be what this account does not know and another does.
+            *failure = Failure { class: ErrorClass::NotFound, counts: false, ..*failure };
+        }
+        let change = self.journey.report(attempt, &outcome, now);
         events::deployment_changed(&running.gateway, &id, change);
         // Where nothing could be sent there is no attempt to blame.
         if running.exchange.served().is_some_and(|served| served.deployment.id == id) {
@@ -183,8 +187,9 @@ impl<'s> Tries<'s> {
 
     /// A second attempt beside the running one, if there is another deployment and it is not too dear.
     pub(super) fn hedge(&mut self, aside: &mut Running) -> Option<Try> {
-        let attempt = self.journey.hedge(aside.gateway.now(), &mut || fastrand::u64(..))?;
-        self.note_candidates(aside, attempt.name(), self.journey.considered());
+        let at = Instant::now();
+        let attempt = self.journey.hedge(aside.gateway.moment(at), &mut || fastrand::u64(..))?;
+        self.note_candidates(aside, attempt.name(), self.journey.considered(), at);
         let served = self.snapshot.served(attempt.deployment(), attempt.name())?;
         Some(Try { served, attempt })
     }
@@ -203,8 +208,15 @@ impl<'s> Tries<'s> {
         refusal
     }
 
-    fn note_candidates(&self, running: &mut Running, group: &Arc<str>, considered: &[Considered]) {
-        let now = running.gateway.now();
+    /// `at`: when they were considered.
+    fn note_candidates(
+        &self,
+        running: &mut Running,
+        group: &Arc<str>,
+        considered: &[Considered],
+        at: Instant,
+    ) {
+        let now = running.gateway.moment(at);
         let plan = self.snapshot.fleet().plan();
         let candidates = considered.iter().filter_map(|considered| {
             let planned = plan.deployments().get(considered.deployment.get())?;
@@ -217,7 +229,7 @@ impl<'s> Tries<'s> {
         });
         let candidates = candidates.collect();
         let exchange = &mut running.exchange;
-        let after = exchange.started.elapsed();
+        let after = at.saturating_duration_since(exchange.started);
         let group = Arc::clone(group);
         exchange.route.push(RouteStep::Considered { after, group, candidates });
     }
@@ -254,13 +266,34 @@ pub(super) fn ended(running: &Running, attempt: Attempt, outcome: &Outcome) {
     }
 }
 
-/// The request with what a fallback's entry says instead.
-pub(super) fn with_params<'d>(document: &Document<'d>, params: &Extra) -> Document<'d> {
+/// The request with what a fallback's entry says instead. What of the entry speaks to the gateway is followed where it is
+/// about this one call; the rest comes too late and is noted.
+pub(super) fn with_params<'d>(
+    document: &Document<'d>,
+    wishes: &Wishes,
+    params: &Extra,
+    notes: &mut Vec<Note>,
+) -> Result<(Document<'d>, Wishes), Refusal> {
     let mut document = document.clone();
-    for (name, value) in params.iter().filter(|(name, _)| !receive::is_ours(name)) {
-        document.set_value(name, value);
+    for (name, value) in params {
+        if receive::is_ours(name) && !Wishes::of_one_call(name) {
+            let detail = "a fallback's entry cannot set it".to_owned();
+            notes.push(Note { param: name.clone(), change: LossChange::Dropped, detail });
+        } else {
+            document.set_value(name, value);
+        }
     }
-    document
+    let own = receive::wishes(&mut document, &HeaderMap::new())?;
+    Ok((document, wishes.with(own)))
+}
+
+/// Leaves out those of a group's deployments that cannot do what is asked, if others can.
+pub(super) fn leave_out(request: &mut Request, snapshot: &Snapshot, can: impl Fn(&Served) -> bool) {
+    let Some(group) = snapshot.group(&request.model) else { return };
+    if group.members.iter().any(|served| can(served)) {
+        let cannot = group.members.iter().filter(|served| !can(served));
+        request.excluded.extend(cannot.map(|served| Arc::clone(&served.deployment.id)));
+    }
 }
 
 fn note_wait(running: &mut Running, duration: Duration, why: Why) {

@@ -1,13 +1,14 @@
 //! The end of a request: what it used and cost, and that it is written down.
 
+use catalog::NanoUsd;
 use catalog::cost::Counts;
-use dialects::Dialect;
 use dialects::conversation::Usage;
 use dialects::exchange::Observed;
 
-use super::{Running, forward};
+use super::{Running, forward, state};
+use crate::books::{self, booking};
 use crate::events;
-use crate::exchange::{Outcome, RouteStep};
+use crate::exchange::Outcome;
 use crate::operation::Operation;
 use crate::refusal::Refusal;
 
@@ -15,19 +16,19 @@ use crate::refusal::Refusal;
 pub(super) const BYTES_PER_TOKEN: u64 = 4;
 
 /// Keeps what the answer said about itself, and prices it.
-pub(super) fn observe(running: &mut Running, observed: &Observed) {
+pub(super) fn observe(running: &mut Running, observed: Observed) {
     let exchange = &mut running.exchange;
     let answer = &mut exchange.answer;
-    answer.id.clone_from(&observed.id);
-    answer.model.clone_from(&observed.model);
-    answer.stop.clone_from(&observed.stop);
-    answer.usage.clone_from(&observed.usage);
+    answer.id = observed.id;
+    answer.model = observed.model;
+    answer.stop = observed.stop;
+    answer.usage = observed.usage;
     if answer.usage.is_none() && observed.text_bytes > 0 {
         answer.usage =
             Some(Usage { output: observed.text_bytes.div_ceil(BYTES_PER_TOKEN), ..Usage::default() });
         answer.usage_is_estimate = true;
     }
-    remember_state(running);
+    state::remember(running, &observed.seals);
     let exchange = &mut running.exchange;
     if let (Some(usage), Some(served)) = (&exchange.answer.usage, exchange.attempts.last().map(|a| &a.served))
     {
@@ -37,20 +38,6 @@ pub(super) fn observe(running: &mut Running, observed: &Observed) {
             }
             Operation::Converse(_) | Operation::CountTokens(_) => served.cost(usage),
         };
-    }
-}
-
-/// A stored response can only be gone on with where it is.
-fn remember_state(running: &Running) {
-    let exchange = &running.exchange;
-    let is_choice =
-        |step: &RouteStep| matches!(step, RouteStep::Considered { candidates, .. } if candidates.len() > 1);
-    if exchange.operation.dialect() != Dialect::OpenaiResponses || !exchange.route.iter().any(is_choice) {
-        return;
-    }
-    let kept = exchange.attempts.last().filter(|attempt| attempt.dialect == Dialect::OpenaiResponses);
-    if let (Some(attempt), Some(id)) = (kept, &exchange.answer.id) {
-        running.gateway.whereabouts().remember(id, &attempt.served.deployment.id);
     }
 }
 
@@ -81,13 +68,37 @@ pub(super) fn finished(running: &mut Running) {
         return;
     }
     running.settled = true;
-    measure(running);
+    if running.exchange.duration.is_zero() {
+        measure(running);
+    }
     if running.exchange.outcome == Outcome::Running {
         running.exchange.outcome = Outcome::Answered;
     }
+    book(running);
     let exchange = running.exchange.take();
     events::request_finished(&running.gateway.log, &running.gateway.metrics, &exchange);
     running.gateway.traces().keep(exchange);
+}
+
+/// Ends what the request holds, and journals what it cost.
+fn book(running: &mut Running) {
+    let Some(mut admission) = running.admission.take() else { return };
+    let exchange = &running.exchange;
+    let actual = booking::actual(exchange);
+    let Some(reservation) = admission.reservation.take() else { return };
+    let settlement = reservation.settle(actual, books::now());
+    for crossing in &settlement.crossings {
+        events::budget_crossed(&running.gateway.log, crossing);
+    }
+    if actual.cost > NanoUsd::ZERO
+        && let Some(claim) = admission.holder_claim()
+    {
+        claim.learn_cost(&admission.model, actual.cost);
+    }
+    let Some(booking) = booking::booking(exchange, &admission, settlement) else { return };
+    if let Err(error) = admission.books.journal().append(booking) {
+        events::not_journalled(&running.gateway.log, &error);
+    }
 }
 
 /// The client left before the end.

@@ -365,7 +365,7 @@ impl StreamAnswer {
     fn settle(&mut self) {
         if let Some(mut running) = self.running.take() {
             running.exchange.upstream_time = self.upstream_before + self.began.elapsed();
-            settle::observe(&mut running, self.source.observed());
+            settle::observe(&mut running, self.source.observed().clone());
             if let Some(attempt) = self.attempt.take() {
                 route::ended(&running, attempt, &route::success(&running));
             }
@@ -394,7 +394,7 @@ impl Drop for StreamAnswer {
     fn drop(&mut self) {
         if let Some(mut running) = self.running.take() {
             running.exchange.upstream_time = self.upstream_before + self.began.elapsed();
-            settle::observe(&mut running, self.source.observed());
+            settle::observe(&mut running, self.source.observed().clone());
             // Dropping `running` settles it as left by the client.
         }
     }

@@ -9,14 +9,14 @@ use dialects::Invalid;
 use dialects::document::Document;
 use serde_json::{Map, Value, json};
 
-use super::access::Authenticated;
+use super::access::Operator;
 use crate::Gateway;
 use crate::cache::{Cache, Key, StoreError};
 use crate::config::{CacheMode, CacheSettings, StoreSettings};
 use crate::refusal::Refusal;
 
 /// Whether the cache works.
-pub(super) async fn ping(_: Authenticated, State(gateway): State<Arc<Gateway>>) -> Result<Response, Refusal> {
+pub(super) async fn ping(_: Operator, State(gateway): State<Arc<Gateway>>) -> Result<Response, Refusal> {
     let Some(cache) = gateway.cache() else {
         return Err(unhealthy("no cache is configured; set `litellm_settings.cache: true`"));
     };
@@ -41,7 +41,7 @@ fn unhealthy(why: &str) -> Refusal {
 
 /// Takes answers out by their keys.
 pub(super) async fn delete(
-    _: Authenticated,
+    _: Operator,
     State(gateway): State<Arc<Gateway>>,
     body: Bytes,
 ) -> Result<Response, Refusal> {
@@ -57,17 +57,14 @@ pub(super) async fn delete(
 }
 
 /// Takes all answers out.
-pub(super) async fn flush_all(
-    _: Authenticated,
-    State(gateway): State<Arc<Gateway>>,
-) -> Result<Response, Refusal> {
+pub(super) async fn flush_all(_: Operator, State(gateway): State<Arc<Gateway>>) -> Result<Response, Refusal> {
     configured(&gateway)?.clear().await.map_err(|error| failed(&error))?;
     Ok(Json(json!({"status": "success"})).into_response())
 }
 
 /// What Redis says about itself.
 pub(super) async fn redis_info(
-    _: Authenticated,
+    _: Operator,
     State(gateway): State<Arc<Gateway>>,
 ) -> Result<Response, Refusal> {
     let cache = configured(&gateway)?;

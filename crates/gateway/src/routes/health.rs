@@ -26,7 +26,10 @@ pub(super) async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
         let body = Json(json!({"status": "stopping"}));
         return (http::StatusCode::SERVICE_UNAVAILABLE, body).into_response();
     }
-    Json(json!({"status": "healthy", "db": "Not connected"})).into_response()
+    // A database that is away stops nobody who is known, so it is told and no reason to send requests elsewhere.
+    let connected = gateway.books().is_some_and(|books| !books.is_behind());
+    let db = if connected { "connected" } else { "Not connected" };
+    Json(json!({"status": "healthy", "db": db})).into_response()
 }
 
 #[derive(Debug, Deserialize)]

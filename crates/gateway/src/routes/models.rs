@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 use super::access::Authenticated;
 use crate::Gateway;
+use crate::exchange::Identity;
+use crate::pipeline::is_for;
 use crate::snapshot::{Group, Snapshot};
 
 /// LiteLLM's constant.
@@ -24,30 +26,34 @@ pub(super) struct ListQuery {
 
 /// The models of this gateway, as OpenAI lists models.
 pub(super) async fn list(
-    _: Authenticated,
+    Authenticated(caller): Authenticated,
     State(gateway): State<Arc<Gateway>>,
     Query(query): Query<ListQuery>,
 ) -> Json<Value> {
     let snapshot = gateway.snapshot();
-    let mut data: Vec<Value> = snapshot.groups().map(|group| entry(&group.name, Some(group))).collect();
-    data.extend(snapshot.visible_aliases().map(|(alias, group)| entry(alias, Some(group))));
+    let groups = snapshot.groups().map(|group| (group.name.to_string(), Some(&**group)));
+    let aliases = snapshot.visible_aliases().map(|(alias, group)| (alias.to_owned(), Some(group)));
+    let mut names: Vec<(String, Option<&Group>)> = groups.chain(aliases).collect();
     for pattern in snapshot.patterns() {
-        let names = snapshot.names_behind(pattern);
-        if query.return_wildcard_routes || names.is_empty() {
-            data.push(entry(pattern.text(), None));
+        let behind = snapshot.names_behind(pattern);
+        if query.return_wildcard_routes || behind.is_empty() {
+            names.push((pattern.text().to_owned(), None));
         }
-        data.extend(names.into_iter().map(|name| entry(&name, None)));
+        names.extend(behind.into_iter().map(|name| (name, None)));
     }
+    let own = names.into_iter().filter(|(name, _)| is_for(&caller, &snapshot, name));
+    let data: Vec<Value> = own.map(|(name, group)| entry(&name, group)).collect();
     Json(json!({"data": data, "object": "list"}))
 }
 
 /// One model.
 pub(super) async fn one(
-    _: Authenticated,
+    Authenticated(caller): Authenticated,
     State(gateway): State<Arc<Gateway>>,
     Path(id): Path<String>,
 ) -> Response {
-    match gateway.snapshot().group(&id) {
+    let snapshot = gateway.snapshot();
+    match snapshot.group(&id).filter(|_| is_for(&caller, &snapshot, &id)) {
         Some(group) => Json(entry(&id, Some(&group))).into_response(),
         None => {
             let detail = format!("The model `{id}` does not exist or is not accessible");
@@ -72,19 +78,24 @@ fn entry(name: &str, group: Option<&Group>) -> Value {
 }
 
 /// The models of this gateway, as Google lists models.
-pub(super) async fn list_google(_: Authenticated, State(gateway): State<Arc<Gateway>>) -> Json<Value> {
+pub(super) async fn list_google(
+    Authenticated(caller): Authenticated,
+    State(gateway): State<Arc<Gateway>>,
+) -> Json<Value> {
     let snapshot = gateway.snapshot();
-    let models: Vec<Value> = snapshot.groups().map(|group| google_entry(&group.name, group)).collect();
+    let own = snapshot.groups().filter(|group| is_for(&caller, &snapshot, &group.name));
+    let models: Vec<Value> = own.map(|group| google_entry(&group.name, group)).collect();
     Json(json!({"models": models}))
 }
 
 /// One model, as Google shows it.
 pub(super) async fn one_google(
-    _: Authenticated,
+    Authenticated(caller): Authenticated,
     State(gateway): State<Arc<Gateway>>,
     Path(id): Path<String>,
 ) -> Response {
-    match gateway.snapshot().group(&id) {
+    let snapshot = gateway.snapshot();
+    match snapshot.group(&id).filter(|_| is_for(&caller, &snapshot, &id)) {
         Some(group) => Json(google_entry(&id, &group)).into_response(),
         None => {
             let message = format!("models/{id} is not found");
@@ -112,12 +123,12 @@ pub(super) struct InfoQuery {
 
 /// Each deployment with its settings (no secrets) and what is known of its model.
 pub(super) async fn info(
-    _: Authenticated,
+    Authenticated(caller): Authenticated,
     State(gateway): State<Arc<Gateway>>,
     Query(query): Query<InfoQuery>,
 ) -> Response {
     let snapshot = gateway.snapshot();
-    let data = info_entries(&snapshot, query.litellm_model_id.as_deref());
+    let data = info_entries(&snapshot, &caller, query.litellm_model_id.as_deref());
     if data.is_empty()
         && let Some(id) = query.litellm_model_id
     {
@@ -127,9 +138,10 @@ pub(super) async fn info(
     Json(json!({"data": data})).into_response()
 }
 
-fn info_entries(snapshot: &Snapshot, id: Option<&str>) -> Vec<Value> {
+fn info_entries(snapshot: &Snapshot, caller: &Identity, id: Option<&str>) -> Vec<Value> {
     snapshot
         .members()
+        .filter(|served| is_for(caller, snapshot, &served.deployment.group))
         .filter(|served| id.is_none_or(|id| *served.deployment.id == *id))
         .map(|served| {
             let mut info = served.info.clone();

@@ -11,12 +11,13 @@ use routing::{DeploymentState, Phase, Settings};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::access::Authenticated;
+use super::access::{Authenticated, Operator};
 use crate::Gateway;
+use crate::pipeline::is_for;
 use crate::snapshot::{Group, Served};
 
 /// Each deployment with what is going on there.
-pub(super) async fn state(_: Authenticated, State(gateway): State<Arc<Gateway>>) -> Json<Value> {
+pub(super) async fn state(_: Operator, State(gateway): State<Arc<Gateway>>) -> Json<Value> {
     let snapshot = gateway.snapshot();
     let now = gateway.now();
     let deployments = snapshot.fleet().snapshot(now);
@@ -50,7 +51,7 @@ fn deployment(state: &DeploymentState, left: impl Fn(routing::Moment) -> Duratio
 }
 
 /// The settings that are in effect.
-pub(super) async fn settings(_: Authenticated, State(gateway): State<Arc<Gateway>>) -> Json<Value> {
+pub(super) async fn settings(_: Operator, State(gateway): State<Arc<Gateway>>) -> Json<Value> {
     let snapshot = gateway.snapshot();
     let Settings { strategy, retries, cooldowns, fallbacks, tags, .. } = &snapshot.routing;
     let rules = |rules: &[FallbackRule]| -> Vec<Value> {
@@ -85,13 +86,14 @@ pub(super) struct GroupQuery {
 
 /// Each model group with what all its deployments together offer.
 pub(super) async fn groups(
-    _: Authenticated,
+    Authenticated(caller): Authenticated,
     State(gateway): State<Arc<Gateway>>,
     Query(query): Query<GroupQuery>,
 ) -> Json<Value> {
     let snapshot = gateway.snapshot();
     let wanted = |group: &&Arc<Group>| query.model_group.as_ref().is_none_or(|name| **name == *group.name);
-    let data: Vec<Value> = snapshot.groups().filter(wanted).map(|group| group_entry(group)).collect();
+    let own = snapshot.groups().filter(wanted).filter(|group| is_for(&caller, &snapshot, &group.name));
+    let data: Vec<Value> = own.map(|group| group_entry(group)).collect();
     Json(json!({"data": data}))
 }
 

@@ -4,6 +4,8 @@ pub enum Access {
     Public,
     /// Any valid key.
     Key,
+    /// The master key, or the key of an administrator.
+    Operator,
 }
 
 /// One route, as the documentation shows it. `GET /routes`, `/openapi.json` and `/docs` are made from this table, and
@@ -19,6 +21,25 @@ pub struct Route {
     pub summary: &'static str,
     /// The body: a schema's name in the vendor's own specification, or the fields.
     pub body: Option<&'static str>,
+}
+
+impl Route {
+    /// Whether a request's path is this route's, or one of its other paths.
+    #[must_use]
+    pub fn is_at(&self, path: &str) -> bool {
+        let fits = |pattern: &str| {
+            let (mut wanted, mut given) = (pattern.split('/'), path.split('/'));
+            loop {
+                match (wanted.next(), given.next()) {
+                    (None, None) => return true,
+                    (Some(name), Some(_)) if name.starts_with('{') => {}
+                    (Some(name), Some(own)) if name == own => {}
+                    _ => return false,
+                }
+            }
+        };
+        fits(self.path) || self.aliases.iter().any(|alias| fits(alias))
+    }
 }
 
 const fn get(path: &'static str, access: Access, tag: &'static str, summary: &'static str) -> Route {
@@ -192,8 +213,13 @@ pub const ROUTES: &[Route] = &[
         "model management",
         "Each group with what its deployments offer; `?model_group=` for one",
     ),
-    get("/router/settings", Access::Key, "routing", "How deployments are chosen, retried and left alone"),
-    get("/router/state", Access::Key, "routing", "Each deployment: in flight, latency, usage, cooldown"),
+    get(
+        "/router/settings",
+        Access::Operator,
+        "routing",
+        "How deployments are chosen, retried and left alone",
+    ),
+    get("/router/state", Access::Operator, "routing", "Each deployment: in flight, latency, usage, cooldown"),
     post(
         "/utils/token_counter",
         "utilities",
@@ -206,12 +232,24 @@ pub const ROUTES: &[Route] = &[
         "Show what a provider would be sent, without sending it",
         "call_type*: completion | text_completion | responses | anthropic_messages | generate_content; request_body*",
     ),
-    get("/cache/ping", Access::Key, "cache", "Whether the cache of answers works"),
-    post("/cache/delete", "cache", "Forget answers by their `x-litellm-cache-key`", "keys*: a list of keys"),
-    Route { body: None, ..post("/cache/flushall", "cache", "Forget all cached answers", "") },
-    get("/cache/redis/info", Access::Key, "cache", "What the cache's Redis says about itself"),
-    get("/trace", Access::Key, "traces", "The latest requests, newest first; `?limit=`"),
-    get("/trace/{id}", Access::Key, "traces", "Everything that happened to one request"),
+    get("/cache/ping", Access::Operator, "cache", "Whether the cache of answers works"),
+    Route {
+        access: Access::Operator,
+        ..post(
+            "/cache/delete",
+            "cache",
+            "Forget answers by their `x-litellm-cache-key`",
+            "keys*: a list of keys",
+        )
+    },
+    Route {
+        access: Access::Operator,
+        body: None,
+        ..post("/cache/flushall", "cache", "Forget all cached answers", "")
+    },
+    get("/cache/redis/info", Access::Operator, "cache", "What the cache's Redis says about itself"),
+    get("/trace", Access::Operator, "traces", "The latest requests, newest first; `?limit=`"),
+    get("/trace/{id}", Access::Operator, "traces", "Everything that happened to one request"),
     get("/health", Access::Key, "health", "Which deployments can be called; `?model=` for one group"),
     Route {
         aliases: &["/health/liveness"],

@@ -6,12 +6,12 @@ use axum::response::{IntoResponse, Json, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::access::Authenticated;
+use super::access::Operator;
 use crate::Gateway;
 
 /// Everything that happened to one request, by its call id (`x-litellm-call-id`) or the id of its answer.
 pub(super) async fn one(
-    _: Authenticated,
+    _: Operator,
     State(gateway): State<Arc<Gateway>>,
     Path(id): Path<String>,
 ) -> Response {
@@ -34,7 +34,7 @@ pub(super) struct LatestQuery {
 
 /// The latest requests, newest first, a summary each.
 pub(super) async fn latest(
-    _: Authenticated,
+    _: Operator,
     State(gateway): State<Arc<Gateway>>,
     Query(query): Query<LatestQuery>,
 ) -> Json<Value> {

@@ -94,9 +94,8 @@ pub(super) async fn transform_request(
     let ask = Ask::new(dialect, &inner, &model, stream);
     Ok(Json(match served.deployment.prepare(&ask, None) {
         Ok(prepared) => {
-            let uri = if stream { &prepared.road.stream_uri } else { &prepared.road.uri };
             json!({
-                "raw_request_api_base": uri.to_string(),
+                "raw_request_api_base": prepared.address().uri.to_string(),
                 "raw_request_body": serde_json::from_slice::<Value>(&prepared.body).unwrap_or(Value::Null),
                 "raw_request_headers": shown_headers(&prepared.headers),
                 "error": null,

@@ -1,6 +1,7 @@
 //! From a configuration to what requests use.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -15,19 +16,23 @@ use dialects::loss::ParameterPolicy;
 use dialects::service::Service;
 use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderMap, HeaderValue, Uri};
+use ledger::rules::access::AccessGroups;
 use routing::settings::DeploymentSettings;
 use routing::{Fleet, Plan, Planned, Settings};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
-use tollway::deployment::{Road, ServiceRoad, Timeouts};
+use tollway::deployment::{Address, Road, ServiceRoad, Timeouts};
 use tollway::transport::{TlsOptions, TransportOptions};
 use tollway::{Deployment, Secret};
 
 use super::{Alias, Auth, Bounds, Group, Pattern, Place, Served, Snapshot, Upstream, Wildcard};
 use crate::config::{Config, DeploymentConfig, MasterKey, TlsVerify};
+use crate::events::log::ServedWords;
 use crate::events::metrics::ServedLabels;
 use crate::mock::Mock;
+use crate::pipeline;
+use crate::whereabouts::Account;
 
 /// Settings that all deployments share.
 #[derive(Debug)]
@@ -197,12 +202,17 @@ impl Snapshot {
                 ..TransportOptions::default()
             },
             cache: config.litellm.cache.clone(),
+            shared_state: config.router.redis.clone(),
             trace_capacity: count(tollway.trace_capacity),
             trace_bodies: tollway.trace_bodies && !config.litellm.turn_off_message_logging,
             health_checks: general.health_checks.clone(),
             allow_mock_testing: general.allow_mock_testing,
             forward_client_headers: general.forward_client_headers,
             always_include_stream_usage: general.always_include_stream_usage,
+            policy: config.books.policy.clone(),
+            access_groups: access_groups(config),
+            over_budget_status: config.books.over_budget_status,
+            unknown_price: config.books.unknown_price,
             groups: HashMap::new(),
             order: Vec::new(),
             aliases: model_aliases.chain(aliases).collect(),
@@ -245,6 +255,18 @@ impl Snapshot {
         self.order.push(Arc::clone(&group.name));
         self.groups.insert(Arc::clone(&group.name), Arc::new(group));
     }
+}
+
+/// `model_info.access_groups` of all deployments.
+fn access_groups(config: &Config) -> AccessGroups {
+    let mut groups = AccessGroups::new();
+    for deployment in &config.deployments {
+        let named = deployment.info.shown.get("access_groups").and_then(Value::as_array);
+        for name in named.into_iter().flatten().filter_map(Value::as_str) {
+            groups.entry(name.to_owned()).or_default().push(deployment.model_name.clone());
+        }
+    }
+    groups
 }
 
 fn count(number: u64) -> usize {
@@ -296,7 +318,7 @@ fn served(config: &DeploymentConfig, group: &str, model: &str, common: &Common) 
         }
     };
     let first = roads.first().or(services.first().map(|service| &service.road));
-    let shown_base = first.map(|road| shown_base(&road.uri)).unwrap_or_default();
+    let shown_base = first.map(|road| shown_base(&road.address.uri)).unwrap_or_default();
     let deployment = Deployment {
         id: config.id.as_str().into(),
         group: group.into(),
@@ -362,17 +384,8 @@ fn finished(
     info: Extra,
     shown_params: Value,
 ) -> Served {
-    let name = format!("{}/{}", deployment.provider, deployment.model);
-    let headers = [
-        ("x-litellm-model-id", &*deployment.id),
-        ("x-litellm-model-name", name.as_str()),
-        ("x-litellm-model-api-base", deployment.shown_base.as_str()),
-    ];
-    let headers = headers
-        .into_iter()
-        .filter(|(_, value)| !value.is_empty())
-        .filter_map(|(name, value)| Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?)))
-        .collect();
+    let head = pipeline::answer::head_of(&deployment);
+    let words = ServedWords::new(deployment.provider, &deployment.id, &deployment.model);
     let labels = ServedLabels {
         requested_model: deployment.group.to_string(),
         provider_model: deployment.model.clone(),
@@ -381,8 +394,34 @@ fn finished(
         provider: deployment.provider.to_owned(),
     };
     let fingerprint = fingerprint(&deployment, &upstream);
+    let account = account(&deployment);
     let handles = OnceLock::new();
-    Served { deployment, upstream, prices, info, shown_params, headers, labels, fingerprint, handles }
+    Served {
+        deployment,
+        upstream,
+        prices,
+        info,
+        shown_params,
+        head,
+        labels,
+        words,
+        fingerprint,
+        account,
+        handles,
+    }
+}
+
+/// The address and what signs in there.
+fn account(deployment: &Deployment) -> Account {
+    let mut hasher = DefaultHasher::new();
+    (deployment.provider, &deployment.shown_base).hash(&mut hasher);
+    for road in &deployment.roads {
+        (road.address.uri.host(), road.address.uri.query()).hash(&mut hasher);
+        for (name, value) in &road.headers {
+            (name.as_str(), value.as_bytes()).hash(&mut hasher);
+        }
+    }
+    Account(hasher.finish())
 }
 
 /// Where two are the same, the same question may have the same answer.
@@ -535,9 +574,10 @@ fn service_road(
     }
     let mut road = road(&route, Dialect::OpenaiChat, config, common)?;
     if service == Service::Translations {
-        let uri = road.uri.to_string().replacen("/transcriptions", "/translations", 1);
-        road.uri = uri.parse().map_err(|error| format!("`{uri}` is not an address: {error}"))?;
-        road.stream_uri = road.uri.clone();
+        let uri = road.address.uri.to_string().replacen("/transcriptions", "/translations", 1);
+        let parsed = uri.parse::<Uri>().map_err(|error| format!("`{uri}` is not an address: {error}"))?;
+        road.address = parsed.into();
+        road.stream_address = road.address.clone();
     }
     let quirks = route.endpoint.quirks();
     Ok(Some(ServiceRoad { service, model: route.model.to_owned(), road, quirks }))
@@ -551,7 +591,8 @@ fn road(
 ) -> Result<Road, String> {
     let address = |stream: bool| {
         let url = route.url(stream).map_err(|error| error.to_string())?;
-        url.parse::<Uri>().map_err(|error| format!("`{url}` is not an address: {error}"))
+        let uri = url.parse::<Uri>().map_err(|error| format!("`{url}` is not an address: {error}"));
+        uri.map(Address::from)
     };
     let mut headers = HeaderMap::new();
     let mut put = |name: &str, value: &str, sensitive: bool| {
@@ -575,8 +616,7 @@ fn road(
     for (name, value) in &config.connection.headers {
         put(name, value.expose(), true)?;
     }
-    let (uri, stream_uri) = (address(false)?, address(true)?);
-    Ok(Road { dialect, uri, stream_uri, headers, quirks: route.quirks() })
+    Ok(Road::new(dialect, address(false)?, address(true)?, headers, route.quirks()))
 }
 
 /// The header that signs a deployment in; `None` where none is needed.

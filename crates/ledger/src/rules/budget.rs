@@ -57,6 +57,11 @@ impl Budget {
         self.period.map_or(Span::ALWAYS, |period| period.window(at, self.made))
     }
 
+    /// The same window, with nothing that could refuse.
+    pub(super) fn unbounded(&self) -> Self {
+        Self { max: None, raise: None, ..self.clone() }
+    }
+
     fn or(&self, other: &Self) -> Self {
         if self.max.is_none() && self.soft.is_none() && self.period.is_none() {
             return Self { raise: self.raise.or(other.raise), ..other.clone() };
@@ -71,6 +76,14 @@ pub struct Terms {
     /// All of them hold at once.
     pub budgets: Vec<Budget>,
     pub limits: Limits,
+}
+
+impl Terms {
+    /// The same windows, with nothing that could refuse.
+    #[must_use]
+    pub fn unbounded(&self) -> Self {
+        Self { budgets: self.budgets.iter().map(Budget::unbounded).collect(), limits: Limits::default() }
+    }
 }
 
 /// What an entity's administrator allowed it: for all its use, and per model.

@@ -175,10 +175,9 @@ impl Circle<'_> {
 
 /// The same windows, with nothing that could refuse.
 fn counted_only(allowance: &Allowance) -> Allowance {
-    let unbounded = |budget: &Budget| Budget { max: None, raise: None, ..budget.clone() };
     Allowance {
-        budget: unbounded(&allowance.budget),
-        windows: allowance.windows.iter().map(unbounded).collect(),
+        budget: allowance.budget.unbounded(),
+        windows: allowance.windows.iter().map(Budget::unbounded).collect(),
         limits: Limits::default(),
         models: std::collections::BTreeMap::new(),
     }

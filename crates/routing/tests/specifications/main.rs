@@ -5,5 +5,6 @@ mod choosing;
 mod crowds;
 mod laws;
 mod settings;
+mod sharing;
 mod surviving;
 mod world;

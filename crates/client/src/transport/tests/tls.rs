@@ -112,7 +112,7 @@ async fn certificates_are_checked() {
 async fn a_deployment_may_ask_for_no_check() {
     let server = Secure::start(&["http/1.1"]).await;
     let transport = transport();
-    let sent = transport.send(request(&server.url()), false, LONG).await;
+    let sent = transport.send(|| request(&server.url()), false, LONG).await;
     assert!(sent.is_ok(), "{sent:?}");
     assert_eq!(kind(ask(&transport, &server.url()).await), TransportErrorKind::Tls, "for that request only");
 }

@@ -1,7 +1,4 @@
-//! Answers in Redis or Valkey: one server, one behind sentinels, or a cluster.
-//!
-//! Commands share a few connections. What a server that hangs has not answered is given up by our caller; the
-//! connection itself is given up after two seconds, so that a server that came back elsewhere is found.
+//! Answers in Redis or Valkey. Commands share a few connections.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,16 +6,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use fred::clients::Pool;
 use fred::interfaces::{ClientInterface, ClientLike, KeysInterface};
-use fred::types::config::{
-    Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, Server, ServerConfig, TlsConfig,
-    TlsConnector, UnresponsiveConfig,
-};
-use fred::types::{Builder, Expiration, InfoKind};
-use tollway::transport::client_config;
+use fred::types::config::Server;
+use fred::types::{Expiration, InfoKind};
 
 use super::{ServerInfo, Store, StoreError, Work, Write};
 use crate::cache::{Entry, Key, now_ms};
 use crate::config::{RedisSettings, RedisTarget};
+use crate::redis;
 
 /// What our keys begin with: a server may hold other things than ours.
 const PREFIX: &str = "tollway:cache:";
@@ -34,11 +28,8 @@ pub(super) struct Redis {
 impl Redis {
     /// Begins to connect.
     pub(super) fn connect(settings: &RedisSettings) -> Self {
-        let pool = pool(settings);
-        if let Ok(pool) = &pool {
-            // The tasks end with the pool; nobody waits for them.
-            drop(pool.connect());
-        }
+        let pool =
+            redis::connect(settings, settings.connections).map_err(|why| StoreError::new(why.to_string()));
         let is_cluster = matches!(settings.target, RedisTarget::Cluster(_));
         Self { pool, patience: settings.timeout, is_cluster }
     }
@@ -104,58 +95,6 @@ impl From<fred::error::Error> for StoreError {
     fn from(error: fred::error::Error) -> Self {
         Self::new(error.to_string())
     }
-}
-
-fn pool(settings: &RedisSettings) -> Result<Pool, StoreError> {
-    let mut config = match &settings.target {
-        RedisTarget::Url(url) => {
-            // The library's message would show the address, and with it a password.
-            Config::from_url(url.expose())
-                .map_err(|_| StoreError::new("the `url` of the Redis cache is not an address"))?
-        }
-        RedisTarget::Single { host, port } => of(ServerConfig::new_centralized(host, *port)),
-        RedisTarget::Socket(path) => of(ServerConfig::Unix { path: path.clone() }),
-        RedisTarget::Cluster(nodes) => of(ServerConfig::new_clustered(nodes.clone())),
-        RedisTarget::Sentinel { nodes, service, password } => of(ServerConfig::Sentinel {
-            hosts: nodes.iter().map(|(host, port)| Server::new(host, *port)).collect(),
-            service_name: service.clone(),
-            username: None,
-            password: password.as_ref().map(|password| password.expose().to_owned()),
-        }),
-    };
-    config.fail_fast = false;
-    config.username = settings.username.clone().or(config.username);
-    config.password =
-        settings.password.as_ref().map(|password| password.expose().to_owned()).or(config.password);
-    config.database = settings.database.or(config.database);
-    if config.tls.is_some() || settings.tls.is_some() {
-        let options = settings.tls.clone().unwrap_or_default();
-        let tls = client_config(&options).map_err(|error| StoreError::new(error.to_string()))?;
-        config.tls = Some(TlsConfig::from(TlsConnector::from(tls)));
-    }
-    let connection = ConnectionConfig {
-        connection_timeout: settings.connect_timeout,
-        internal_command_timeout: settings.connect_timeout,
-        // A lookup that was cut off is not worth repeating.
-        max_command_attempts: 1,
-        max_command_buffer_len: 10_000,
-        unresponsive: UnresponsiveConfig {
-            max_timeout: Some(Duration::from_secs(2)),
-            interval: Duration::from_millis(500),
-        },
-        ..ConnectionConfig::default()
-    };
-    let performance =
-        PerformanceConfig { default_command_timeout: Duration::from_secs(2), ..PerformanceConfig::default() };
-    let mut builder = Builder::from_config(config);
-    builder.set_connection_config(connection);
-    builder.set_performance_config(performance);
-    builder.set_policy(ReconnectPolicy::new_exponential(0, 100, 5_000, 2));
-    Ok(builder.build_pool(settings.connections)?)
-}
-
-fn of(server: ServerConfig) -> Config {
-    Config { server, ..Config::default() }
 }
 
 fn name(key: &Key) -> String {

@@ -16,6 +16,7 @@ pub(super) fn check(root: &Mapping, environment: &Environment<'_>, diagnosis: &m
     if let Some(settings) = root.get("litellm_settings").and_then(Node::mapping) {
         redis_address(settings, environment, diagnosis);
         cache_parts(settings, environment, diagnosis);
+        embedding_model(root, settings, diagnosis);
         if let Some(guardrails) = settings.get("guardrails") {
             first_generation_guardrails(guardrails, diagnosis);
         }
@@ -47,7 +48,8 @@ fn cache_type(settings: &Mapping) -> Option<&str> {
 
 /// A Redis cache needs an address, in its parameters or in the environment.
 fn redis_address(settings: &Mapping, environment: &Environment<'_>, diagnosis: &mut Diagnosis) {
-    if !cache_is_on(settings) || cache_type(settings).is_some_and(|kind| kind != "redis") {
+    let is_redis = |kind: &str| matches!(kind, "redis" | "redis-semantic" | "valkey-semantic");
+    if !cache_is_on(settings) || cache_type(settings).is_some_and(|kind| !is_redis(kind)) {
         return;
     }
     let params = settings.get("cache_params").and_then(Node::mapping);
@@ -85,6 +87,11 @@ fn cache_parts(settings: &Mapping, environment: &Environment<'_>, diagnosis: &mu
     };
     let nodes = ["sentinel_nodes"];
     let missing: &[&str] = match cache_type(settings) {
+        Some("redis-semantic" | "valkey-semantic" | "qdrant-semantic")
+            if lacks(&["similarity_threshold"], &[]) =>
+        {
+            &["similarity_threshold"]
+        }
         Some("s3") if lacks(&["s3_bucket_name"], &[]) => &["s3_bucket_name"],
         Some("gcs") if lacks(&["gcs_bucket_name"], &["GCS_BUCKET_NAME"]) => &["gcs_bucket_name"],
         Some("azure-blob") if lacks(&["azure_account_url"], &[]) => &["azure_account_url"],
@@ -104,6 +111,18 @@ fn cache_parts(settings: &Mapping, environment: &Environment<'_>, diagnosis: &mu
         .found("nothing");
         diagnosis.report(&pair.key.span, finding);
     }
+    let threshold = mapping.get("similarity_threshold");
+    let number = threshold.and_then(Node::scalar).and_then(Scalar::number);
+    if let Some((threshold, number)) =
+        threshold.zip(number).filter(|(_, number)| !(0.0..=1.0).contains(number))
+    {
+        diagnosis.report(
+            &threshold.span,
+            Finding::error(ProblemKind::WrongValue, "no two questions are that similar")
+                .expected("`similarity_threshold` between 0 (any two) and 1 (the same)")
+                .found(format!("`{number}`")),
+        );
+    }
     for item in mapping.get("supported_call_types").and_then(Node::sequence).unwrap_or_default() {
         let Some(word) = item.scalar().map(|scalar| scalar.text.as_str()) else { continue };
         if CALL_TYPES.contains(&word) || CALL_TYPES.iter().any(|name| word.strip_prefix('a') == Some(name)) {
@@ -119,6 +138,34 @@ fn cache_parts(settings: &Mapping, environment: &Environment<'_>, diagnosis: &mu
         }
         diagnosis.report(&item.span, finding);
     }
+}
+
+/// The model that makes vectors of questions is one of the gateway's own.
+fn embedding_model(root: &Mapping, settings: &Mapping, diagnosis: &mut Diagnosis) {
+    if !cache_is_on(settings) || !cache_type(settings).is_some_and(|kind| kind.ends_with("semantic")) {
+        return;
+    }
+    let Some(params) = settings.get("cache_params").and_then(Node::mapping) else { return };
+    let keys =
+        ["embedding_model", "redis_semantic_cache_embedding_model", "valkey_semantic_cache_embedding_model"];
+    let Some(node) = keys.iter().find_map(|key| params.get(key)) else { return };
+    let Some(name) = node.scalar().map(|scalar| scalar.text.as_str()) else { return };
+    let entries = root.get("model_list").and_then(Node::sequence).unwrap_or_default();
+    let names: Vec<&str> = entries
+        .iter()
+        .filter_map(|entry| Some(entry.mapping()?.get("model_name")?.scalar()?.text.as_str()))
+        .collect();
+    if names.iter().any(|known| *known == name || known.contains('*')) {
+        return;
+    }
+    let mut finding = Finding::warning(
+        ProblemKind::UnknownName,
+        format!("there is no model `{name}` in `model_list`: similar questions cannot be found"),
+    );
+    if let Some(near) = nearest(name, names.iter().copied()) {
+        finding = finding.help(format!("did you mean `{near}`?"));
+    }
+    diagnosis.report(&node.span, finding);
 }
 
 /// LiteLLM's names of what can be cached, and `generate_content`, which it cannot; each also with an `a` before it.

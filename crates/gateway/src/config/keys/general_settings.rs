@@ -202,8 +202,13 @@ pub(super) const KEYS: &[Group] = &[
             ("proxy_budget_rescheduler_max_time", Number),
             ("disable_budget_reservation", Bool),
             ("fail_closed_budget_enforcement", Bool),
-            ("apply_user_budget_to_team_keys", Bool),
         ],
+    ),
+    group(
+        Effective,
+        P1,
+        "whether a user's budget holds for keys of a team too (false: they are counted and not bounded by it)",
+        &[("apply_user_budget_to_team_keys", Bool)],
     ),
     group(NotYet, P1, "Redis for limits and spend, apart from the cache", &[("coordination_redis", Map)]),
     group(
@@ -239,6 +244,12 @@ pub(super) const KEYS: &[Group] = &[
         ],
     ),
     group(
+        NoEffect,
+        P1,
+        "where instances share a Redis, one of them checks for all",
+        &[("use_shared_health_check", Bool)],
+    ),
+    group(
         Effective,
         P1,
         "tell usage in streams whether or not the caller asks (false)",
@@ -250,7 +261,6 @@ pub(super) const KEYS: &[Group] = &[
         "health checks",
         &[
             ("health_check_details", Bool),
-            ("use_shared_health_check", Bool),
             ("enable_health_check_routing", Bool),
             ("health_check_staleness_threshold", Number),
             ("health_check_ignore_transient_errors", Bool),

@@ -119,13 +119,16 @@ pub(super) const KEYS: &[Group] = &[
         ],
     ),
     group(
+        Effective,
+        P1,
+        "USD that the whole gateway may spend (no bound), in how long (for good), and the status when it is spent (422)",
+        &[("max_budget", Number), ("budget_duration", Text), ("budget_exceeded_status_code", Integer)],
+    ),
+    group(
         NotYet,
         P1,
         "budget of the whole proxy",
         &[
-            ("max_budget", Number),
-            ("budget_duration", Text),
-            ("budget_exceeded_status_code", Integer),
             ("budget_rollover", Any),
             ("budget_exceeded_throttle_percentage", Number),
             ("budget_reset_time", Text),

@@ -16,6 +16,7 @@ pub(super) const CACHE_PARAMS: &[Group] = &[
             "type",
             OneOf(&[
                 "local",
+                "semantic",
                 "redis",
                 "redis-semantic",
                 "valkey-semantic",
@@ -123,15 +124,26 @@ pub(super) const CACHE_PARAMS: &[Group] = &[
         ],
     ),
     group(
-        NotYet,
+        Effective,
         P2,
-        "similar questions answered alike",
+        "similar questions answered alike: the least cosine of their vectors (0.95), the model that makes these, how long it \
+         is waited for (1 s), apart by key or also by end user",
         &[
             ("similarity_threshold", Number),
+            ("embedding_model", Text),
             ("redis_semantic_cache_embedding_model", Text),
+            ("valkey_semantic_cache_embedding_model", Text),
+            ("semantic_cache_scope", OneOf(&["key", "end_user"])),
+            ("semantic_cache_embedding_timeout", Seconds),
+        ],
+    ),
+    group(
+        NotYet,
+        P2,
+        "where vectors of questions are kept",
+        &[
             ("redis_semantic_cache_index_name", Text),
             ("redis_semantic_cache_use_async", Bool),
-            ("valkey_semantic_cache_embedding_model", Text),
             ("valkey_semantic_cache_index_name", Text),
             ("qdrant_semantic_cache_embedding_model", Text),
             ("qdrant_semantic_cache_vector_size", Integer),
@@ -139,13 +151,10 @@ pub(super) const CACHE_PARAMS: &[Group] = &[
             ("qdrant_quantization_config", Any),
             ("qdrant_api_base", Text),
             ("qdrant_api_key", Secret),
-            ("embedding_model", Text),
             ("vector_size", Integer),
             ("index_name", Text),
             ("collection_name", Text),
             ("quantization_config", Any),
-            ("semantic_cache_scope", OneOf(&["key", "end_user"])),
-            ("semantic_cache_embedding_timeout", Number),
         ],
     ),
     group(

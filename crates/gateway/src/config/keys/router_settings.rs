@@ -136,9 +136,9 @@ pub(super) const KEYS: &[Group] = &[
         &[("enable_weighted_failover", Bool)],
     ),
     group(
-        NotYet,
+        Effective,
         P0,
-        "Redis that several instances share",
+        "Redis through which several instances share cooldowns, rpm and tpm (else the cache's)",
         &[
             ("redis_url", Secret),
             ("redis_host", Text),

@@ -1,6 +1,6 @@
 //! `tollway`: bounds and server behaviour. Every queue, cache, body and wait has its bound here.
 
-use super::Kind::{Bool, Integer, List, MapOrFalse, Number, OneOf, Port, Seconds, Text};
+use super::Kind::{Any, Bool, Integer, List, MapOrFalse, Number, OneOf, Port, Seconds, Text};
 use super::Priority::{P0, P1, P2};
 use super::Status::Effective;
 use super::{Group, group};
@@ -105,6 +105,24 @@ pub(super) const KEYS: &[Group] = &[
         &[("log_level", OneOf(&["error", "warn", "info", "debug", "trace"]))],
     ),
     group(Effective, P1, "whether a changed file is loaded without a restart (true)", &[("watch", Bool)]),
+    group(
+        Effective,
+        P0,
+        "folder of the database and the journals (TOLLWAY_DATA, else `tollway-data` beside the configuration)",
+        &[("data_folder", Text)],
+    ),
+    group(
+        Effective,
+        P1,
+        "what to do while the journal's disk is full: `refuse` requests (default), or `serve` them and lose their bookings",
+        &[("journal_when_full", OneOf(&["refuse", "serve"]))],
+    ),
+    group(
+        Effective,
+        P1,
+        "requests under a budget to models without a price: `allow` (default), `refuse`, or the USD to hold for each",
+        &[("unknown_price", Any)],
+    ),
     group(
         Effective,
         P1,

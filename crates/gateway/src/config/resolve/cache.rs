@@ -11,12 +11,18 @@ use super::layers::Layers;
 use crate::config::keys::Section;
 use crate::config::raw::Node;
 use crate::config::references::Environment;
-use crate::config::resolved::{CacheMode, CacheSettings, RedisSettings, RedisTarget, StoreSettings};
+use crate::config::resolved::{
+    CacheMode, CacheSettings, RedisSettings, RedisTarget, SemanticSettings, StoreSettings,
+};
 
 /// LiteLLM's inner default for its cache in memory.
 const MEMORY_TTL: Duration = Duration::from_secs(600);
 /// LiteLLM keeps answers elsewhere for ever; whatever is kept here has an end.
 const STORED_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+/// How similar two questions have to be, where `similarity_threshold` is not said.
+const SIMILARITY: f32 = 0.95;
+/// How long a request waits for the vector of its question.
+const EMBEDDING_PATIENCE: Duration = Duration::from_secs(1);
 const REDIS_PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 /// The longest that a request waits for a cache, whatever `socket_timeout` says.
@@ -53,9 +59,13 @@ pub(super) fn settings(
     let folder = params.text("disk_cache_dir").map_or_else(|| ".litellm_cache".into(), PathBuf::from);
     let in_memory_ttl = params.seconds("default_in_memory_ttl").unwrap_or(MEMORY_TTL);
     let in_redis_ttl = params.seconds("default_in_redis_ttl").unwrap_or(STORED_TTL);
+    let semantic = semantic(&params);
+    let is_semantic = kind.as_deref().is_some_and(|kind| kind.ends_with("semantic"));
     let (store, default_ttl) = match kind.as_deref() {
-        Some("local") => (memory, in_memory_ttl),
-        Some("redis") | None => (StoreSettings::Redis(Box::new(redis?)), in_redis_ttl),
+        Some("local" | "semantic") => (memory, in_memory_ttl),
+        Some("redis" | "redis-semantic" | "valkey-semantic") | None => {
+            (StoreSettings::Redis(Box::new(redis?)), in_redis_ttl)
+        }
         Some("disk") => (StoreSettings::Disk { folder }, STORED_TTL),
         Some(_) => return None,
     };
@@ -70,10 +80,61 @@ pub(super) fn settings(
         },
         call_types: (!call_types.is_empty()).then_some(call_types),
         max_messages: params.integer("max_messages"),
+        semantic: is_semantic.then_some(semantic),
         max_bytes: bounds.max_bytes,
         max_entry_bytes: bounds.max_entry_bytes,
     };
     on.then_some(settings)
+}
+
+/// When two questions are similar enough, should that be looked for.
+fn semantic(params: &Layers<'_>) -> SemanticSettings {
+    // LiteLLM's default where nothing is said of the model.
+    let mut model = "text-embedding-ada-002".to_owned();
+    for name in
+        ["valkey_semantic_cache_embedding_model", "redis_semantic_cache_embedding_model", "embedding_model"]
+    {
+        model = params.text(name).unwrap_or(model);
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "a number between 0 and 1")]
+    let threshold = params.number("similarity_threshold").map_or(SIMILARITY, |threshold| threshold as f32);
+    SemanticSettings {
+        threshold,
+        embedding_model: model,
+        timeout: params.seconds("semantic_cache_embedding_timeout").unwrap_or(EMBEDDING_PATIENCE),
+        by_end_user: params.text("semantic_cache_scope").as_deref() == Some("end_user"),
+    }
+}
+
+/// The Redis through which instances tell one another what they know of deployments: the router's own, else the
+/// cache's, as in LiteLLM.
+pub(super) fn shared(
+    router: &Layers<'_>,
+    litellm: &Layers<'_>,
+    environment: &Environment<'_>,
+) -> Option<RedisSettings> {
+    let port = router.integer("redis_port").and_then(|port| u16::try_from(port).ok()).unwrap_or(REDIS_PORT);
+    let password = router.secret("redis_password");
+    let database = router.integer("redis_db").and_then(|database| u8::try_from(database).ok());
+    let target = match (router.secret("redis_url"), router.text("redis_host")) {
+        (Some(url), _) => RedisTarget::Url(url),
+        (None, Some(host)) => RedisTarget::Single { host, port },
+        (None, None) => {
+            let params = Layers::maybe(Section::CacheParams, litellm.mapping("cache_params"));
+            let is_redis = params
+                .text("type")
+                .is_none_or(|kind| matches!(kind.as_str(), "redis" | "redis-semantic" | "valkey-semantic"));
+            let on = litellm.bool("cache").unwrap_or(false) && is_redis;
+            return on.then(|| redis(&params, environment)).flatten();
+        }
+    };
+    let nothing = Layers::maybe(Section::CacheParams, None);
+    let unsaid = connection(target, &nothing, environment);
+    Some(RedisSettings {
+        password: password.or(unsaid.password),
+        database: database.or(unsaid.database),
+        ..unsaid
+    })
 }
 
 /// `None` without an address, which the checks have reported.
@@ -105,6 +166,14 @@ fn redis(params: &Layers<'_>, environment: &Environment<'_>) -> Option<RedisSett
         (None, None, None, Some(path), _) => RedisTarget::Socket(path.into()),
         (None, None, None, None, host) => RedisTarget::Single { host: host?, port },
     };
+    Some(connection(target, params, environment))
+}
+
+/// How the server is spoken to, wherever it is.
+fn connection(target: RedisTarget, params: &Layers<'_>, environment: &Environment<'_>) -> RedisSettings {
+    let variable = |name: &str| environment.get(name).filter(|value| !value.is_empty());
+    let text = |key: &str, name: &str| params.text(key).or_else(|| variable(name));
+    let secret = |key: &str, name: &str| params.secret(key).or_else(|| variable(name).map(Secret::new));
     let ssl = params.bool("ssl").unwrap_or_else(|| environment.flag("REDIS_SSL"));
     // redis-py's words for "take any certificate".
     let unchecked =
@@ -113,7 +182,7 @@ fn redis(params: &Layers<'_>, environment: &Environment<'_>) -> Option<RedisSett
     let tls = (ssl || unchecked || ca_file.is_some())
         .then_some(TlsOptions { ca_file, accept_any_certificate: unchecked });
     let database = params.integer("db").or_else(|| variable("REDIS_DB")?.trim().parse().ok());
-    Some(RedisSettings {
+    RedisSettings {
         target,
         username: text("username", "REDIS_USERNAME"),
         password: secret("password", "REDIS_PASSWORD"),
@@ -125,7 +194,7 @@ fn redis(params: &Layers<'_>, environment: &Environment<'_>) -> Option<RedisSett
             .map_or(2, |count| count.clamp(1, 16)),
         timeout: params.seconds("socket_timeout").map_or(PATIENCE, |timeout| timeout.min(PATIENCE)),
         connect_timeout: params.seconds("socket_connect_timeout").unwrap_or(CONNECT_PATIENCE),
-    })
+    }
 }
 
 /// `{host, port}`, `[host, port]` or `"host:port"`.

@@ -7,7 +7,7 @@ use tollway::Secret;
 use tollway::transport::TlsOptions;
 
 /// How answers are cached.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CacheSettings {
     /// Where.
     pub store: StoreSettings,
@@ -21,10 +21,25 @@ pub struct CacheSettings {
     pub call_types: Option<Vec<String>>,
     /// `max_messages`: longer conversations are not cached. LiteLLM's default of 4 is not taken over.
     pub max_messages: Option<u64>,
+    /// Whether similar questions are answered alike too.
+    pub semantic: Option<SemanticSettings>,
     /// `tollway.cache_max_bytes`: of all answers together, in memory or on disk.
     pub max_bytes: u64,
     /// `tollway.cache_max_entry_bytes`: of one answer; a larger one is not kept.
     pub max_entry_bytes: u64,
+}
+
+/// When two questions are similar enough.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SemanticSettings {
+    /// `similarity_threshold`: the least cosine of their vectors.
+    pub threshold: f32,
+    /// `embedding_model` and its other names: one of the gateway's own models.
+    pub embedding_model: String,
+    /// `semantic_cache_embedding_timeout`: how long a request waits for the vector of its question.
+    pub timeout: Duration,
+    /// `semantic_cache_scope`: answers are also kept apart by the `user` of the request.
+    pub by_end_user: bool,
 }
 
 /// `mode`.

@@ -283,6 +283,22 @@ fn every_kind_of_redis_is_reached() {
 }
 
 #[test]
+fn instances_share_through_the_routers_redis_else_the_caches() {
+    let target = |settings: &str| config(settings).router.redis.map(|redis| (redis.target, redis.database));
+    let router = "router_settings: {redis_host: r, redis_port: 7000, redis_password: p, redis_db: 3}";
+    let cache =
+        |kind: &str| format!("litellm_settings: {{cache: true, cache_params: {{type: {kind}, host: c}}}}");
+    let of_router = Some((RedisTarget::Single { host: "r".into(), port: 7000 }, Some(3)));
+    assert_eq!(target(router), of_router);
+    assert_eq!(target(&format!("{router}\n{}", cache("redis"))), of_router);
+    let url = "router_settings: {redis_url: 'redis://u'}";
+    assert_eq!(target(url), Some((RedisTarget::Url(Secret::new("redis://u")), None)));
+    assert_eq!(target(&cache("redis")), Some((RedisTarget::Single { host: "c".into(), port: 6379 }, None)));
+    assert_eq!(target(&cache("local")), None);
+    assert_eq!(target("router_settings: {num_retries: 1}"), None);
+}
+
+#[test]
 fn a_cache_is_kept_where_it_says() {
     let cache = |params: &str| {
         config(&format!("litellm_settings: {{cache: true, cache_params: {{{params}}}}}")).litellm.cache
@@ -293,7 +309,19 @@ fn a_cache_is_kept_where_it_says() {
     let disk = cache("type: disk, disk_cache_dir: /var/cache/x").expect("it is on");
     assert_eq!(disk.store, StoreSettings::Disk { folder: "/var/cache/x".into() });
     assert_eq!(disk.ttl, Duration::from_secs(86_400));
-    assert_eq!(cache("type: qdrant-semantic"), None);
+    let similar = cache("type: semantic, similarity_threshold: 0.8, embedding_model: e").expect("it is on");
+    assert_eq!(similar.store, StoreSettings::Memory { max_entries: None });
+    let semantic = similar.semantic.expect("it is semantic");
+    assert!((semantic.threshold - 0.8).abs() < 1e-6);
+    assert_eq!((semantic.embedding_model.as_str(), semantic.timeout), ("e", Duration::from_secs(1)));
+    let of_redis = cache(
+        "type: redis-semantic, host: r, similarity_threshold: 0.8, redis_semantic_cache_embedding_model: e",
+    );
+    let of_redis = of_redis.expect("it is on");
+    assert!(matches!(of_redis.store, StoreSettings::Redis(_)));
+    assert_eq!(of_redis.semantic.map(|semantic| semantic.embedding_model).as_deref(), Some("e"));
+    assert_eq!(local.semantic, None);
+    assert_eq!(cache("type: qdrant-semantic, similarity_threshold: 0.8"), None);
     assert_eq!(config("litellm_settings: {cache: false, cache_params: {type: local}}").litellm.cache, None);
 }
 

@@ -24,8 +24,6 @@ pub(in crate::pipeline) struct RoutingWishes {
     pub overrides: Overrides,
     /// `x-litellm-tags`, `tags`, `metadata.tags` and `litellm_metadata.tags`, each once.
     pub tags: Vec<String>,
-    /// What `tag_regex` is matched with: `User-Agent: …`.
-    pub tag_lines: Vec<String>,
     /// `allowed_model_region`.
     pub region: Option<Arc<str>>,
     /// `mock_testing_fallbacks` and its like: the first group counts as failed with this.
@@ -63,11 +61,9 @@ pub(in crate::pipeline) fn routing_wishes(
         disable_fallbacks: document.flag("disable_fallbacks")?.unwrap_or(false),
         strategy: strategy(document)?,
     };
-    let user_agent = header(headers, USER_AGENT).map(|agent| format!("User-Agent: {agent}"));
     Ok(RoutingWishes {
         overrides,
         tags: tags(document, headers)?,
-        tag_lines: user_agent.into_iter().collect(),
         region: document.text("allowed_model_region")?.map(|region| region.as_ref().into()),
         mock_failure: mock_failure(document, allow_mock_testing)?,
     })
@@ -217,6 +213,11 @@ fn tags(document: &Document<'_>, headers: &HeaderMap) -> Result<Vec<String>, Inv
     Ok(tags)
 }
 
+/// What `tag_regex` is matched with: `User-Agent: …`.
+pub(in crate::pipeline) fn tag_lines(headers: &HeaderMap) -> Vec<String> {
+    header(headers, USER_AGENT).map(|agent| format!("User-Agent: {agent}")).into_iter().collect()
+}
+
 fn texts(path: &str, value: Value) -> Result<Vec<String>, Invalid> {
     let Value::Array(items) = value else { return Err(wrong(path, "a list of strings", &value)) };
     let text = |(place, item)| match item {
@@ -303,7 +304,7 @@ mod tests {
         assert!(num_retries.is_none() && retry_policy.is_none() && strategy.is_none() && !disable_fallbacks);
         assert!(fallbacks.is_none() && context_window_fallbacks.is_none());
         assert!(content_policy_fallbacks.is_none());
-        assert!(wishes.tags.is_empty() && wishes.tag_lines.is_empty() && wishes.region.is_none());
+        assert!(wishes.tags.is_empty() && wishes.region.is_none());
         assert!(wishes.mock_failure.is_none());
     }
 
@@ -357,10 +358,14 @@ mod tests {
     fn tags_of_all_places_are_joined_each_once() {
         let body =
             r#"{"tags": ["b", "c"], "metadata": {"tags": ["c", "d"]}, "litellm_metadata": {"tags": ["e"]}}"#;
-        let headers = [("x-litellm-tags", "a, b,,"), ("user-agent", "curl/8")];
-        let wishes = read_with(body, &headers).unwrap();
+        let wishes = read_with(body, &[("x-litellm-tags", "a, b,,")]).unwrap();
         assert_eq!(wishes.tags, ["a", "b", "c", "d", "e"]);
-        assert_eq!(wishes.tag_lines, ["User-Agent: curl/8"]);
+    }
+
+    #[test]
+    fn a_client_is_known_by_its_program() {
+        let headers = HeaderMap::from_iter([(USER_AGENT, HeaderValue::from_static("curl/8"))]);
+        assert_eq!(tag_lines(&headers), ["User-Agent: curl/8"]);
     }
 
     #[test]
