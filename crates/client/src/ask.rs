@@ -204,7 +204,7 @@ impl Deployment {
 
     fn finish(
         &self,
-        codec: &'static dyn dialects::codec::Codec,
+        codec: &dialects::codec::Codec,
         mut document: Document<'_>,
         target: &Target<'_>,
         losses: &mut Losses,

@@ -46,13 +46,13 @@ impl Dialect {
 
     /// The module that reads and writes it.
     #[must_use]
-    pub fn codec(self) -> &'static dyn Codec {
+    pub fn codec(self) -> &'static Codec {
         match self {
-            Self::OpenaiChat => &openai_chat::OpenaiChat,
-            Self::OpenaiResponses => &openai_responses::OpenaiResponses,
-            Self::AnthropicMessages => &anthropic_messages::AnthropicMessages,
-            Self::Gemini => &gemini::Gemini,
-            Self::OpenaiCompletions => &openai_completions::OpenaiCompletions,
+            Self::OpenaiChat => &openai_chat::CODEC,
+            Self::OpenaiResponses => &openai_responses::CODEC,
+            Self::AnthropicMessages => &anthropic_messages::CODEC,
+            Self::Gemini => &gemini::CODEC,
+            Self::OpenaiCompletions => &openai_completions::CODEC,
         }
     }
 }

@@ -2,15 +2,8 @@
 //! providers speak, and most clients
 //! (<https://platform.openai.com/docs/api-reference/chat>).
 
-use std::sync::Arc;
-
 use crate::Dialect;
-use crate::codec::{Codec, StreamReader, StreamRelay, StreamWriter};
-use crate::conversation::{Request, Response};
-use crate::document::Document;
-use crate::error::{BadReply, CannotSay, ErrorReply, Invalid, ProviderError};
-use crate::exchange::{AnswerContext, Header, Observed, Target};
-use crate::loss::Losses;
+use crate::codec::Codec;
 use crate::openai_error;
 
 pub(crate) mod adapt;
@@ -23,70 +16,24 @@ mod stream;
 pub(crate) mod usage;
 mod wire;
 
-/// Reads and writes OpenAI Chat Completions.
-#[derive(Debug)]
-pub struct OpenaiChat;
-
-impl Codec for OpenaiChat {
-    fn check_request(&self, document: &Document<'_>) -> Result<(), Invalid> {
-        request::check(document)
-    }
-
-    fn read_request(&self, document: &Document<'_>) -> Result<Request, Invalid> {
-        request::read(document)
-    }
-
-    fn write_request(
-        &self,
-        request: &Request,
-        target: &Target<'_>,
-        losses: &mut Losses,
-    ) -> Result<Vec<u8>, CannotSay> {
-        request::write(request, target, losses)
-    }
-
-    fn adapt_request(
-        &self,
-        document: &mut Document<'_>,
-        target: &Target<'_>,
-        losses: &mut Losses,
-    ) -> Result<Vec<Header>, CannotSay> {
-        adapt::adapt_request(document, target, losses)?;
-        Ok(Vec::new())
-    }
-
-    fn read_response(&self, body: &[u8], seed: &str) -> Result<Response, BadReply> {
-        response::read(body, seed)
-    }
-
-    fn write_response(&self, response: &Response, answer: &AnswerContext) -> Vec<u8> {
-        response::write(response, answer)
-    }
-
-    fn relay_response(&self, body: &[u8], answer: &AnswerContext) -> Result<(Vec<u8>, Observed), BadReply> {
-        relay::relay_response(body, answer, Dialect::OpenaiChat)
-    }
-
-    fn stream_reader(&self, seed: &str) -> Box<dyn StreamReader> {
-        Box::new(stream::Reader::new(seed))
-    }
-
-    fn stream_writer(&self, answer: Arc<AnswerContext>) -> Box<dyn StreamWriter> {
-        Box::new(stream::Writer::new(answer))
-    }
-
-    fn stream_relay(&self, answer: Arc<AnswerContext>) -> Box<dyn StreamRelay> {
-        Box::new(relay::Relay::new(&answer, Dialect::OpenaiChat))
-    }
-
-    fn read_error(&self, status: u16, body: &[u8]) -> ProviderError {
-        openai_error::read(status, body)
-    }
-
-    fn write_error(&self, error: &ErrorReply) -> Vec<u8> {
-        openai_error::write(error)
-    }
-}
+/// See [`Codec`].
+pub(crate) static CODEC: Codec = Codec {
+    check_request: request::check,
+    read_request: request::read,
+    report_untranslatable: |_, _| Ok(()),
+    write_request: request::write,
+    adapt_request: |document, target, losses| {
+        adapt::adapt_request(document, target, losses).map(|()| Vec::new())
+    },
+    read_response: response::read,
+    write_response: response::write,
+    relay_response: |body, answer| relay::relay_response(body, answer, Dialect::OpenaiChat),
+    stream_reader: |seed| Box::new(stream::Reader::new(seed)),
+    stream_writer: |answer| Box::new(stream::Writer::new(answer)),
+    stream_relay: |answer| Box::new(relay::Relay::new(&answer, Dialect::OpenaiChat)),
+    read_error: openai_error::read,
+    write_error: openai_error::write,
+};
 
 #[cfg(test)]
 mod tests;

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use serde_json::{Number, Value, json};
 
-use super::AnthropicMessages;
+use super::CODEC;
 use crate::Dialect;
-use crate::codec::Codec;
 use crate::conversation::{
     CacheMarker, CacheTtl, Delta, Event, FunctionTool, Media, MediaKind, Message, Part, PartStart, Reasoning,
     Request, Role, Seal, SealKind, Source, StopReason, StreamOptions, Text, Thinking, Tool, ToolCall,
@@ -19,8 +18,6 @@ use crate::document::Document;
 use crate::error::ErrorReply;
 use crate::exchange::{AnswerContext, ModelFacts, Target};
 use crate::loss::{Losses, ParameterPolicy};
-
-const CODEC: AnthropicMessages = AnthropicMessages;
 
 fn golden(kind: &str) -> Vec<(String, String)> {
     let folder =

@@ -1,11 +1,11 @@
 //! Streamed answers: server-sent events, each a piece of an answer in the shape of a complete one. There is no
 //! closing event; an answer is complete when each candidate has said why it ended.
 
-mod read;
-mod write;
+mod reader;
+mod writer;
 
-pub(super) use read::GeminiReader;
-pub(super) use write::GeminiWriter;
+pub(super) use reader::Reader;
+pub(super) use writer::Writer;
 
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,9 @@
 //! A JSON text walked along once, without building values.
 //!
-//! For the places where every answer, or every piece of a stream, is looked over for a few fields: serde_json's way
+//! For the places where every answer, or every piece of a stream, is looked over for a few fields: `serde_json`'s way
 //! (a visitor per struct, a raw value per field, a second reading of what turned out to matter) took 16,600 instructions
-//! for an answer of 660 bytes, this takes a quarter. The text is checked as strictly as serde_json does it; what it
-//! says about a mistake is only that there is one, so who has to explain it asks serde_json then.
+//! for an answer of 660 bytes, this takes a quarter. The text is checked as strictly as `serde_json` does it; what it
+//! says about a mistake is only that there is one, so who has to explain it asks `serde_json` then.
 
 use std::borrow::Cow;
 

@@ -4,13 +4,14 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::Dialect;
 use crate::conversation::*;
-use crate::exchange::ModelFacts;
-use crate::loss::ParameterPolicy;
+use crate::document::Document;
+use crate::error::{CannotSay, Invalid};
+use crate::exchange::{AnswerContext, ModelFacts, Target};
+use crate::loss::{Losses, ParameterPolicy};
 
 fn read(body: &str) -> Result<Request, Invalid> {
-    OpenaiChat.read_request(&Document::of(body).unwrap())
+    CODEC.read_request(&Document::of(body).unwrap())
 }
 
 fn write(request: &Request) -> Result<Value, CannotSay> {
@@ -20,7 +21,7 @@ fn write(request: &Request) -> Result<Value, CannotSay> {
         facts: &ModelFacts::default(),
         policy: &ParameterPolicy::default(),
     };
-    let bytes = OpenaiChat.write_request(request, &target, &mut Losses::new(false))?;
+    let bytes = CODEC.write_request(request, &target, &mut Losses::new(false))?;
     Ok(serde_json::from_slice(&bytes).unwrap())
 }
 
@@ -56,9 +57,9 @@ fn golden_answers_say_the_same_when_they_are_written() {
         request: None,
     };
     for (name, body) in golden("answers") {
-        let response = OpenaiChat.read_response(body.as_bytes(), "seed").unwrap();
-        let written = OpenaiChat.write_response(&response, &answer);
-        let mut again = OpenaiChat.read_response(&written, "seed").unwrap();
+        let response = CODEC.read_response(body.as_bytes(), "seed").unwrap();
+        let written = CODEC.write_response(&response, &answer);
+        let mut again = CODEC.read_response(&written, "seed").unwrap();
         assert_eq!(again.model.as_deref(), Some("alias"));
         again.model.clone_from(&response.model);
         assert_eq!(again, response, "{name}");
@@ -131,8 +132,7 @@ fn what_is_missing_is_named_with_its_place() {
 
 #[test]
 fn the_quick_check_finds_types_without_reading() {
-    let check =
-        |body: &str| OpenaiChat.check_request(&Document::of(body).unwrap()).map_err(|error| error.param);
+    let check = |body: &str| CODEC.check_request(&Document::of(body).unwrap()).map_err(|error| error.param);
     assert_eq!(check(r#"{"messages":[{"anything":1}],"stop":null,"unknown":{}}"#), Ok(()));
     assert_eq!(check(r#"{"messages":null}"#), Err(Some("messages".to_owned())));
     assert_eq!(check(r#"{"messages":[],"stream":"yes"}"#), Err(Some("stream".to_owned())));
@@ -202,7 +202,7 @@ fn thinking_that_cannot_be_switched_off_is_noted() {
             Request::new(Dialect::AnthropicMessages, "m", vec![Message::text(Role::User, "hi")]);
         request.reasoning.thinking = Some(Thinking::Disabled);
         let mut losses = Losses::new(false);
-        OpenaiChat.write_request(&request, &target, &mut losses).unwrap();
+        CODEC.write_request(&request, &target, &mut losses).unwrap();
         losses.notes().iter().map(|note| note.param.clone()).collect::<Vec<_>>()
     };
     assert_eq!(notes(None, None), ["thinking"]);
@@ -236,7 +236,7 @@ fn what_chat_completions_cannot_say_is_refused() {
 fn counts_of_all_providers_are_understood() {
     let usage = |body: Value| {
         let body = json!({"choices": [], "usage": body}).to_string();
-        OpenaiChat.read_response(body.as_bytes(), "s").unwrap().usage.unwrap()
+        CODEC.read_response(body.as_bytes(), "s").unwrap().usage.unwrap()
     };
     let deepseek = usage(json!({"prompt_tokens": 30, "completion_tokens": 4, "prompt_cache_hit_tokens": 10}));
     assert_eq!((deepseek.input, deepseek.cache_read), (30, 10));
@@ -254,7 +254,7 @@ fn counts_of_all_providers_are_understood() {
 fn finish_reasons_of_all_providers_are_understood() {
     let stop = |reason: Value| {
         let body = json!({"choices": [{"message": {"content": "x"}, "finish_reason": reason}]}).to_string();
-        OpenaiChat.read_response(body.as_bytes(), "s").unwrap().choices.remove(0).stop
+        CODEC.read_response(body.as_bytes(), "s").unwrap().choices.remove(0).stop
     };
     assert_eq!(stop(Value::Null), StopReason::EndTurn);
     assert_eq!(stop(json!("eos")), StopReason::EndTurn);
@@ -407,17 +407,17 @@ proptest! {
             include_usage: false,
             request: None,
         };
-        let written = OpenaiChat.write_response(&response, &answer);
-        prop_assert_eq!(OpenaiChat.read_response(&written, "s").unwrap(), response);
+        let written = CODEC.write_response(&response, &answer);
+        prop_assert_eq!(CODEC.read_response(&written, "s").unwrap(), response);
     }
 
     #[test]
     fn no_request_panics(messages in "[\\[\\]{}\":,a-z0-9 ]{0,60}", field in name()) {
         let body = format!(r#"{{"messages":{messages},"{field}":{messages}}}"#);
         if let Ok(document) = Document::of(&body) {
-            let _ = OpenaiChat.check_request(&document);
-            let _ = OpenaiChat.read_request(&document);
+            let _ = CODEC.check_request(&document);
+            let _ = CODEC.read_request(&document);
         }
-        let _ = OpenaiChat.read_response(body.as_bytes(), "s");
+        let _ = CODEC.read_response(body.as_bytes(), "s");
     }
 }

@@ -1,15 +1,19 @@
 //! Laws of the whole dialect, and what it cannot say.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::conversation::*;
-use crate::exchange::ModelFacts;
-use crate::loss::ParameterPolicy;
+use crate::document::Document;
+use crate::error::{CannotSay, Invalid};
+use crate::exchange::{AnswerContext, ModelFacts, Observed, Target};
+use crate::loss::{Losses, ParameterPolicy};
 
 fn read(body: &str) -> Result<Request, Invalid> {
-    OpenaiCompletions.read_request(&Document::of(body).unwrap())
+    CODEC.read_request(&Document::of(body).unwrap())
 }
 
 fn with_target<T>(policy: &ParameterPolicy, f: impl FnOnce(&Target<'_>) -> T) -> T {
@@ -18,7 +22,7 @@ fn with_target<T>(policy: &ParameterPolicy, f: impl FnOnce(&Target<'_>) -> T) ->
 
 fn write(request: &Request) -> Result<Value, CannotSay> {
     let written = with_target(&ParameterPolicy::default(), |target| {
-        OpenaiCompletions.write_request(request, target, &mut Losses::new(false))
+        CODEC.write_request(request, target, &mut Losses::new(false))
     })?;
     Ok(serde_json::from_slice(&written).unwrap())
 }
@@ -28,7 +32,7 @@ fn adapted(body: &str) -> Value {
         ParameterPolicy { additional_drop_params: vec!["best_of".to_owned()], ..ParameterPolicy::default() };
     let mut document = Document::of(body).unwrap();
     with_target(&policy, |target| {
-        OpenaiCompletions.adapt_request(&mut document, target, &mut Losses::new(false)).unwrap()
+        CODEC.adapt_request(&mut document, target, &mut Losses::new(false)).unwrap()
     });
     serde_json::from_slice(&document.to_bytes()).unwrap()
 }
@@ -54,7 +58,7 @@ fn golden(folder: &str) -> Vec<(String, String)> {
 }
 
 fn events(stream: &[u8], cut: usize) -> Vec<Event> {
-    let mut reader = OpenaiCompletions.stream_reader("seed");
+    let mut reader = CODEC.stream_reader("seed");
     let mut events = Vec::new();
     for piece in stream.chunks(cut.max(1)) {
         reader.push(piece, &mut events).unwrap();
@@ -64,7 +68,7 @@ fn events(stream: &[u8], cut: usize) -> Vec<Event> {
 }
 
 fn relayed(stream: &[u8], cut: usize, include_usage: bool) -> (String, Observed) {
-    let mut relay = OpenaiCompletions.stream_relay(Arc::new(answer(include_usage)));
+    let mut relay = CODEC.stream_relay(Arc::new(answer(include_usage)));
     let mut out = Vec::new();
     for piece in stream.chunks(cut.max(1)) {
         relay.push(piece, &mut out).unwrap();
@@ -85,8 +89,8 @@ fn golden_requests_say_the_same_when_they_are_written() {
 #[test]
 fn golden_answers_say_the_same_when_they_are_written() {
     for (name, body) in golden("answers") {
-        let response = OpenaiCompletions.read_response(body.as_bytes(), "seed").unwrap();
-        let written = OpenaiCompletions.write_response(&response, &answer(false));
+        let response = CODEC.read_response(body.as_bytes(), "seed").unwrap();
+        let written = CODEC.write_response(&response, &answer(false));
         let mut expected: Value = serde_json::from_str(&body).unwrap();
         expected["model"] = json!("alias");
         assert_eq!(serde_json::from_slice::<Value>(&written).unwrap(), expected, "{name}");
@@ -96,7 +100,7 @@ fn golden_answers_say_the_same_when_they_are_written() {
 #[test]
 fn golden_answers_pass_with_another_model_name_only() {
     for (name, body) in golden("answers") {
-        let (out, observed) = OpenaiCompletions.relay_response(body.as_bytes(), &answer(false)).unwrap();
+        let (out, observed) = CODEC.relay_response(body.as_bytes(), &answer(false)).unwrap();
         let model = observed.model.unwrap();
         let expected = body.replace(&format!("\"model\": \"{model}\""), "\"model\": \"alias\"");
         assert_eq!(String::from_utf8(out).unwrap(), expected, "{name}");
@@ -109,7 +113,7 @@ fn golden_streams_say_the_same_when_they_are_written() {
     for (name, body) in golden("streams") {
         let read = events(body.as_bytes(), usize::MAX);
         assert_eq!(read.last(), Some(&Event::End), "{name}");
-        let mut writer = OpenaiCompletions.stream_writer(Arc::new(answer(true)));
+        let mut writer = CODEC.stream_writer(Arc::new(answer(true)));
         let mut out = Vec::new();
         for event in &read {
             writer.write(event, &mut out);
@@ -154,10 +158,10 @@ fn usage_in_streams_is_shown_to_clients_that_asked() {
 fn a_stream_that_breaks_off_is_not_complete() {
     let start = r#"data: {"choices":[{"text":"a","index":0,"finish_reason":null}]}"#;
     let start = format!("{start}\n\n");
-    let mut reader = OpenaiCompletions.stream_reader("s");
+    let mut reader = CODEC.stream_reader("s");
     reader.push(start.as_bytes(), &mut Vec::new()).unwrap();
     assert!(reader.finish(&mut Vec::new()).is_err());
-    let mut relay = OpenaiCompletions.stream_relay(Arc::new(answer(true)));
+    let mut relay = CODEC.stream_relay(Arc::new(answer(true)));
     relay.push(start.as_bytes(), &mut Vec::new()).unwrap();
     assert!(relay.finish(&mut Vec::new()).is_err());
 }
@@ -176,7 +180,7 @@ fn only_one_text_can_be_asked_by_chat() {
 #[test]
 fn prompts_of_tokens_pass_to_providers_of_this_dialect() {
     let body = r#"{"prompt":[[1,2],[3]],"model":"x"}"#;
-    assert_eq!(OpenaiCompletions.check_request(&Document::of(body).unwrap()), Ok(()));
+    assert_eq!(CODEC.check_request(&Document::of(body).unwrap()), Ok(()));
     assert_eq!(adapted(body), json!({"prompt": [[1, 2], [3]], "model": "m"}));
 }
 
@@ -194,14 +198,14 @@ fn requests_are_adapted_to_the_deployment() {
 fn what_chat_cannot_say_is_refused_or_dropped() {
     for field in [r#""suffix":"x""#, r#""echo":true"#, r#""best_of":2"#] {
         let request = read(&format!(r#"{{"model":"m","prompt":"a",{field}}}"#)).unwrap();
-        let error = OpenaiCompletions.report_untranslatable(&request, &mut Losses::new(false)).unwrap_err();
+        let error = CODEC.report_untranslatable(&request, &mut Losses::new(false)).unwrap_err();
         assert!(field.contains(&error.param), "{error}");
         let mut losses = Losses::new(true);
-        OpenaiCompletions.report_untranslatable(&request, &mut losses).unwrap();
+        CODEC.report_untranslatable(&request, &mut losses).unwrap();
         assert_eq!(losses.notes().len(), 1);
     }
     let harmless = read(r#"{"model":"m","prompt":"a","suffix":"","echo":false,"best_of":1}"#).unwrap();
-    OpenaiCompletions.report_untranslatable(&harmless, &mut Losses::new(false)).unwrap();
+    CODEC.report_untranslatable(&harmless, &mut Losses::new(false)).unwrap();
 }
 
 #[test]
@@ -219,7 +223,7 @@ fn the_first_token_of_an_echoed_prompt_has_no_probability() {
     let body = json!({"choices": [{"text": "ab", "logprobs": {
         "tokens": ["a", "b"], "token_logprobs": [null, -1.0], "top_logprobs": [null, {"b": -1.0}],
         "text_offset": [0, 1]}}]});
-    let response = OpenaiCompletions.read_response(body.to_string().as_bytes(), "s").unwrap();
+    let response = CODEC.read_response(body.to_string().as_bytes(), "s").unwrap();
     let tokens = response.choices[0].logprobs.as_deref().unwrap();
     assert_eq!(tokens.iter().map(|token| token.token.as_str()).collect::<Vec<_>>(), ["b"]);
     assert!((tokens[0].top[0].logprob + 1.0).abs() < f64::EPSILON);
@@ -261,10 +265,10 @@ proptest! {
     fn no_bytes_panic(text in "[\\[\\]{}\":,a-z0-9 ]{0,60}") {
         let body = format!(r#"{{"prompt":{text},"choices":{text}}}"#);
         if let Ok(document) = Document::of(&body) {
-            let _ = OpenaiCompletions.check_request(&document);
-            let _ = OpenaiCompletions.read_request(&document);
+            let _ = CODEC.check_request(&document);
+            let _ = CODEC.read_request(&document);
         }
-        let _ = OpenaiCompletions.read_response(body.as_bytes(), "s");
-        let _ = OpenaiCompletions.relay_response(body.as_bytes(), &answer(false));
+        let _ = CODEC.read_response(body.as_bytes(), "s");
+        let _ = CODEC.relay_response(body.as_bytes(), &answer(false));
     }
 }

@@ -1,7 +1,7 @@
 //! Event streams.
 
-mod read;
-mod write;
+mod reader;
+mod writer;
 
-pub(super) use read::Reader;
-pub(super) use write::{Writer, failure_code, write_failure};
+pub(super) use reader::Reader;
+pub(super) use writer::{Writer, failure_code, write_failure};

@@ -10,9 +10,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::OpenaiResponses;
+use super::CODEC;
 use crate::Dialect;
-use crate::codec::Codec;
 use crate::conversation::{
     Choice, Citation, Delta, Event, Extra, Part, PartStart, Reasoning, Request, Response, Seal, SealKind,
     StopReason, Text, ToolCall, ToolCallKind, Usage,
@@ -43,7 +42,7 @@ fn golden_file(kind: &str, name: &str) -> String {
 }
 
 fn read_request(text: &str) -> Request {
-    OpenaiResponses.read_request(&Document::of(text).unwrap()).unwrap()
+    CODEC.read_request(&Document::of(text).unwrap()).unwrap()
 }
 
 fn context(request: Option<Request>) -> Arc<AnswerContext> {

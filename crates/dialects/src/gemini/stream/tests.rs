@@ -27,7 +27,7 @@ const CASES: [&str; 9] = [
 ];
 
 fn read_chunks<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Event>, Result<(), BadReply>) {
-    let mut reader = GeminiReader::new("seed");
+    let mut reader = Reader::new("seed");
     let mut events = Vec::new();
     for chunk in chunks {
         if let Err(error) = reader.push(chunk, &mut events) {
@@ -44,8 +44,8 @@ fn read_golden(case: &str) -> Vec<Event> {
     events
 }
 
-fn writer() -> GeminiWriter {
-    GeminiWriter::new(Arc::new(AnswerContext {
+fn writer() -> Writer {
+    Writer::new(Arc::new(AnswerContext {
         model: "alias".to_owned(),
         seed: "seed".to_owned(),
         created: 0,

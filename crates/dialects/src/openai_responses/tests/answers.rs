@@ -4,11 +4,11 @@ use super::*;
 use crate::conversation::{Media, MediaKind, Source};
 
 fn read(text: &str) -> Response {
-    OpenaiResponses.read_response(text.as_bytes(), "5eed").unwrap()
+    CODEC.read_response(text.as_bytes(), "5eed").unwrap()
 }
 
 fn write(response: &Response, request: Option<Request>) -> Value {
-    json(&OpenaiResponses.write_response(response, &context(request)))
+    json(&CODEC.write_response(response, &context(request)))
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn searches_are_counted_and_the_reason_is_read() {
 
 #[test]
 fn what_is_no_answer_is_refused() {
-    let message = |text: &str| OpenaiResponses.read_response(text.as_bytes(), "5eed").unwrap_err().message;
+    let message = |text: &str| CODEC.read_response(text.as_bytes(), "5eed").unwrap_err().message;
     assert_eq!(message("<html>"), "the answer is not JSON: expected value at line 1 column 1");
     assert_eq!(message("{}"), "the answer has no `output`");
     assert_eq!(message(r#"{"error":{"message":"no luck"},"output":[]}"#), "no luck");
@@ -187,7 +187,7 @@ proptest! {
         let mut bytes = files[index.index(files.len())].1.clone().into_bytes();
         let at = at.index(bytes.len());
         bytes[at] = byte;
-        let _ = OpenaiResponses.read_response(&bytes, "5eed");
-        let _ = OpenaiResponses.relay_response(&bytes, &context(None));
+        let _ = CODEC.read_response(&bytes, "5eed");
+        let _ = CODEC.relay_response(&bytes, &context(None));
     }
 }

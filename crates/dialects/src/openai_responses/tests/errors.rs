@@ -5,7 +5,7 @@ use crate::error::{ErrorClass, ErrorReply};
 
 #[test]
 fn errors_are_classified() {
-    let read = |status: u16, body: &str| OpenaiResponses.read_error(status, body.as_bytes());
+    let read = |status: u16, body: &str| CODEC.read_error(status, body.as_bytes());
     let cases = [
         (
             400,
@@ -58,7 +58,7 @@ fn an_error_is_written_in_openais_shape() {
         code: Some("400".to_owned()),
     };
     assert_eq!(
-        json(&OpenaiResponses.write_error(&reply)),
+        json(&CODEC.write_error(&reply)),
         json!({"error": {"message": "no", "type": "invalid_request_error", "param": "input", "code": "400"}})
     );
 }

@@ -5,7 +5,7 @@ use crate::exchange::Observed;
 const DONE: &str = "data: [DONE]\n\n";
 
 fn relay(chunks: &[&[u8]]) -> (String, Observed) {
-    let mut relay = OpenaiResponses.stream_relay(context(None));
+    let mut relay = CODEC.stream_relay(context(None));
     let mut out = Vec::new();
     for chunk in chunks {
         relay.push(chunk, &mut out).unwrap();
@@ -17,10 +17,10 @@ fn relay(chunks: &[&[u8]]) -> (String, Observed) {
 #[test]
 fn an_answer_keeps_every_byte_but_the_models_name() {
     for (name, text) in golden("answers") {
-        let (relayed, observed) = OpenaiResponses.relay_response(text.as_bytes(), &context(None)).unwrap();
+        let (relayed, observed) = CODEC.relay_response(text.as_bytes(), &context(None)).unwrap();
         let restored = String::from_utf8(relayed).unwrap().replacen("\"alias\"", "\"gpt-5.1-2025-11-13\"", 1);
         assert_eq!(restored, text, "{name}");
-        let read = OpenaiResponses.read_response(text.as_bytes(), "5eed").unwrap();
+        let read = CODEC.read_response(text.as_bytes(), "5eed").unwrap();
         assert_eq!(observed.usage, read.usage, "{name}");
         assert_eq!(observed.stop, Some(read.choices[0].stop.clone()), "{name}");
         assert_eq!((observed.id, observed.model), (read.id, read.model), "{name}");
@@ -36,7 +36,7 @@ fn a_stream_keeps_every_byte_but_the_models_name() {
         assert_eq!(restored, text.clone() + DONE, "{name}");
         assert!(observed.complete && observed.has_content && observed.text_bytes > 0, "{name}");
         let answer = golden_file("answers", &name);
-        let read = OpenaiResponses.read_response(answer.as_bytes(), "5eed").unwrap();
+        let read = CODEC.read_response(answer.as_bytes(), "5eed").unwrap();
         assert_eq!(observed.usage, read.usage, "{name}");
         assert_eq!(observed.stop, Some(read.choices[0].stop.clone()), "{name}");
     }
@@ -47,7 +47,7 @@ fn a_delta_is_content_however_it_is_spaced() {
     for delta in ["\"delta\":\"a\\\"b\"", "\"delta\": \"a\\\"b\""] {
         let event =
             format!("data: {{\"type\":\"response.output_text.delta\",{delta},\"item_id\":\"x\"}}\n\n");
-        let mut relay = OpenaiResponses.stream_relay(context(None));
+        let mut relay = CODEC.stream_relay(context(None));
         relay.push(event.as_bytes(), &mut Vec::new()).unwrap();
         assert!(relay.observed().has_content, "{delta}");
         assert_eq!(relay.observed().text_bytes, 4, "{delta}");
@@ -89,7 +89,7 @@ fn an_error_is_reported_and_not_passed_on() {
         "event: response.failed\ndata: {\"type\":\"response.failed\",\"response\":{\"status\":\"failed\",\"error\":{\"code\":\"server_error\",\"message\":\"Oops.\"}}}\n\n",
         "data: {\"error\":{\"code\":\"server_error\",\"message\":\"Oops.\"}}\n\n",
     ] {
-        let mut relay = OpenaiResponses.stream_relay(context(None));
+        let mut relay = CODEC.stream_relay(context(None));
         let mut out = Vec::new();
         relay.push(begun.as_bytes(), &mut out).unwrap();
         relay.push(error.as_bytes(), &mut out).unwrap();
@@ -119,7 +119,7 @@ fn an_error_is_reported_and_not_passed_on() {
 #[test]
 fn a_stream_that_breaks_off_is_not_complete() {
     let text = golden_file("streams", "text");
-    let mut relay = OpenaiResponses.stream_relay(context(None));
+    let mut relay = CODEC.stream_relay(context(None));
     let mut out = Vec::new();
     relay.push(&text.as_bytes()[..text.len() / 2], &mut out).unwrap();
     assert!(relay.finish(&mut out).is_err());
@@ -129,7 +129,7 @@ fn a_stream_that_breaks_off_is_not_complete() {
 #[test]
 fn a_failed_answer_is_seen() {
     let body = r#"{"id":"resp_1","object":"response","status":"failed","error":{"code":"server_error","message":"Oops."},"output":[],"model":"gpt"}"#;
-    let (_, observed) = OpenaiResponses.relay_response(body.as_bytes(), &context(None)).unwrap();
+    let (_, observed) = CODEC.relay_response(body.as_bytes(), &context(None)).unwrap();
     assert_eq!(observed.error.unwrap().message, "Oops.");
 }
 
@@ -152,7 +152,7 @@ proptest! {
         let mut bytes = files[index.index(files.len())].1.clone().into_bytes();
         let at = at.index(bytes.len());
         bytes[at] = byte;
-        let mut relay = OpenaiResponses.stream_relay(context(None));
+        let mut relay = CODEC.stream_relay(context(None));
         let mut out = Vec::new();
         let _ = relay.push(&bytes, &mut out).and_then(|()| relay.finish(&mut out));
     }

@@ -14,7 +14,7 @@ fn write(request: &Request, drop_params: bool) -> Result<(Value, Vec<String>), c
     let (facts, policy) = (ModelFacts::default(), ParameterPolicy::default());
     let target = Target { model: &request.model, quirks: &[], facts: &facts, policy: &policy };
     let mut losses = Losses::new(drop_params);
-    let body = OpenaiResponses.write_request(request, &target, &mut losses)?;
+    let body = CODEC.write_request(request, &target, &mut losses)?;
     let notes = losses.into_notes().into_iter().map(|note| note.param).collect();
     Ok((json(&body), notes))
 }
@@ -23,20 +23,20 @@ fn adapt(body: &str, quirks: &[Quirk], policy: &ParameterPolicy) -> String {
     let facts = ModelFacts::default();
     let target = Target { model: "gpt-5.1", quirks, facts: &facts, policy };
     let mut document = Document::of(body).unwrap();
-    OpenaiResponses.adapt_request(&mut document, &target, &mut Losses::new(true)).unwrap();
+    CODEC.adapt_request(&mut document, &target, &mut Losses::new(true)).unwrap();
     String::from_utf8(document.to_bytes()).unwrap()
 }
 
 fn invalid(body: &str) -> String {
     let document = Document::of(body).unwrap();
-    let checked: Invalid = OpenaiResponses.read_request(&document).unwrap_err();
+    let checked: Invalid = CODEC.read_request(&document).unwrap_err();
     checked.to_string()
 }
 
 #[test]
 fn what_is_read_is_written_and_read_again() {
     for (name, text) in golden("requests") {
-        OpenaiResponses.check_request(&Document::of(&text).unwrap()).unwrap();
+        CODEC.check_request(&Document::of(&text).unwrap()).unwrap();
         let request = read_request(&text);
         let (written, notes) = write(&request, false).unwrap();
         if name == "foreign-seals" {
@@ -252,10 +252,10 @@ fn what_this_api_cannot_say_is_refused_or_noted() {
 #[test]
 fn what_only_openais_server_can_do_is_refused_elsewhere() {
     let request = read_request(&golden_file("requests", "server-state"));
-    let error = OpenaiResponses.report_untranslatable(&request, &mut Losses::new(false)).unwrap_err();
+    let error = CODEC.report_untranslatable(&request, &mut Losses::new(false)).unwrap_err();
     assert_eq!(error.param, "previous_response_id");
     let mut losses = Losses::new(true);
-    OpenaiResponses.report_untranslatable(&request, &mut losses).unwrap();
+    CODEC.report_untranslatable(&request, &mut losses).unwrap();
     let names: Vec<&str> = losses.notes().iter().map(|note| note.param.as_str()).collect();
     assert_eq!(names, ["previous_response_id", "background"]);
 }
@@ -294,7 +294,7 @@ proptest! {
         replace(&mut tree, at.index(count), &serde_json::from_str(&value).unwrap());
         let text = tree.to_string();
         if let Ok(document) = Document::of(&text)
-            && let Ok(request) = OpenaiResponses.read_request(&document)
+            && let Ok(request) = CODEC.read_request(&document)
         {
             let _ = write(&request, true);
             adapt(&text, &[], &ParameterPolicy::default());

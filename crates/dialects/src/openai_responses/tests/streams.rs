@@ -2,7 +2,7 @@ use super::*;
 use crate::error::{ErrorClass, ErrorReply};
 
 fn read(chunks: &[&[u8]]) -> Result<Vec<Event>, crate::BadReply> {
-    let mut reader = OpenaiResponses.stream_reader("5eed");
+    let mut reader = CODEC.stream_reader("5eed");
     let mut events = Vec::new();
     for chunk in chunks {
         reader.push(chunk, &mut events)?;
@@ -12,7 +12,7 @@ fn read(chunks: &[&[u8]]) -> Result<Vec<Event>, crate::BadReply> {
 }
 
 fn write(response: &Response) -> Vec<u8> {
-    let mut writer = OpenaiResponses.stream_writer(context(None));
+    let mut writer = CODEC.stream_writer(context(None));
     let mut out = Vec::new();
     for event in events_of(response) {
         writer.write(&event, &mut out);
@@ -35,7 +35,7 @@ fn comparable(mut response: Response) -> Response {
 fn a_stream_is_the_answer_that_it_ends_with() {
     for (name, text) in golden("streams") {
         let streamed = collect(&read(&[text.as_bytes()]).unwrap());
-        let answer = OpenaiResponses.read_response(golden_file("answers", &name).as_bytes(), "5eed").unwrap();
+        let answer = CODEC.read_response(golden_file("answers", &name).as_bytes(), "5eed").unwrap();
         assert_eq!(comparable(streamed), comparable(answer), "{name}");
     }
 }
@@ -45,7 +45,7 @@ fn the_last_event_alone_is_enough() {
     for (name, text) in golden("streams") {
         let last = text.trim_end().rsplit("\n\n").next().unwrap();
         let streamed = collect(&read(&[last.as_bytes()]).unwrap());
-        let answer = OpenaiResponses.read_response(golden_file("answers", &name).as_bytes(), "5eed").unwrap();
+        let answer = CODEC.read_response(golden_file("answers", &name).as_bytes(), "5eed").unwrap();
         assert_eq!(comparable(streamed), comparable(answer), "{name}");
     }
 }
@@ -129,7 +129,7 @@ fn every_documented_event_is_written_in_order() {
 
 #[test]
 fn an_error_ends_the_stream_with_what_was_said_so_far() {
-    let mut writer = OpenaiResponses.stream_writer(context(None));
+    let mut writer = CODEC.stream_writer(context(None));
     let mut out = Vec::new();
     let start = PartStart::Text;
     writer.write(&Event::Start { id: None, model: None, created: None, extra: Extra::new() }, &mut out);
@@ -157,7 +157,7 @@ fn an_error_ends_the_stream_with_what_was_said_so_far() {
 proptest! {
     #[test]
     fn a_stream_ends_with_the_answer_that_is_written_unstreamed(response in any_response()) {
-        let unstreamed = json(&OpenaiResponses.write_response(&response, &context(None)));
+        let unstreamed = json(&CODEC.write_response(&response, &context(None)));
         let events = frames(&write(&response));
         let (_, last) = events.last().unwrap();
         prop_assert_eq!(&last["response"], &unstreamed);
@@ -165,8 +165,8 @@ proptest! {
 
     #[test]
     fn what_is_streamed_is_read_as_what_is_written_unstreamed(response in any_response()) {
-        let written = OpenaiResponses.write_response(&response, &context(None));
-        let unstreamed = OpenaiResponses.read_response(&written, "5eed").unwrap();
+        let written = CODEC.write_response(&response, &context(None));
+        let unstreamed = CODEC.read_response(&written, "5eed").unwrap();
         let streamed = collect(&read(&[&write(&response)]).unwrap());
         prop_assert_eq!(comparable(streamed), comparable(unstreamed));
     }

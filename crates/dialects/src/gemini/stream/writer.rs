@@ -16,7 +16,7 @@ use crate::gemini::part::Reader;
 use crate::gemini::{error, finish, grounding, part, response, seal, usage, wire};
 
 #[derive(Debug)]
-pub(in crate::gemini) struct GeminiWriter {
+pub(in crate::gemini) struct Writer {
     answer: Arc<AnswerContext>,
     id: String,
     model: String,
@@ -49,7 +49,7 @@ enum Kind {
     Audio,
 }
 
-impl GeminiWriter {
+impl Writer {
     pub(in crate::gemini) fn new(answer: Arc<AnswerContext>) -> Self {
         Self {
             id: answer.seed.clone(),
@@ -197,7 +197,7 @@ impl GeminiWriter {
     }
 }
 
-impl StreamWriter for GeminiWriter {
+impl StreamWriter for Writer {
     fn write(&mut self, event: &Event, out: &mut Vec<u8>) {
         match event {
             Event::Start { id, model, .. } => {

@@ -9,18 +9,18 @@ use crate::framing::sse::SseReader;
 use crate::gemini::{error, finish, grounding, part, response, wire};
 
 #[derive(Debug)]
-pub(in crate::gemini) struct GeminiReader {
+pub(in crate::gemini) struct Reader {
     sse: SseReader,
     state: State,
 }
 
-impl GeminiReader {
+impl Reader {
     pub(in crate::gemini) fn new(seed: &str) -> Self {
         Self { sse: SseReader::default(), state: State { seed: seed.to_owned(), ..State::default() } }
     }
 }
 
-impl StreamReader for GeminiReader {
+impl StreamReader for Reader {
     fn push(&mut self, bytes: &[u8], events: &mut Vec<Event>) -> Result<(), BadReply> {
         self.sse.push(bytes)?;
         while let Some(event) = self.sse.next_event()? {
