@@ -66,7 +66,7 @@ pub(crate) struct ServeArgs {
     /// Log more.
     #[arg(long, alias = "detailed_debug")]
     pub debug: bool,
-    /// Worker threads; by default one per core.
+    /// Threads for connections of clients; by default one per core.
     #[arg(long, alias = "num_workers", env = "NUM_WORKERS", value_name = "N")]
     pub workers: Option<usize>,
 }

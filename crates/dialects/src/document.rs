@@ -63,8 +63,8 @@ impl<'a> Document<'a> {
         let source = std::str::from_utf8(body)
             .map_err(|error| Invalid::body(format!("the body is not UTF-8: {error}")))?;
         check_depth(source, max_depth.min(MAX_DEPTH))?;
-        // Room for what is added on the way to a provider.
-        let mut fields = Vec::with_capacity(16);
+        // Most bodies have fewer, and there is room for what is added on the way to a provider.
+        let mut fields = Vec::with_capacity(12);
         let mut scan = Scan::of(source);
         let walked = scan.named_values(|name, quote, value| {
             // The value lies in `source`, so its distance from the beginning is its place in it.

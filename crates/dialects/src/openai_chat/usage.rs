@@ -26,7 +26,7 @@ pub(super) fn scan<'a>(
     scan: &mut Scan<'a>,
     text: &'a str,
 ) -> Result<(Option<&'a str>, Option<Usage>), Malformed> {
-    if scan.ahead() != Some(b'{') {
+    if scan.ahead() != b'{' {
         return scan.given().map(|other| (other, None));
     }
     let start = scan.place();
@@ -58,7 +58,7 @@ macro_rules! counted {
 
             fn scan(scan: &mut Scan<'_>) -> Result<Self, Malformed> {
                 let mut counts = Self::default();
-                if scan.ahead() != Some(b'{') {
+                if scan.ahead() != b'{' {
                     return scan.skip().map(|()| counts);
                 }
                 scan.object(|scan, name| {

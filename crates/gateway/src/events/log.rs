@@ -118,7 +118,13 @@ impl Log {
         for (name, value) in fields {
             line.value(name, value);
         }
-        self.shared.push(&line.end());
+        self.write(line);
+    }
+
+    fn write(&self, line: Line) {
+        let bytes = line.end();
+        self.shared.push(&bytes);
+        BUFFER.set(bytes);
     }
 
     pub(super) fn request(&self, exchange: &Exchange) {
@@ -199,7 +205,7 @@ impl Log {
                 line.text(key!("cause"), log);
             }
         }
-        self.shared.push(&line.end());
+        self.write(line);
     }
 }
 
@@ -293,6 +299,11 @@ struct Key {
     text: &'static str,
 }
 
+thread_local! {
+    /// What the thread's last line was built in, for the next one.
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 /// One line while it is built.
 struct Line {
     bytes: Vec<u8>,
@@ -301,7 +312,9 @@ struct Line {
 
 impl Line {
     fn begin(format: Format, time: SystemTime, level: Level, message: &str) -> Self {
-        let mut line = Self { bytes: Vec::with_capacity(768), format };
+        let mut bytes = BUFFER.take();
+        bytes.clear();
+        let mut line = Self { bytes, format };
         match format {
             Format::Json => {
                 line.push("{\"time\":\"");

@@ -190,6 +190,8 @@ pub(super) async fn send(
     patience: Duration,
     began: Instant,
 ) -> Result<Response<ProviderBody>, Refusal> {
+    // There is seldom a second one, and traces are kept.
+    running.exchange.attempts.reserve_exact(1);
     running.exchange.attempts.push(Attempt {
         served: Arc::clone(served),
         url: Arc::clone(&prepared.address().shown),

@@ -231,6 +231,8 @@ impl<'s> Tries<'s> {
         let exchange = &mut running.exchange;
         let after = at.saturating_duration_since(exchange.started);
         let group = Arc::clone(group);
+        // There is seldom another one, and traces are kept.
+        exchange.route.reserve_exact(1);
         exchange.route.push(RouteStep::Considered { after, group, candidates });
     }
 }
