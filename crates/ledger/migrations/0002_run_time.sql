@@ -55,3 +55,26 @@ CREATE TABLE feed (
     is_spend BIGINT NOT NULL
 );
 INSERT INTO facts (name, value) VALUES ('feed', 0);
+
+-- Instances that live, and what is lent to them; see the module `shared`.
+CREATE TABLE instances (
+    id TEXT NOT NULL PRIMARY KEY,
+    until_at BIGINT NOT NULL
+);
+CREATE TABLE rooms (
+    resource TEXT NOT NULL PRIMARY KEY,
+    exchanged_at BIGINT NOT NULL,
+    state TEXT NOT NULL
+);
+CREATE TABLE lent (
+    instance_id TEXT NOT NULL,
+    resource TEXT NOT NULL,
+    PRIMARY KEY (instance_id, resource)
+);
+-- Instances that are asked to give back what they do not need.
+CREATE TABLE calls (
+    instance_id TEXT NOT NULL,
+    resource TEXT NOT NULL,
+    number BIGINT NOT NULL,
+    PRIMARY KEY (instance_id, resource)
+);

@@ -3,12 +3,16 @@
 //! A known account costs no look-up: whoever knows a key keeps its [`Claims`]. An admission takes the ledgers' locks in
 //! one order, so that requests over the same accounts wait for each other and never for ever.
 
+mod leases;
+
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use catalog::NanoUsd;
+
+pub use leases::{KEEP, LeaseHealth, Leases};
 
 use crate::rules::account::Account;
 use crate::rules::budget::{Budget, Terms};
@@ -27,6 +31,8 @@ pub struct Counters {
     hasher: RandomState,
     /// Number of the next ledger: the order of locks.
     next: AtomicU64,
+    /// Where limits are shared with other instances.
+    leases: Option<Arc<Leases>>,
 }
 
 /// One account's ledger.
@@ -35,6 +41,9 @@ struct Live {
     number: u64,
     account: Account,
     state: Mutex<State>,
+    leases: Option<Arc<Leases>>,
+    /// Whose turn it is to exchange leases of this account.
+    turn: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -68,11 +77,18 @@ impl Default for Counters {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             hasher: RandomState::new(),
             next: AtomicU64::new(0),
+            leases: None,
         }
     }
 }
 
 impl Counters {
+    /// Counters of one of several instances: requests are admitted by [`Claims::admit_shared`].
+    #[must_use]
+    pub fn shared(leases: Arc<Leases>) -> Self {
+        Self { leases: Some(leases), ..Self::default() }
+    }
+
     /// A claim on an account whose ledger is open; `None`: [`open`](Self::open) it with what the store knows.
     #[must_use]
     pub fn claim(&self, account: &Account, terms: &Arc<Terms>) -> Option<Claim> {
@@ -91,9 +107,14 @@ impl Counters {
                 number: self.next.fetch_add(1, Ordering::Relaxed),
                 account: account.clone(),
                 state: Mutex::new(State {
-                    ledger: Ledger::open(openings, made),
+                    ledger: match self.leases {
+                        None => Ledger::open(openings, made),
+                        Some(_) => Ledger::open_shared(openings, made),
+                    },
                     histories: CostHistories::default(),
                 }),
+                leases: self.leases.clone(),
+                turn: tokio::sync::Mutex::default(),
             })
         };
         let live = match self.shard(account) {
@@ -141,7 +162,11 @@ impl Counters {
 impl Live {
     fn lock(&self) -> MutexGuard<'_, State> {
         // No operation on a ledger panics half-way.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(leases) = &self.leases {
+            state.ledger.set_alone(leases.alone());
+        }
+        state
     }
 }
 
@@ -224,7 +249,8 @@ impl Claims {
         Self(self.0.iter().map(unbounded).collect())
     }
 
-    /// Holds what a request asks for on all accounts, or on none.
+    /// Holds what a request asks for on all accounts, or on none. Of several instances this one's part decides; see
+    /// [`admit_shared`](Self::admit_shared).
     ///
     /// # Errors
     /// The reason why not; see [`ledger::admit`].

@@ -3,6 +3,7 @@
 //! - [`rules`]: what may be asked, by whom, and for how much; pure.
 //! - [`counters`]: the live state of all accounts, in memory; a request holds what it may cost and settles what it did.
 //! - [`journal`]: bookings on their way to the database; survives whatever ends the process.
+//! - [`shared`]: parts of limits that are lent to each of several instances.
 //! - [`store`]: what lasts.
 //! - [`vault`]: providers' secrets, as they are stored.
 //!
@@ -82,11 +83,12 @@ pub mod booking;
 pub mod counters;
 pub mod journal;
 pub mod rules;
+pub mod shared;
 pub mod store;
 pub mod vault;
 
 pub use booking::{Booking, Tokens};
-pub use counters::{Claim, Claims, Counters, Reservation};
+pub use counters::{Claim, Claims, Counters, Leases, Reservation};
 pub use journal::Journal;
 pub use store::Store;
 pub use vault::Vault;

@@ -4,6 +4,7 @@
 //! - [`access`]: which models, routes and addresses a key reaches; [`circle`]: all who have a say in a request.
 //! - [`budget`], [`period`], [`limit`]: what an account is allowed.
 //! - [`ledger`]: what an account has used and holds; [`ledger::admit`] and [`ledger::Grant`] move it.
+//! - [`share`]: what one of several instances may use of all that.
 //! - [`refusal`]: why not, in LiteLLM's words.
 
 pub mod access;
@@ -19,5 +20,6 @@ pub mod limit;
 pub mod nano;
 pub mod period;
 pub mod refusal;
+pub mod share;
 pub mod time;
 mod window;

@@ -9,6 +9,7 @@ mod changes;
 mod entities;
 mod error;
 mod feed;
+mod leases;
 mod postgres;
 mod record;
 mod report;

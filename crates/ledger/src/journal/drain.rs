@@ -70,6 +70,19 @@ impl From<io::Error> for DrainError {
 /// # Errors
 /// The store's or the disk's.
 pub async fn drain<D: Disk>(journal: &Journal<D>, store: &Store) -> Result<Drained, DrainError> {
+    drain_telling(journal, store, |_| {}).await
+}
+
+/// As [`drain`]; tells what is new of every batch as soon as the store has it, as
+/// [`Leases::booked`](crate::Leases::booked) needs it.
+///
+/// # Errors
+/// As [`drain`].
+pub async fn drain_telling<D: Disk>(
+    journal: &Journal<D>,
+    store: &Store,
+    told: impl Fn(&[&Booking]),
+) -> Result<Drained, DrainError> {
     let mut drained = Drained::default();
     // Memory first: with the disk full this is the only way out.
     loop {
@@ -77,7 +90,7 @@ pub async fn drain<D: Disk>(journal: &Journal<D>, store: &Store) -> Result<Drain
         if batch.is_empty() {
             break;
         }
-        book(store, &batch, &mut drained).await?;
+        book(store, &batch, &mut drained, &told).await?;
         let mut state = journal.state();
         // Those at the front may have found their way to disk meanwhile, and will then be known already.
         state.overdue.retain(|waiting| !batch.iter().any(|booked| booked.request == waiting.request));
@@ -85,7 +98,7 @@ pub async fn drain<D: Disk>(journal: &Journal<D>, store: &Store) -> Result<Drain
     journal.state().close_segment();
     loop {
         let Some(number) = journal.state().closed.front().copied() else { break };
-        drain_segment(journal, store, number, &mut drained).await?;
+        drain_segment(journal, store, number, &mut drained, &told).await?;
         let mut state = journal.state();
         // Another round may have been quicker.
         if state.closed.front() == Some(&number) {
@@ -102,6 +115,7 @@ async fn drain_segment<D: Disk>(
     store: &Store,
     number: u64,
     drained: &mut Drained,
+    told: &impl Fn(&[&Booking]),
 ) -> Result<(), DrainError> {
     let path = segment::path(journal.folder(), number);
     let bytes = match journal.disk.read(&path) {
@@ -121,11 +135,11 @@ async fn drain_segment<D: Disk>(
             end @ (Read::End | Read::Broken) => break end,
         }
         if batch.len() == BATCH {
-            book(store, &batch, drained).await?;
+            book(store, &batch, drained, told).await?;
             batch.clear();
         }
     };
-    book(store, &batch, drained).await?;
+    book(store, &batch, drained, told).await?;
     match end {
         Read::Broken if has_record_after(rest) => {
             let kept = path.with_extension("damaged");
@@ -147,12 +161,18 @@ fn has_record_after(bytes: &[u8]) -> bool {
         .any(|at| bytes.get(at..).is_some_and(|rest| matches!(record::read(rest), Read::Booking(..))))
 }
 
-async fn book(store: &Store, batch: &[Booking], drained: &mut Drained) -> Result<(), StoreError> {
+async fn book(
+    store: &Store,
+    batch: &[Booking],
+    drained: &mut Drained,
+    told: &impl Fn(&[&Booking]),
+) -> Result<(), StoreError> {
     if batch.is_empty() {
         return Ok(());
     }
-    let booked = store.book(batch).await?;
-    drained.booked += booked.new;
-    drained.known += booked.known;
+    let new = store.book_new(batch).await?;
+    told(&new);
+    drained.booked += new.len();
+    drained.known += batch.len() - new.len();
     Ok(())
 }

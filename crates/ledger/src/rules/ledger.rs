@@ -17,6 +17,7 @@ use super::limit::LimitKind;
 use super::nano;
 use super::period::{Period, Span};
 use super::refusal::{OverBudget, OverLimit, Refusal};
+use super::share::{Resource, Share, Standing as ShareStanding};
 use super::time::Timestamp;
 use super::window::SlidingSum;
 
@@ -75,6 +76,18 @@ pub struct Ledger {
     requests: SlidingSum,
     tokens: SlidingSum,
     parallel: Leased,
+    /// This instance's parts of the limits, where several instances share them.
+    shares: Option<Shares>,
+}
+
+/// Parts of an account's limits; those of its budgets are in their tills.
+#[derive(Clone, Debug, Default)]
+struct Shares {
+    requests: Share,
+    tokens: Share,
+    parallel: Share,
+    /// Nobody can be asked: this instance is one of so many.
+    alone: Option<u32>,
 }
 
 /// Spend in the current window of one period.
@@ -86,6 +99,7 @@ struct Till {
     held: Leased,
     /// The last admission before this window: those after it hold and charge here.
     born: u64,
+    share: Share,
 }
 
 /// What an account had spent in a window, as the store knows it.
@@ -178,6 +192,36 @@ pub struct BudgetStanding {
     pub resets_at: Option<Timestamp>,
 }
 
+/// Why a request is not admitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Denial {
+    Refused(Refusal),
+    /// This instance's part does not do. If other instances have nothing to spare, it is refused so.
+    Lacking(Refusal),
+}
+
+impl Denial {
+    fn refusal(&self) -> &Refusal {
+        match self {
+            Self::Refused(refusal) | Self::Lacking(refusal) => refusal,
+        }
+    }
+
+    /// What is certain comes first, then what is told first.
+    fn comes_before(&self, other: &Self) -> bool {
+        let rank = |denial: &Self| matches!(denial, Self::Lacking(_));
+        (rank(self), self.refusal().rank()) < (rank(other), other.refusal().rank())
+    }
+}
+
+impl From<Denial> for Refusal {
+    fn from(denial: Denial) -> Self {
+        match denial {
+            Denial::Refused(refusal) | Denial::Lacking(refusal) => refusal,
+        }
+    }
+}
+
 /// Holds what a request asks for on all accounts, or on none.
 ///
 /// Accounts must be distinct.
@@ -188,17 +232,29 @@ pub fn admit<L>(entries: &mut [Entry<'_, L>], demand: &Demand, now: Timestamp) -
 where
     L: DerefMut<Target = Ledger>,
 {
-    let mut refusal: Option<Refusal> = None;
+    Ok(attempt(entries, demand, now)?)
+}
+
+/// As [`admit`], and tells what other instances could help with.
+pub(crate) fn attempt<L>(
+    entries: &mut [Entry<'_, L>],
+    demand: &Demand,
+    now: Timestamp,
+) -> Result<Grant, Denial>
+where
+    L: DerefMut<Target = Ledger>,
+{
+    let mut denial: Option<Denial> = None;
     for (account, terms, ledger) in entries.iter_mut() {
         ledger.advance(terms, now);
         if let Some(found) = ledger.obstacle(account, terms, demand)
-            && refusal.as_ref().is_none_or(|known| found.rank() < known.rank())
+            && denial.as_ref().is_none_or(|known| found.comes_before(known))
         {
-            refusal = Some(found);
+            denial = Some(found);
         }
     }
-    if let Some(refusal) = refusal {
-        return Err(refusal);
+    if let Some(denial) = denial {
+        return Err(denial);
     }
     let hold = demand.hold.amount();
     let lease = LeaseEnd::after(now.plus(demand.lease));
@@ -219,10 +275,12 @@ where
         ledger.tokens.take_back(grant.tokens.saturating_sub(actual.tokens), admission.at);
         let latest = ledger.latest;
         ledger.tokens.add(actual.tokens.saturating_sub(grant.tokens), latest);
+        ledger.correct_tokens(grant.tokens, actual.tokens, admission.at);
         charges(account, terms, admission.at, &mut settlement.charges);
         for till in ledger.tills.iter_mut().filter(|till| till.counts(*admission)) {
             let before = till.spend;
             till.spend = before.saturating_add(actual.cost);
+            till.share.untold = till.share.untold.saturating_add(actual.cost.0);
             let crossings = crossings(account, terms, till, before, latest);
             settlement.crossings.extend(crossings);
         }
@@ -238,6 +296,7 @@ where
     for ((_, _, ledger), admission) in entries.iter_mut().zip(&grant.admissions) {
         ledger.release(grant, *admission);
         ledger.tokens.take_back(grant.tokens, admission.at);
+        ledger.correct_tokens(grant.tokens, 0, admission.at);
     }
 }
 
@@ -271,8 +330,13 @@ where
     for (_, terms, ledger) in entries.iter_mut() {
         ledger.advance(terms, now);
         let left = ledger.budgets(terms).filter_map(|(budget, till)| {
-            let used = till.spend.saturating_add(NanoUsd(till.held.total()));
-            Some(budget.max_at(ledger.latest)?.saturating_sub(used).max(NanoUsd::ZERO))
+            let held = till.held.total();
+            let used = till.spend.saturating_add(NanoUsd(held));
+            let left = budget.max_at(ledger.latest)?.saturating_sub(used);
+            // What others hold is theirs.
+            let shared =
+                till.share.known.map(|known| NanoUsd(till.share.free(held).saturating_add(known.room)));
+            Some(shared.map_or(left, |shared| left.min(shared)).max(NanoUsd::ZERO))
         });
         room = room.into_iter().chain(left).min();
     }
@@ -319,8 +383,15 @@ impl Ledger {
             spend: opening.spend,
             held: Leased::default(),
             born: 0,
+            share: Share::default(),
         };
         Self { tills: openings.iter().map(till).collect(), ..Self::default() }
+    }
+
+    /// The same, as one of several instances: nothing may be used before a part of it was lent.
+    #[must_use]
+    pub(crate) fn open_shared(openings: &[Opening], made: Timestamp) -> Self {
+        Self { shares: Some(Shares::default()), ..Self::open(openings, made) }
     }
 
     /// Sets what was spent in the current window of a period (`reset_spend`). What running calls hold stays held.
@@ -390,7 +461,14 @@ impl Ledger {
     fn till(&mut self, period: Option<Period>, span: Span) -> &mut Till {
         let born = self.sequence;
         let at = self.tills.iter().position(|till| till.period == period).unwrap_or(self.tills.len());
-        let new = || Till { period, span, spend: NanoUsd::ZERO, held: Leased::default(), born };
+        let new = || Till {
+            period,
+            span,
+            spend: NanoUsd::ZERO,
+            held: Leased::default(),
+            born,
+            share: Share::default(),
+        };
         if self.tills.get(at).is_some_and(|till| till.span != span) {
             self.tills.remove(at);
         }
@@ -409,25 +487,35 @@ impl Ledger {
             .filter_map(|budget| Some((budget, self.tills.iter().find(|till| till.period == budget.period)?)))
     }
 
-    fn obstacle(&self, account: &Account, terms: &Terms, demand: &Demand) -> Option<Refusal> {
-        self.short_budget(account, terms, demand)
-            .map(Refusal::OverBudget)
-            .or_else(|| self.full_limit(account, terms, demand.tokens).map(Refusal::OverLimit))
+    fn obstacle(&self, account: &Account, terms: &Terms, demand: &Demand) -> Option<Denial> {
+        let budget = self.short_budget(account, terms, demand);
+        // What is certain needs no further look.
+        if matches!(budget, Some(Denial::Refused(_))) {
+            return budget;
+        }
+        match self.full_limit(account, terms, demand.tokens) {
+            Some(limit) if budget.as_ref().is_none_or(|budget| limit.comes_before(budget)) => Some(limit),
+            Some(_) | None => budget,
+        }
     }
 
-    fn short_budget(&self, account: &Account, terms: &Terms, demand: &Demand) -> Option<OverBudget> {
+    fn short_budget(&self, account: &Account, terms: &Terms, demand: &Demand) -> Option<Denial> {
         let asked = demand.hold.amount();
         if asked == NanoUsd::ZERO {
             return None;
         }
-        self.budgets(terms).find_map(|(budget, till)| {
-            let max = budget.max_at(self.latest)?;
+        let mut lacking = None;
+        for (budget, till) in self.budgets(terms) {
+            let Some(max) = budget.max_at(self.latest) else { continue };
             let held = NanoUsd(till.held.total());
-            if till.spend.saturating_add(held).saturating_add(asked) <= max {
-                return None;
+            let fits =
+                till.known_spend(self.shares.is_some()).saturating_add(held).saturating_add(asked) <= max;
+            let is_lent = self.shares.as_ref().is_none_or(|shares| asked.0 <= till.free(max, shares.alone));
+            if fits && is_lent {
+                continue;
             }
             let resets_at = budget.period.map(|_| till.span.end);
-            Some(OverBudget {
+            let over = Refusal::OverBudget(OverBudget {
                 account: account.clone(),
                 spend: till.spend,
                 held,
@@ -435,36 +523,61 @@ impl Ledger {
                 max,
                 resets_at,
                 retry_after: resets_at.map(|at| self.latest.until(at)),
-            })
-        })
+            });
+            if !fits {
+                return Some(Denial::Refused(over));
+            }
+            lacking.get_or_insert(Denial::Lacking(over));
+        }
+        lacking
     }
 
-    fn full_limit(&self, account: &Account, terms: &Terms, tokens: u64) -> Option<OverLimit> {
+    fn full_limit(&self, account: &Account, terms: &Terms, tokens: u64) -> Option<Denial> {
         let limits = &terms.limits;
-        let over = |kind, limit, used: u64, frees_at: Option<Timestamp>| OverLimit {
-            account: account.clone(),
-            kind,
-            limit,
-            remaining: limit.saturating_sub(used),
-            resets_at: frees_at,
-            retry_after: frees_at.map(|at| self.latest.until(at)),
+        let over = |kind, limit, used: u64, frees_at: Option<Timestamp>| {
+            Refusal::OverLimit(OverLimit {
+                account: account.clone(),
+                kind,
+                limit,
+                remaining: limit.saturating_sub(used),
+                resets_at: frees_at,
+                retry_after: frees_at.map(|at| self.latest.until(at)),
+            })
         };
-        if let Some(most) = limits.max_parallel_requests.map(u64::from)
-            && self.running() >= most
-        {
-            return Some(over(LimitKind::Parallel, most, self.running(), None));
+        let mut lacking = None;
+        if let Some(most) = limits.max_parallel_requests.map(u64::from) {
+            let refusal = || over(LimitKind::Parallel, most, self.running(), None);
+            if self.running() >= most {
+                return Some(Denial::Refused(refusal()));
+            }
+            if self.shares.as_ref().is_some_and(|shares| {
+                let part = shares.parallel.lent.max(shares.part(most));
+                self.parallel.total() >= part
+            }) {
+                lacking.get_or_insert_with(|| Denial::Lacking(refusal()));
+            }
         }
         for (kind, limit, window, asked) in [
             (LimitKind::Requests, limits.rpm, &self.requests, 1),
             (LimitKind::Tokens, limits.tpm, &self.tokens, tokens),
         ] {
             let Some(limit) = limit else { continue };
+            let frees_at = |most: u64| most.checked_sub(asked).map(|most| window.falls_to(most));
             if window.sum().saturating_add(asked) > limit {
-                let frees_at = limit.checked_sub(asked).map(|most| window.falls_to(most));
-                return Some(over(kind, limit, window.sum(), frees_at));
+                return Some(Denial::Refused(over(kind, limit, window.sum(), frees_at(limit))));
+            }
+            let Some(shares) = self.shares.as_ref().filter(|_| asked > 0) else { continue };
+            let share = if kind == LimitKind::Requests { &shares.requests } else { &shares.tokens };
+            let is_lent = share.free(0) >= signed(asked)
+                || signed(window.sum().saturating_add(asked)) <= shares.part(limit);
+            if !is_lent {
+                let used = share.known.map_or(window.sum(), |known| known.used.unsigned_abs());
+                lacking.get_or_insert_with(|| {
+                    Denial::Lacking(over(kind, limit, used.min(limit), frees_at(limit)))
+                });
             }
         }
-        None
+        lacking
     }
 
     fn hold(&mut self, hold: NanoUsd, tokens: u64, lease: LeaseEnd) -> Admission {
@@ -476,6 +589,10 @@ impl Ledger {
         self.parallel.hold(1, lease);
         self.requests.add(1, at);
         self.tokens.add(tokens, at);
+        if let Some(shares) = &mut self.shares {
+            shares.requests.untold += 1;
+            shares.tokens.untold = shares.tokens.untold.saturating_add(signed(tokens));
+        }
         Admission { sequence: self.sequence, at }
     }
 
@@ -487,7 +604,120 @@ impl Ledger {
     }
 }
 
+/// Of several instances.
+impl Ledger {
+    /// What this instance has of every limit of its terms that is shared, in the windows of this moment.
+    pub(crate) fn parts(
+        &mut self,
+        account: &Account,
+        terms: &Terms,
+        now: Timestamp,
+    ) -> Vec<(Resource, ShareStanding)> {
+        self.advance(terms, now);
+        let Some(shares) = &self.shares else { return Vec::new() };
+        let mut parts = Vec::new();
+        for (budget, till) in self.budgets(terms) {
+            let Some(max) = budget.max_at(self.latest) else { continue };
+            let charge = Charge { account: account.clone(), period: budget.period, window: till.span.start };
+            let standing = till.share.standing(max.0, till.held.total(), till.known_spend(true).0);
+            // Of several budgets in one window the smallest counts.
+            match parts
+                .iter_mut()
+                .find(|(known, _)| matches!(known, Resource::Spend(known) if *known == charge))
+            {
+                Some((_, known)) => {
+                    let known: &mut ShareStanding = known;
+                    known.max = known.max.min(max.0);
+                }
+                None => parts.push((Resource::Spend(charge), standing)),
+            }
+        }
+        let limits = &terms.limits;
+        if let Some(rpm) = limits.rpm {
+            let standing = shares.requests.standing(signed(rpm), 0, 0);
+            parts.push((Resource::Requests(account.clone()), standing));
+        }
+        if let Some(tpm) = limits.tpm {
+            parts.push((Resource::Tokens(account.clone()), shares.tokens.standing(signed(tpm), 0, 0)));
+        }
+        if let Some(most) = limits.max_parallel_requests {
+            let standing = shares.parallel.standing(i64::from(most), self.parallel.total(), 0);
+            parts.push((Resource::Parallel(account.clone()), standing));
+        }
+        parts
+    }
+
+    /// This instance's part of a resource, if its window still runs.
+    pub(crate) fn share(&mut self, resource: &Resource) -> Option<&mut Share> {
+        let shares = self.shares.as_mut()?;
+        match resource {
+            Resource::Spend(charge) => self
+                .tills
+                .iter_mut()
+                .find(|till| till.period == charge.period && till.span.start == charge.window)
+                .map(|till| &mut till.share),
+            Resource::Requests(_) => Some(&mut shares.requests),
+            Resource::Tokens(_) => Some(&mut shares.tokens),
+            Resource::Parallel(_) => Some(&mut shares.parallel),
+        }
+    }
+
+    /// All instances spent this much in a window, as far as it was told.
+    pub(crate) fn set_known_spend(&mut self, charge: &Charge, used: NanoUsd) {
+        let till = self
+            .tills
+            .iter_mut()
+            .find(|till| till.period == charge.period && till.span.start == charge.window);
+        if let Some(till) = till {
+            till.spend = used.saturating_add(NanoUsd(till.share.untold));
+        }
+    }
+
+    /// Nobody can be asked: this instance takes its part of what is left, as one of so many. `None`: all is well.
+    pub(crate) fn set_alone(&mut self, instances: Option<u32>) {
+        if let Some(shares) = &mut self.shares {
+            shares.alone = instances;
+        }
+    }
+
+    /// A request used another number of tokens than was thought.
+    fn correct_tokens(&mut self, thought: u64, used: u64, at: Timestamp) {
+        let counts = self.latest < at.plus(Duration::from_secs(60));
+        let Some(shares) = &mut self.shares else { return };
+        // What is older than a minute no longer counts, and is not given back.
+        if used > thought || counts {
+            let more = signed(used).saturating_sub(signed(thought));
+            shares.tokens.untold = shares.tokens.untold.saturating_add(more);
+        }
+    }
+}
+
+impl Shares {
+    /// What this instance takes of a limit when nobody can be asked.
+    fn part(&self, limit: u64) -> i64 {
+        self.alone.map_or(0, |instances| signed(limit / u64::from(instances.max(1))))
+    }
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 impl Till {
+    /// What was spent for certain: of several instances' spend, what was told. What was not told yet may be in there
+    /// already.
+    fn known_spend(&self, is_shared: bool) -> NanoUsd {
+        if is_shared { self.spend.saturating_sub(NanoUsd(self.share.untold)) } else { self.spend }
+    }
+
+    /// What this instance may still use without asking.
+    fn free(&self, max: NanoUsd, alone: Option<u32>) -> i64 {
+        let share = &self.share;
+        let room = share.known.map_or(max.saturating_sub(self.known_spend(true)).0, |known| known.room);
+        let part = alone.map_or(0, |instances| room.max(0) / i64::from(instances.max(1)));
+        share.free(self.held.total()).saturating_add(part)
+    }
+
     /// Whether an admission holds and charges here: it came after the window began.
     fn counts(&self, admission: Admission) -> bool {
         self.born < admission.sequence

@@ -93,6 +93,12 @@ impl Store {
     /// # Errors
     /// The database's; then the same batch can be given again.
     pub async fn book(&self, bookings: &[Booking]) -> Result<Booked, StoreError> {
+        let new = self.book_new(bookings).await?.len();
+        Ok(Booked { new, known: bookings.len() - new })
+    }
+
+    /// As [`book`](Self::book); returns those that are new.
+    pub(crate) async fn book_new<'b>(&self, bookings: &'b [Booking]) -> Result<Vec<&'b Booking>, StoreError> {
         let Database::Postgres(database) = &self.database else { return self.book_once(bookings).await };
         let days = || bookings.iter().map(|booking| booking.started_at.day());
         database.make_partitions(days()).await?;
@@ -106,7 +112,7 @@ impl Store {
         }
     }
 
-    async fn book_once(&self, bookings: &[Booking]) -> Result<Booked, StoreError> {
+    async fn book_once<'b>(&self, bookings: &'b [Booking]) -> Result<Vec<&'b Booking>, StoreError> {
         let mut transaction = self.transaction().await?;
         let mut new = Vec::with_capacity(bookings.len());
         for chunk in bookings.chunks(ROWS_PER_STATEMENT) {
@@ -127,7 +133,7 @@ impl Store {
         add_daily(&mut transaction, &daily).await?;
         add_windows(&mut transaction, &windows).await?;
         transaction.commit().await?;
-        Ok(Booked { new: new.len(), known: bookings.len() - new.len() })
+        Ok(new)
     }
 
     /// What an account spent in its latest window of every period, to open its ledger with.
@@ -269,7 +275,7 @@ async fn insert_rows<'b>(
             booking.detail.as_deref().into(),
         ]
     }));
-    insert.push(" ON CONFLICT (request_id, started_at) DO NOTHING RETURNING request_id, started_at");
+    insert.push(" ON CONFLICT DO NOTHING RETURNING request_id, started_at");
     // Full statements are alike and worth keeping; the rest has any length.
     let is_full = bookings.len() == ROWS_PER_STATEMENT;
     let inserted: Vec<(String, i64)> = insert.persistent(is_full).all(session).await?;

@@ -56,16 +56,21 @@ impl Store {
             select.push(std::mem::replace(&mut word, " AND "));
         };
         for (column, value) in [
-            ("request_id = ", filter.request.as_ref().map(RequestId::as_str)),
-            ("key_id = ", filter.key.as_ref().map(KeyId::as_str)),
-            ("user_id = ", filter.user.as_ref().map(UserId::as_str)),
-            ("team_id = ", filter.team.as_ref().map(TeamId::as_str)),
-            ("organization_id = ", filter.organization.as_ref().map(OrganizationId::as_str)),
-            ("customer_id = ", filter.customer.as_ref().map(CustomerId::as_str)),
+            ("request_id", filter.request.as_ref().map(RequestId::as_str)),
+            ("key_id", filter.key.as_ref().map(KeyId::as_str)),
+            ("user_id", filter.user.as_ref().map(UserId::as_str)),
+            ("team_id", filter.team.as_ref().map(TeamId::as_str)),
+            ("organization_id", filter.organization.as_ref().map(OrganizationId::as_str)),
+            ("customer_id", filter.customer.as_ref().map(CustomerId::as_str)),
         ] {
             let Some(value) = value else { continue };
             and(&mut select);
-            select.push(column).push_bind(value.to_owned());
+            if self.is_shared() && ["request_id", "key_id"].contains(&column) {
+                // How its indexes know them.
+                select.push(&format!("hashtextextended({column}, 0) = hashtextextended("));
+                select.push_bind(value).push(", 0) AND ");
+            }
+            select.push(column).push(" = ").push_bind(value);
         }
         if let Some(tag) = &filter.tag {
             and(&mut select);
