@@ -20,8 +20,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from google import genai
 
 import deployments
+import s3_server
 from deployments import GEMINI, OPENAI, PROVIDERS, Provider
 from redis_server import RedisServer
+from s3_server import S3Server
 from subject import Gateway, Process, eventually, free_port, started
 from upstream import Upstream
 
@@ -583,6 +585,75 @@ def certificate(folder: Path) -> Path:
     (folder / "key.pem").write_bytes(key.private_bytes(pem, *private))
     (folder / "certificate.pem").write_bytes(made.public_bytes(pem))
     return folder / "certificate.pem"
+
+
+class TestABucket:
+    """S3: the simulated one takes only what is signed as AWS's documentation says."""
+
+    @pytest.fixture
+    def bucket(self) -> Iterator[S3Server]:
+        with S3Server() as server:
+            yield server
+
+    def params(self, server: S3Server, secret: str = s3_server.SECRET) -> dict:
+        return {
+            "type": "s3",
+            "s3_bucket_name": s3_server.BUCKET,
+            "s3_endpoint_url": server.url,
+            "s3_region_name": s3_server.REGION,
+            "s3_path": "some path/of+ours",
+            "s3_aws_access_key_id": s3_server.KEY_ID,
+            "s3_aws_secret_access_key": secret,
+        }
+
+    def hit(self, gateway: Gateway, text: str = "hello"):
+        """The headers of a hit. A busy machine may need several tries: a lookup gets 50 ms."""
+        return eventually(lambda: next(filter(is_hit, [ask(gateway, text=text)[0]]), None), "the use of the cache", 30)
+
+    def test_answers_are_objects(self, start, provider_side: Upstream, upstream: Upstream, bucket: S3Server):
+        with start(configuration(provider_side, **self.params(bucket))) as gateway:
+            _, first = ask(gateway)
+            eventually(lambda: len(bucket.objects) == 1, "the storing")
+            headers = self.hit(gateway)
+            key = headers[HIT]
+            [name] = bucket.objects
+            assert name == f"some path/of+ours/tollway-cache/{key}"
+            assert gateway.get("/cache/ping")[0] == 200
+            assert gateway.post("/cache/delete", {"keys": [key]})[0] == 200
+            assert not bucket.objects
+            assert not is_hit(ask(gateway)[0])
+            eventually(lambda: bucket.objects, "the storing")
+        # What another process stored is found.
+        with start(configuration(provider_side, **self.params(bucket))) as gateway:
+            self.hit(gateway)
+        assert not bucket.refused
+
+    def test_flushall_leaves_others_objects(self, start, provider_side: Upstream, upstream, bucket: S3Server):
+        bucket.objects = {"other": b"x", "some path/of+ours/tollway-cache/readme": b"x"}
+        with start(configuration(provider_side, **self.params(bucket))) as gateway:
+            for number in range(8):
+                ask(gateway, text=f"question {number}")
+            eventually(lambda: len(bucket.objects) == 10, "the storing")
+            assert gateway.post("/cache/flushall", {})[0] == 200
+            assert sorted(bucket.objects) == ["other", "some path/of+ours/tollway-cache/readme"]
+
+    def test_a_wrong_key_is_said_and_breaks_nothing(self, start, provider_side: Upstream, upstream, bucket: S3Server):
+        with start(configuration(provider_side, **self.params(bucket, secret="wrong"))) as gateway:
+            assert not is_hit(ask(gateway)[0])
+            status, _, answer = gateway.get("/cache/ping")
+            assert status == 503 and "SignatureDoesNotMatch" in json.dumps(answer)
+            assert not bucket.objects
+
+    def test_a_slow_one_delays_nobody(self, start, provider_side: Upstream, upstream: Upstream, bucket: S3Server):
+        bucket.pause = 1.0
+        with start(configuration(provider_side, **self.params(bucket))) as gateway:
+            took = []
+            for number in range(12):
+                began = time.monotonic()
+                ask(gateway, text=f"question {number}")
+                took.append(time.monotonic() - began)
+            assert sorted(took)[len(took) // 2] < 0.1, took
+            eventually(lambda: "the cache fails" in gateway.log, "the warning")
 
 
 class TestABrokenRedis:

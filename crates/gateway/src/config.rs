@@ -25,7 +25,8 @@ pub use resolved::{
     AwsCredentials, AzureCredentials, BooksConfig, CacheMode, CacheSettings, Config, Connection,
     DeploymentConfig, DeploymentId, GeneralSettings, LitellmSettings, LogFormat, LogLevel, MasterKey,
     MissingVariable, ModelAlias, ModelInfo, ParameterPolicy, RedisSettings, RedisTarget, RouterSettings,
-    SemanticSettings, StoreSettings, TlsVerify, TollwaySettings, UnknownPrice, VertexCredentials,
+    S3Key, S3Settings, SemanticSettings, StoreSettings, TlsVerify, TollwaySettings, UnknownPrice,
+    VertexCredentials,
 };
 pub use tollway::Secret;
 

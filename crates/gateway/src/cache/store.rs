@@ -3,6 +3,7 @@
 mod disk;
 mod memory;
 mod redis;
+mod s3;
 
 use std::fmt;
 use std::pin::Pin;
@@ -91,6 +92,7 @@ pub(super) fn open(settings: &CacheSettings) -> Arc<dyn Store> {
             Arc::new(memory::Memory::new(settings.max_bytes, *max_entries))
         }
         StoreSettings::Redis(redis) => Arc::new(redis::Redis::connect(redis)),
+        StoreSettings::S3(s3) => Arc::new(s3::S3::new((**s3).clone(), settings.max_entry_bytes)),
         StoreSettings::Disk { folder } => Arc::new(disk::Disk::new(folder.clone(), settings.max_bytes)),
     }
 }

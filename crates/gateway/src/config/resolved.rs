@@ -22,7 +22,9 @@ use tollway::Secret;
 
 use crate::health::HealthChecks;
 
-pub use cache::{CacheMode, CacheSettings, RedisSettings, RedisTarget, SemanticSettings, StoreSettings};
+pub use cache::{
+    CacheMode, CacheSettings, RedisSettings, RedisTarget, S3Key, S3Settings, SemanticSettings, StoreSettings,
+};
 
 /// Everything that a configuration says, and this version acts on.
 #[derive(Clone, Debug)]

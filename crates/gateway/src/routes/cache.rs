@@ -102,6 +102,7 @@ fn shown(settings: &CacheSettings) -> Value {
         "type": match settings.store {
             StoreSettings::Memory { .. } => "local",
             StoreSettings::Redis(_) => "redis",
+            StoreSettings::S3(_) => "s3",
             StoreSettings::Disk { .. } => "disk",
         },
         "ttl": settings.ttl.as_secs_f64(),
@@ -112,6 +113,7 @@ fn shown(settings: &CacheSettings) -> Value {
         },
         "supported_call_types": settings.call_types,
         "max_messages": settings.max_messages,
+        "similarity_threshold": settings.semantic.as_ref().map(|semantic| semantic.threshold),
     })
 }
 

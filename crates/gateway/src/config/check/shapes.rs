@@ -111,6 +111,21 @@ fn cache_parts(settings: &Mapping, environment: &Environment<'_>, diagnosis: &mu
         .found("nothing");
         diagnosis.report(&pair.key.span, finding);
     }
+    let key = ["s3_aws_access_key_id", "s3_aws_secret_access_key"];
+    let variables = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+    if cache_type(settings) == Some("s3")
+        && key.iter().zip(variables).any(|(name, variable)| lacks(&[*name], &[variable]))
+    {
+        diagnosis.report(
+            &pair.key.span,
+            Finding::warning(
+                ProblemKind::NotYetEffective,
+                "a cache in S3 without a key: other ways to sign in are not yet effective in this version; nothing \
+                 is cached",
+            )
+            .expected("`s3_aws_access_key_id` and `s3_aws_secret_access_key`, or AWS's variables for them"),
+        );
+    }
     let threshold = mapping.get("similarity_threshold");
     let number = threshold.and_then(Node::scalar).and_then(Scalar::number);
     if let Some((threshold, number)) =

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::Uri;
 use serde_json::Value;
 use tollway::Secret;
 use tollway::transport::TlsOptions;
@@ -12,7 +13,7 @@ use crate::config::keys::Section;
 use crate::config::raw::Node;
 use crate::config::references::Environment;
 use crate::config::resolved::{
-    CacheMode, CacheSettings, RedisSettings, RedisTarget, SemanticSettings, StoreSettings,
+    CacheMode, CacheSettings, RedisSettings, RedisTarget, S3Key, S3Settings, SemanticSettings, StoreSettings,
 };
 
 /// LiteLLM's inner default for its cache in memory.
@@ -60,12 +61,14 @@ pub(super) fn settings(
     let in_memory_ttl = params.seconds("default_in_memory_ttl").unwrap_or(MEMORY_TTL);
     let in_redis_ttl = params.seconds("default_in_redis_ttl").unwrap_or(STORED_TTL);
     let semantic = semantic(&params);
+    let s3 = s3(&params, environment);
     let is_semantic = kind.as_deref().is_some_and(|kind| kind.ends_with("semantic"));
     let (store, default_ttl) = match kind.as_deref() {
         Some("local" | "semantic") => (memory, in_memory_ttl),
         Some("redis" | "redis-semantic" | "valkey-semantic") | None => {
             (StoreSettings::Redis(Box::new(redis?)), in_redis_ttl)
         }
+        Some("s3") => (StoreSettings::S3(Box::new(s3?)), STORED_TTL),
         Some("disk") => (StoreSettings::Disk { folder }, STORED_TTL),
         Some(_) => return None,
     };
@@ -85,6 +88,44 @@ pub(super) fn settings(
         max_entry_bytes: bounds.max_entry_bytes,
     };
     on.then_some(settings)
+}
+
+/// `None` without a bucket or a key, which the checks have reported.
+fn s3(params: &Layers<'_>, environment: &Environment<'_>) -> Option<S3Settings> {
+    let variable = |name: &str| environment.get(name).filter(|value| !value.is_empty());
+    let secret = |key: &str, name: &str| params.secret(key).or_else(|| variable(name).map(Secret::new));
+    let region = params.text("s3_region_name");
+    let region = region.or_else(|| variable("AWS_REGION")).or_else(|| variable("AWS_DEFAULT_REGION"));
+    let region = region.unwrap_or_else(|| "us-east-1".to_owned());
+    let written = params.text("s3_endpoint_url").and_then(|url| url.parse::<Uri>().ok());
+    let scheme = if params.bool("s3_use_ssl") == Some(false) { "http" } else { "https" };
+    let endpoint = written.as_ref().and_then(|url| {
+        Some((url.scheme_str().unwrap_or(scheme).to_owned(), url.authority()?.as_str().to_owned()))
+    });
+    let path = params.text("s3_path").unwrap_or_default();
+    // A path is a bundle of authorities, as in boto3.
+    let (unchecked, ca_file) = match params.get("s3_verify").and_then(Node::scalar) {
+        Some(scalar) => match scalar.boolean() {
+            Some(verify) => (!verify, None),
+            None => (false, Some(PathBuf::from(&scalar.text))),
+        },
+        None => (false, None),
+    };
+    let id = params.text("s3_aws_access_key_id").or_else(|| variable("AWS_ACCESS_KEY_ID"));
+    let secret_key = secret("s3_aws_secret_access_key", "AWS_SECRET_ACCESS_KEY");
+    let token = secret("s3_aws_session_token", "AWS_SESSION_TOKEN");
+    let bucket = params.text("s3_bucket_name")?;
+    Some(S3Settings {
+        // A certificate of AWS is for one name before the host's.
+        in_path: endpoint.is_some() || bucket.contains('.'),
+        endpoint: endpoint.unwrap_or_else(|| (scheme.to_owned(), format!("s3.{region}.amazonaws.com"))),
+        bucket,
+        path,
+        region,
+        key: S3Key { id: id?, secret: secret_key?, token },
+        verify_tls: !unchecked,
+        ca_file,
+    })
 }
 
 /// When two questions are similar enough, should that be looked for.

@@ -61,11 +61,45 @@ pub enum StoreSettings {
     },
     /// `type: redis`.
     Redis(Box<RedisSettings>),
+    /// `type: s3`.
+    S3(Box<S3Settings>),
     /// `type: disk`.
     Disk {
         /// `disk_cache_dir`.
         folder: PathBuf,
     },
+}
+
+/// A bucket of S3, or of what speaks its protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct S3Settings {
+    /// Scheme and host, with a port where that is not the scheme's own: `s3_endpoint_url`, else AWS's for the region.
+    pub endpoint: (String, String),
+    /// The bucket stands in the path, not before the host's name.
+    pub in_path: bool,
+    /// `s3_bucket_name`.
+    pub bucket: String,
+    /// `s3_path`: what the objects' names begin with.
+    pub path: String,
+    /// `s3_region_name`.
+    pub region: String,
+    /// `s3_aws_access_key_id` and what belongs to it.
+    pub key: S3Key,
+    /// `s3_verify`: whether the server's certificate is checked.
+    pub verify_tls: bool,
+    /// `s3_verify` as a path: further authorities, PEM.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Who signs requests to S3.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct S3Key {
+    /// `s3_aws_access_key_id`.
+    pub id: String,
+    /// `s3_aws_secret_access_key`.
+    pub secret: Secret,
+    /// `s3_aws_session_token`, of a temporary key.
+    pub token: Option<Secret>,
 }
 
 /// How Redis or Valkey is reached.

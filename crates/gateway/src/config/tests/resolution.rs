@@ -321,6 +321,19 @@ fn a_cache_is_kept_where_it_says() {
     assert!(matches!(of_redis.store, StoreSettings::Redis(_)));
     assert_eq!(of_redis.semantic.map(|semantic| semantic.embedding_model).as_deref(), Some("e"));
     assert_eq!(local.semantic, None);
+    let key = "s3_aws_access_key_id: i, s3_aws_secret_access_key: s";
+    let s3 = |params: &str| match cache(&format!("type: s3, {params}, {key}")).expect("it is on").store {
+        StoreSettings::S3(s3) => s3,
+        other => panic!("{other:?}"),
+    };
+    let of_aws = s3("s3_bucket_name: b, s3_region_name: eu-west-1, s3_path: p");
+    assert_eq!(of_aws.endpoint, ("https".into(), "s3.eu-west-1.amazonaws.com".into()));
+    assert_eq!((of_aws.in_path, of_aws.path.as_str(), of_aws.verify_tls), (false, "p", true));
+    assert!(s3("s3_bucket_name: a.b").in_path);
+    let own = s3("s3_bucket_name: b, s3_endpoint_url: 'http://minio:9000', s3_verify: false");
+    assert_eq!(own.endpoint, ("http".into(), "minio:9000".into()));
+    assert_eq!((own.in_path, own.verify_tls, own.region.as_str()), (true, false, "us-east-1"));
+    assert_eq!(cache("type: s3, s3_bucket_name: b"), None);
     assert_eq!(cache("type: qdrant-semantic, similarity_threshold: 0.8"), None);
     assert_eq!(config("litellm_settings: {cache: false, cache_params: {type: local}}").litellm.cache, None);
 }
