@@ -4,6 +4,7 @@
 //! - [`counters`]: the live state of all accounts, in memory; a request holds what it may cost and settles what it did.
 //! - [`journal`]: bookings on their way to the database; survives whatever ends the process.
 //! - [`store`]: what lasts.
+//! - [`vault`]: providers' secrets, as they are stored.
 //!
 //! A request: find its [`Key`](rules::entity::Key) by the [`KeyHash`](rules::id::KeyHash), ask its
 //! [`Circle`](rules::circle::Circle), [`admit`](Claims::admit), call the provider,
@@ -82,8 +83,10 @@ pub mod counters;
 pub mod journal;
 pub mod rules;
 pub mod store;
+pub mod vault;
 
 pub use booking::{Booking, Tokens};
 pub use counters::{Claim, Claims, Counters, Reservation};
 pub use journal::Journal;
 pub use store::Store;
+pub use vault::Vault;

@@ -10,6 +10,7 @@ mod error;
 mod record;
 mod report;
 mod schema;
+mod secrets;
 
 use std::path::Path;
 use std::time::Duration;
@@ -25,6 +26,7 @@ pub use entities::{Filter, Page, SortBy, Sorting, Stored};
 pub use error::StoreError;
 pub use record::Record;
 pub use report::{DailySum, LogFilter};
+pub use secrets::{ResealError, Resealed};
 
 /// How many requests may read at the same time.
 const READERS: u32 = 4;

@@ -7,8 +7,12 @@ use serde_json::{Map, Value};
 
 use super::access::{AddressList, ModelList, RouteList};
 use super::budget::Allowance;
-use super::id::{BudgetId, CustomerId, KeyHash, KeyId, ModelName, OrganizationId, Tag, TeamId, UserId};
+use super::id::{
+    AccessGroupId, BudgetId, CredentialId, CustomerId, KeyHash, KeyId, ModelName, OrganizationId,
+    RuntimeModelId, Tag, TeamId, UserId,
+};
 use super::time::Timestamp;
+use crate::vault::Sealed;
 
 /// What all entities have.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -174,6 +178,54 @@ pub struct TagTerms {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SharedBudget {
     pub id: BudgetId,
+    #[serde(default)]
+    pub details: Details,
+}
+
+/// Models under one name that lists of models may hold; see [`AccessGroups`](super::access::AccessGroups).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AccessGroup {
+    pub id: AccessGroupId,
+    /// Names, or patterns with `*`.
+    #[serde(default)]
+    pub models: Vec<String>,
+    /// What else it stands for, as the management API was given it.
+    #[serde(default)]
+    pub data: Map<String, Value>,
+    #[serde(default)]
+    pub details: Details,
+}
+
+/// What a provider asks for, under a name that models refer to (`litellm_credential_name`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Credential {
+    pub id: CredentialId,
+    /// `credential_values`: `api_key`, `api_base`, …; sealed, since nobody knows which of them are secret.
+    #[serde(default)]
+    pub values: BTreeMap<String, Sealed>,
+    /// `credential_info`: nothing secret.
+    #[serde(default)]
+    pub data: Map<String, Value>,
+    #[serde(default)]
+    pub details: Details,
+}
+
+/// A model that was added at run time. It lives beside those of the configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RuntimeModel {
+    /// `model_info.id`
+    pub id: RuntimeModelId,
+    /// `model_name`: what clients ask for.
+    pub name: ModelName,
+    /// The only team that may use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<TeamId>,
+    /// The secret ones of `litellm_params`: `api_key`, `aws_secret_access_key`, …
+    #[serde(default)]
+    pub secrets: BTreeMap<String, Sealed>,
+    /// `litellm_params` without the secret ones, and `model_info`, as the management API was given them.
+    #[serde(default)]
+    pub data: Map<String, Value>,
     #[serde(default)]
     pub details: Details,
 }

@@ -115,6 +115,12 @@ ids! {
     ProviderName;
     /// A budget that several entities share the terms of.
     BudgetId;
+    /// Models under one name, for lists of models.
+    AccessGroupId;
+    /// What a provider asks for, under one name.
+    CredentialId;
+    /// A model that was added at run time.
+    RuntimeModelId;
     /// A request, across all instances; makes sure that it is booked once.
     RequestId;
 }

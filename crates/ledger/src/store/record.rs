@@ -5,7 +5,8 @@ use serde::de::DeserializeOwned;
 
 use crate::rules::account::member_id;
 use crate::rules::entity::{
-    Customer, Details, Key, Member, Organization, SharedBudget, TagTerms, Team, User,
+    AccessGroup, Credential, Customer, Details, Key, Member, Organization, RuntimeModel, SharedBudget,
+    TagTerms, Team, User,
 };
 use crate::rules::id::{KeyHash, OrganizationId, TeamId, UserId};
 use crate::rules::time::Timestamp;
@@ -18,7 +19,7 @@ mod sealed {
 pub trait Record: Serialize + DeserializeOwned + Send + Sync + sealed::Sealed {
     /// Its table.
     const TABLE: &'static str;
-    /// As accounts of its spend are called; see [`Scope::kind`](crate::rules::account::Scope::kind).
+    /// As it is called in the log of changes, and accounts of its spend if it can have some; see [`Scope::kind`](crate::rules::account::Scope::kind).
     const KIND: &'static str;
 
     /// Its name in the table.
@@ -177,5 +178,51 @@ impl Record for SharedBudget {
     }
     fn details(&self) -> &Details {
         &self.details
+    }
+}
+
+impl sealed::Sealed for AccessGroup {}
+impl Record for AccessGroup {
+    const TABLE: &'static str = "access_groups";
+    const KIND: &'static str = "access_group";
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+    fn details(&self) -> &Details {
+        &self.details
+    }
+}
+
+impl sealed::Sealed for Credential {}
+impl Record for Credential {
+    const TABLE: &'static str = "credentials";
+    const KIND: &'static str = "credential";
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+    fn details(&self) -> &Details {
+        &self.details
+    }
+}
+
+impl sealed::Sealed for RuntimeModel {}
+impl Record for RuntimeModel {
+    const TABLE: &'static str = "models";
+    const KIND: &'static str = "runtime_model";
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+    fn details(&self) -> &Details {
+        &self.details
+    }
+    /// Its name for clients, which several may share.
+    fn alias(&self) -> Option<&str> {
+        Some(self.name.as_str())
+    }
+    fn team(&self) -> Option<&TeamId> {
+        self.team.as_ref()
     }
 }

@@ -8,7 +8,10 @@ use sqlx::sqlite::SqlitePool;
 use super::StoreError;
 
 /// By number, ascending.
-const MIGRATIONS: [(i64, &str); 1] = [(1, include_str!("../../migrations/0001_ledger.sql"))];
+const MIGRATIONS: [(i64, &str); 2] = [
+    (1, include_str!("../../migrations/0001_ledger.sql")),
+    (2, include_str!("../../migrations/0002_run_time.sql")),
+];
 
 pub(super) async fn migrate(pool: &SqlitePool) -> Result<(), StoreError> {
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;

@@ -7,11 +7,14 @@ use proptest::prelude::*;
 use super::*;
 use crate::booking::{Booking, Tokens};
 use crate::rules::account::{Account, Scope};
-use crate::rules::entity::{Details, Key, Team};
-use crate::rules::id::{KeyHash, KeyId, ModelName, ProviderName, RequestId, Tag, TeamId, UserId};
+use crate::rules::entity::{AccessGroup, Credential, Details, Key, RuntimeModel, Team};
+use crate::rules::id::{
+    CredentialId, KeyHash, KeyId, ModelName, ProviderName, RequestId, Tag, TeamId, UserId,
+};
 use crate::rules::ledger::{Charge, Opening};
 use crate::rules::period::Period;
 use crate::rules::time::{Day, Timestamp};
+use crate::vault::{Place, SaltKey, Vault};
 
 /// A folder that goes when the test does.
 pub(crate) struct Folder(PathBuf);
@@ -189,6 +192,56 @@ async fn other_entities_have_tables_too() {
     let team: Team = serde_json::from_value(serde_json::json!({ "id": "red" })).unwrap();
     store.insert(&team).await.unwrap();
     assert_eq!(store.get::<Team>("red").await.unwrap().map(|stored| stored.record), Some(team));
+}
+
+#[tokio::test]
+async fn models_of_run_time_are_records_too() {
+    let folder = Folder::new();
+    let store = store(&folder).await;
+    let group: AccessGroup =
+        serde_json::from_value(serde_json::json!({ "id": "beta", "models": ["gpt-5*"] })).unwrap();
+    store.insert(&group).await.unwrap();
+    assert_eq!(store.get::<AccessGroup>("beta").await.unwrap().map(|stored| stored.record), Some(group));
+
+    let model = |id: &str| {
+        let json = serde_json::json!({ "id": id, "name": "best", "team": "red", "data": { "model": "openai/gpt-5" } });
+        serde_json::from_value::<RuntimeModel>(json).unwrap()
+    };
+    for id in ["m1", "m2"] {
+        store.insert(&model(id)).await.unwrap();
+    }
+    let of_red = Filter { team: Some(TeamId::new("red").unwrap()), ..Filter::default() };
+    let named = Filter { alias: Some("best".to_owned()), ..of_red };
+    let found = store.list::<RuntimeModel>(&named, Sorting::default(), 0, 10).await.unwrap();
+    assert_eq!(found.total, 2, "several may have one name");
+    assert_eq!(found.items.first().map(|stored| &stored.record), Some(&model("m1")));
+}
+
+#[tokio::test]
+async fn secrets_are_sealed_anew_under_another_salt_key() {
+    let folder = Folder::new();
+    let store = store(&folder).await;
+    let salt = |text: &str| SaltKey::new(text).unwrap();
+    let place = Place { kind: Credential::KIND, id: "openai", field: "api_key" };
+    let old = Vault::new(salt("old"), Vec::new());
+    let credential = Credential {
+        id: CredentialId::new("openai").unwrap(),
+        values: [("api_key".to_owned(), old.seal("sk-secret", place).unwrap())].into(),
+        data: serde_json::Map::new(),
+        details: Details::default(),
+    };
+    store.insert(&credential).await.unwrap();
+
+    let told = store.reseal(&Vault::new(salt("new"), Vec::new())).await.unwrap_err().to_string();
+    assert_eq!(told, "`credential/openai/api_key` could not be sealed anew");
+    let both = Vault::new(salt("new"), vec![salt("old")]);
+    assert_eq!(store.reseal(&both).await.unwrap(), Resealed { resealed: 1, current: 0, busy: 0 });
+    assert_eq!(store.reseal(&both).await.unwrap(), Resealed { resealed: 0, current: 1, busy: 0 });
+
+    let new = Vault::new(salt("new"), Vec::new());
+    let stored = store.get::<Credential>("openai").await.unwrap().unwrap();
+    let sealed = stored.record.values.get("api_key").unwrap();
+    assert_eq!(new.open(sealed, place), Ok("sk-secret".to_owned()));
 }
 
 #[tokio::test]
