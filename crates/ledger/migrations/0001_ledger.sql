@@ -158,38 +158,6 @@ CREATE TABLE changes (
 CREATE INDEX changes_at ON changes (changed_at);
 CREATE INDEX changes_object ON changes (kind, object_id, changed_at);
 
--- One row per request.
-CREATE TABLE spend (
-    request_id TEXT NOT NULL PRIMARY KEY,
-    started_at BIGINT NOT NULL,
-    ended_at BIGINT NOT NULL,
-    call_type TEXT NOT NULL,
-    failed BIGINT NOT NULL,
-    model TEXT NOT NULL,
-    model_group TEXT,
-    provider TEXT NOT NULL,
-    deployment TEXT,
-    key_id TEXT NOT NULL,
-    user_id TEXT,
-    team_id TEXT,
-    organization_id TEXT,
-    customer_id TEXT,
-    tags TEXT,
-    input_tokens BIGINT NOT NULL,
-    output_tokens BIGINT NOT NULL,
-    cache_read_tokens BIGINT NOT NULL,
-    cache_write_tokens BIGINT NOT NULL,
-    cost_nano BIGINT NOT NULL,
-    saved_nano BIGINT NOT NULL,
-    estimated BIGINT NOT NULL,
-    cache_hit BIGINT NOT NULL,
-    catalog TEXT,
-    session TEXT,
-    detail TEXT
-);
-CREATE INDEX spend_started ON spend (started_at);
-CREATE INDEX spend_key ON spend (key_id, started_at);
-
 -- Sums of rows per day and who: written in the transaction that writes the rows.
 CREATE TABLE daily_spend (
     kind TEXT NOT NULL,

@@ -46,3 +46,12 @@ CREATE TABLE models (
 );
 CREATE INDEX models_alias ON models (alias);
 CREATE INDEX models_team ON models (team_id, created_at);
+
+-- What other instances have to look at again, in the order of commits. Old ones are deleted.
+CREATE TABLE feed (
+    number BIGINT NOT NULL PRIMARY KEY,
+    kind TEXT NOT NULL,
+    object_id TEXT NOT NULL,
+    is_spend BIGINT NOT NULL
+);
+INSERT INTO facts (name, value) VALUES ('feed', 0);

@@ -14,7 +14,7 @@ use crate::rules::time::Timestamp;
 /// What a request was and what it cost: an entry of the journal, a row of the spend log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Booking {
-    /// A second booking under the same id changes nothing.
+    /// A second booking with the same id and beginning changes nothing.
     pub request: RequestId,
     /// When it was admitted: it belongs to this day and to the budget windows of this moment.
     pub started_at: Timestamp,

@@ -1,44 +1,60 @@
-//! What lasts: entities, spend, sums. One SQLite file for now; the SQL keeps to what PostgreSQL understands as well.
+//! What lasts: entities, spend, sums; in one SQLite file, or in PostgreSQL.
 //!
-//! [`Store::book`] writes rows, daily sums and budget windows in one transaction, each request once.
+//! [`Store::book`] writes rows, daily sums and budget windows in one transaction, each request once. The SQL is the
+//! same for both databases; what differs is in `sqlite` and `postgres`.
 
 mod audit;
 mod booking;
 mod changes;
 mod entities;
 mod error;
+mod feed;
+mod postgres;
 mod record;
 mod report;
+mod retention;
 mod schema;
 mod secrets;
+mod session;
+mod sql;
+mod sqlite;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
+use tokio::sync::watch;
 
 pub use audit::Discrepancy;
 pub use booking::Booked;
 pub use changes::Change;
 pub use entities::{Filter, Page, SortBy, Sorting, Stored};
 pub use error::StoreError;
+pub use feed::{ChangesFeed, Event};
 pub use record::Record;
 pub use report::{DailySum, LogFilter};
+pub use retention::{Retained, Retention};
 pub use secrets::{ResealError, Resealed};
 
-/// How many requests may read at the same time.
-const READERS: u32 = 4;
+use postgres::PostgresDatabase;
+use session::Session;
+use sqlite::SqliteFile;
+
 /// How long a request waits for the database before it is told that there is none.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The database. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
-    /// One connection: SQLite has one writer at a time, and a queue here is fair where its lock is not.
-    writer: SqlitePool,
-    readers: SqlitePool,
+    database: Database,
+    /// Told when this instance, or PostgreSQL, says that something changed.
+    changed: Arc<watch::Sender<()>>,
+}
+
+#[derive(Clone, Debug)]
+enum Database {
+    Sqlite(SqliteFile),
+    Postgres(PostgresDatabase),
 }
 
 impl Store {
@@ -47,34 +63,83 @@ impl Store {
     /// # Errors
     /// When the file cannot be opened or written, or a migration fails.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // A commit is on the disk before the journal lets go of what was booked.
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(PATIENCE);
-        let pool = |most| SqlitePoolOptions::new().max_connections(most).acquire_timeout(PATIENCE);
-        let writer = pool(1).connect_with(options.clone()).await?;
-        schema::migrate(&writer).await?;
-        let readers = pool(READERS).connect_with(options.read_only(true)).await?;
-        Ok(Self { writer, readers })
+        Ok(Self::new(Database::Sqlite(SqliteFile::open(path).await?)))
+    }
+
+    /// Opens the database that `database_url` names, and brings its schema up to date: `postgresql://…` (also with
+    /// Prisma's parameters `schema` and `connection_limit`), or `sqlite:<path>`.
+    ///
+    /// # Errors
+    /// [`StoreError::BadAddress`]; or when the database does not answer, or a migration fails.
+    pub async fn connect(database_url: &str) -> Result<Self, StoreError> {
+        if let Some(path) = database_url.strip_prefix("sqlite:") {
+            return Self::open(Path::new(path.strip_prefix("//").unwrap_or(path))).await;
+        }
+        if !database_url.starts_with("postgres://") && !database_url.starts_with("postgresql://") {
+            return Err(StoreError::BadAddress);
+        }
+        Ok(Self::new(Database::Postgres(PostgresDatabase::connect(database_url).await?)))
+    }
+
+    fn new(database: Database) -> Self {
+        Self { database, changed: Arc::new(watch::Sender::new(())) }
+    }
+
+    /// Whether it is PostgreSQL: then other instances may use it too.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        matches!(self.database, Database::Postgres(_))
     }
 
     /// Closes all connections, after what they are doing.
     pub async fn close(&self) {
-        self.readers.close().await;
-        self.writer.close().await;
+        match &self.database {
+            Database::Sqlite(file) => file.close().await,
+            Database::Postgres(database) => database.close().await,
+        }
     }
 
     /// Writes a copy of the whole database, consistent while requests go on. The file must not exist.
     ///
     /// # Errors
-    /// When the file exists or cannot be written.
+    /// When the file exists or cannot be written; [`StoreError::NoBackup`] on PostgreSQL.
     pub async fn backup(&self, path: &Path) -> Result<(), StoreError> {
-        let path = path.to_string_lossy().into_owned();
-        sqlx::query("VACUUM INTO $1").bind(path).execute(&self.writer).await?;
-        Ok(())
+        match &self.database {
+            Database::Sqlite(file) => file.backup(path).await,
+            Database::Postgres(_) => Err(StoreError::NoBackup),
+        }
+    }
+
+    /// A connection to read with.
+    async fn reader(&self) -> Result<Session, StoreError> {
+        match &self.database {
+            Database::Sqlite(file) => file.reader().await,
+            Database::Postgres(database) => database.reader().await,
+        }
+    }
+
+    /// A transaction to read with that sees one state throughout.
+    async fn snapshot(&self) -> Result<Session, StoreError> {
+        match &self.database {
+            Database::Sqlite(file) => file.snapshot().await,
+            Database::Postgres(database) => database.snapshot().await,
+        }
+    }
+
+    /// A transaction to write with.
+    async fn transaction(&self) -> Result<Session, StoreError> {
+        match &self.database {
+            Database::Sqlite(file) => file.transaction().await,
+            Database::Postgres(database) => database.transaction().await,
+        }
+    }
+}
+
+/// The answer to a question that a request waits for: in time, or the error that there is no database.
+async fn in_time<T>(answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(PATIENCE, answer).await {
+        Ok(answer) => answer,
+        Err(_) => Err(StoreError::Database(sqlx::Error::PoolTimedOut)),
     }
 }
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use sqlx::Row;
-
 use super::booking::{DailyName, Sums, daily_names, daily_sums};
+use super::session::Session;
+use super::sql::{Read, Row, Sql};
 use super::{Store, StoreError};
 use crate::booking::Booking;
 use crate::rules::time::{Day, Timestamp};
@@ -40,25 +40,22 @@ impl Store {
     /// The database's.
     pub async fn audit(&self) -> Result<Vec<Discrepancy>, StoreError> {
         // One snapshot for all questions, so that bookings that arrive meanwhile do not look like mistakes.
-        let mut snapshot = self.readers.begin().await?;
+        let mut snapshot = self.snapshot().await?;
         let mut found = Vec::new();
         let kept_from: Option<i64> =
-            sqlx::query_scalar("SELECT value FROM facts WHERE name = 'rows_kept_from'")
-                .fetch_optional(&mut *snapshot)
-                .await?;
+            Sql::new("SELECT value FROM facts WHERE name = 'rows_kept_from'").optional(&mut snapshot).await?;
         let kept_from = kept_from.unwrap_or(i64::MIN);
-        let mut days: Vec<i64> = sqlx::query_scalar("SELECT DISTINCT day FROM daily_spend WHERE day >= $1")
+        let mut days: Vec<i64> = Sql::new("SELECT DISTINCT day FROM daily_spend WHERE day >= $1")
             .bind(kept_from)
-            .fetch_all(&mut *snapshot)
+            .all(&mut snapshot)
             .await?;
         // Days of rows without any sum.
         let mut next: i64 = Day(kept_from).start().0;
         loop {
-            let row: Option<i64> =
-                sqlx::query_scalar("SELECT MIN(started_at) FROM spend WHERE started_at >= $1")
-                    .bind(next)
-                    .fetch_one(&mut *snapshot)
-                    .await?;
+            let row: Option<i64> = Sql::new("SELECT MIN(started_at) FROM spend WHERE started_at >= $1")
+                .bind(next)
+                .one(&mut snapshot)
+                .await?;
             let Some(row) = row else { break };
             let day = Timestamp(row).day();
             days.push(day.0);
@@ -74,16 +71,12 @@ impl Store {
     }
 }
 
-async fn audit_day(
-    connection: &mut sqlx::sqlite::SqliteConnection,
-    day: Day,
-    found: &mut Vec<Discrepancy>,
-) -> Result<(), StoreError> {
+async fn audit_day(session: &mut Session, day: Day, found: &mut Vec<Discrepancy>) -> Result<(), StoreError> {
     let mut expected: BTreeMap<DailyName, Sums> = BTreeMap::new();
     let end = Day(day.0.saturating_add(1)).start();
     let (mut at, mut after) = (day.start(), String::new());
     loop {
-        let rows: Vec<Booking> = sqlx::query_as(
+        let rows: Vec<Booking> = Sql::new(
             "SELECT * FROM spend WHERE started_at >= $1 AND started_at < $2
                  AND (started_at > $1 OR request_id > $3) ORDER BY started_at, request_id LIMIT $4",
         )
@@ -91,7 +84,7 @@ async fn audit_day(
         .bind(end.0)
         .bind(&after)
         .bind(ROWS_AT_ONCE)
-        .fetch_all(&mut *connection)
+        .all(session)
         .await?;
         let Some(last) = rows.last() else { break };
         (at, after) = (last.started_at, last.request.to_string());
@@ -101,36 +94,40 @@ async fn audit_day(
             }
         }
     }
-    let stored = sqlx::query("SELECT * FROM daily_spend WHERE day = $1")
-        .bind(day.0)
-        .fetch_all(&mut *connection)
-        .await?;
-    for row in &stored {
-        let kind: &str = row.try_get("kind")?;
-        let name = DailyName {
-            kind: KINDS.into_iter().find(|known| *known == kind).unwrap_or("unknown"),
-            id: row.try_get("id")?,
-            day,
-            key: row.try_get("key_id")?,
-            model: row.try_get("model")?,
-            provider: row.try_get("provider")?,
-        };
-        let sums = Sums {
-            requests: row.try_get("requests")?,
-            failed: row.try_get("failed")?,
-            input: row.try_get("input_tokens")?,
-            output: row.try_get("output_tokens")?,
-            cache_read: row.try_get("cache_read_tokens")?,
-            cache_write: row.try_get("cache_write_tokens")?,
-            cost: row.try_get("cost_nano")?,
-            duration: row.try_get("duration_ms")?,
-        };
+    let stored: Vec<(DailyName, Sums)> =
+        Sql::new("SELECT * FROM daily_spend WHERE day = $1").bind(day.0).all(session).await?;
+    for (name, sums) in stored {
         compare(&name, expected.remove(&name).unwrap_or_default(), sums, found);
     }
     for (name, sums) in expected {
         compare(&name, sums, Sums::default(), found);
     }
     Ok(())
+}
+
+impl Read for (DailyName, Sums) {
+    fn read(row: &Row) -> Result<Self, sqlx::Error> {
+        let kind: String = row.get("kind")?;
+        let name = DailyName {
+            kind: KINDS.into_iter().find(|known| *known == kind).unwrap_or("unknown"),
+            id: row.get("id")?,
+            day: Day(row.get("day")?),
+            key: row.get("key_id")?,
+            model: row.get("model")?,
+            provider: row.get("provider")?,
+        };
+        let sums = Sums {
+            requests: row.get("requests")?,
+            failed: row.get("failed")?,
+            input: row.get("input_tokens")?,
+            output: row.get("output_tokens")?,
+            cache_read: row.get("cache_read_tokens")?,
+            cache_write: row.get("cache_write_tokens")?,
+            cost: row.get("cost_nano")?,
+            duration: row.get("duration_ms")?,
+        };
+        Ok((name, sums))
+    }
 }
 
 /// The kinds that daily sums are kept of.
@@ -149,19 +146,16 @@ fn compare(name: &DailyName, expected: Sums, stored: Sums, found: &mut Vec<Discr
 }
 
 /// Spend for good is the sum of the days, and what administrators set.
-async fn audit_totals(
-    connection: &mut sqlx::sqlite::SqliteConnection,
-    found: &mut Vec<Discrepancy>,
-) -> Result<(), StoreError> {
-    let rows: Vec<(String, String, i64, i64)> = sqlx::query_as(
-        "SELECT s.kind, s.id, SUM(s.days), SUM(s.total) FROM (
+async fn audit_totals(session: &mut Session, found: &mut Vec<Discrepancy>) -> Result<(), StoreError> {
+    let rows: Vec<(String, String, i64, i64)> = Sql::new(
+        "SELECT s.kind, s.id, CAST(SUM(s.days) AS BIGINT), CAST(SUM(s.total) AS BIGINT) FROM (
              SELECT kind, id, SUM(cost_nano) AS days, 0 AS total FROM daily_spend GROUP BY kind, id
              UNION ALL
              SELECT kind, id, 0 AS days, spend_nano - adjusted_nano AS total FROM window_spend
              WHERE model = '' AND period = '' AND kind NOT IN ('member', 'provider', 'model')
          ) s GROUP BY s.kind, s.id HAVING SUM(s.days) <> SUM(s.total)",
     )
-    .fetch_all(connection)
+    .all(session)
     .await?;
     found.extend(rows.into_iter().map(|(kind, id, days, total)| Discrepancy {
         what: format!("all spend of {kind} `{id}`, in nano-dollars"),

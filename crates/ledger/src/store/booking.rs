@@ -1,12 +1,12 @@
 //! Spend: rows, daily sums and budget windows, in one transaction.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use catalog::NanoUsd;
-use sqlx::QueryBuilder;
-use sqlx::sqlite::{Sqlite, SqliteConnection};
 
-use super::{Store, StoreError};
+use super::session::Session;
+use super::sql::{Sql, Value};
+use super::{Database, Store, StoreError, in_time};
 use crate::booking::{Booking, Tokens};
 use crate::rules::account::Account;
 use crate::rules::id::{CustomerId, OrganizationId, TeamId, UserId};
@@ -87,12 +87,27 @@ fn count(number: impl TryInto<i64>) -> i64 {
 type WindowName = (&'static str, String, String, String, i64);
 
 impl Store {
-    /// Books finished requests, each once: one whose id is known adds nothing. All of it or nothing is written.
+    /// Books finished requests, each once: one whose id and beginning are known adds nothing. All of it or nothing is
+    /// written.
     ///
     /// # Errors
     /// The database's; then the same batch can be given again.
     pub async fn book(&self, bookings: &[Booking]) -> Result<Booked, StoreError> {
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let Database::Postgres(database) = &self.database else { return self.book_once(bookings).await };
+        let days = || bookings.iter().map(|booking| booking.started_at.day());
+        database.make_partitions(days()).await?;
+        match self.book_once(bookings).await {
+            // Another instance dropped a day that we have rows of.
+            Err(error) if database.forget_partitions_on(&error) => {
+                database.make_partitions(days()).await?;
+                self.book_once(bookings).await
+            }
+            booked => booked,
+        }
+    }
+
+    async fn book_once(&self, bookings: &[Booking]) -> Result<Booked, StoreError> {
+        let mut transaction = self.transaction().await?;
         let mut new = Vec::with_capacity(bookings.len());
         for chunk in bookings.chunks(ROWS_PER_STATEMENT) {
             insert_rows(&mut transaction, chunk, &mut new).await?;
@@ -108,6 +123,7 @@ impl Store {
                 *spend = spend.saturating_add(booking.cost.0);
             }
         }
+        // Both in the order of their names, so that instances never wait for each other in a circle.
         add_daily(&mut transaction, &daily).await?;
         add_windows(&mut transaction, &windows).await?;
         transaction.commit().await?;
@@ -119,7 +135,7 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn openings(&self, account: &Account) -> Result<Vec<Opening>, StoreError> {
-        let rows: Vec<(String, i64, i64)> = sqlx::query_as(
+        let select = Sql::new(
             "SELECT period, window_start, spend_nano FROM window_spend w
              WHERE kind = $1 AND id = $2 AND model = $3 AND window_start = (
                  SELECT MAX(window_start) FROM window_spend l
@@ -127,9 +143,9 @@ impl Store {
         )
         .bind(account.scope.kind())
         .bind(account.scope.id())
-        .bind(account.model.as_ref().map_or("", |model| model.as_str()))
-        .fetch_all(&self.readers)
-        .await?;
+        .bind(account.model.as_ref().map_or("", |model| model.as_str()));
+        let rows: Vec<(String, i64, i64)> =
+            in_time(async { select.all(&mut self.reader().await?).await }).await?;
         let opening = |(period, start, spend): (String, i64, i64)| {
             // A period that this version cannot read is none of its budgets.
             let period = if period.is_empty() { None } else { Some(Period::parse(&period).ok()?) };
@@ -149,38 +165,36 @@ impl Store {
         window: Timestamp,
         spend: NanoUsd,
     ) -> Result<NanoUsd, StoreError> {
+        let (kind, id) = (account.scope.kind(), account.scope.id());
         let model = account.model.as_ref().map_or("", |model| model.as_str());
         let period = period.map(|period| period.to_string()).unwrap_or_default();
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let before: Option<i64> = sqlx::query_scalar(
-            "SELECT spend_nano FROM window_spend
+        let of_window =
+            |sql| Sql::new(sql).bind(kind).bind(id.clone()).bind(model).bind(period.clone()).bind(window.0);
+        let mut transaction = self.transaction().await?;
+        of_window(
+            "INSERT INTO window_spend (kind, id, model, period, window_start, spend_nano, adjusted_nano)
+             VALUES ($1, $2, $3, $4, $5, 0, 0) ON CONFLICT DO NOTHING",
+        )
+        .execute(&mut transaction)
+        .await?;
+        // Changes nothing, but from here on nobody else does either.
+        let before: i64 = of_window(
+            "UPDATE window_spend SET spend_nano = spend_nano
+             WHERE kind = $1 AND id = $2 AND model = $3 AND period = $4 AND window_start = $5
+             RETURNING spend_nano",
+        )
+        .one(&mut transaction)
+        .await?;
+        of_window(
+            "UPDATE window_spend SET spend_nano = $6, adjusted_nano = adjusted_nano + $7
              WHERE kind = $1 AND id = $2 AND model = $3 AND period = $4 AND window_start = $5",
         )
-        .bind(account.scope.kind())
-        .bind(account.scope.id())
-        .bind(model)
-        .bind(&period)
-        .bind(window.0)
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let before = before.unwrap_or(0);
-        sqlx::query(
-            "INSERT INTO window_spend (kind, id, model, period, window_start, spend_nano, adjusted_nano)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)
-             ON CONFLICT (kind, id, model, period, window_start) DO UPDATE SET
-                 spend_nano = excluded.spend_nano,
-                 adjusted_nano = window_spend.adjusted_nano + excluded.adjusted_nano",
-        )
-        .bind(account.scope.kind())
-        .bind(account.scope.id())
-        .bind(model)
-        .bind(&period)
-        .bind(window.0)
         .bind(spend.0)
         .bind(spend.0.saturating_sub(before))
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
-        transaction.commit().await?;
+        self.note_spend(&mut transaction, &account.scope).await?;
+        self.commit_noted(transaction).await?;
         Ok(NanoUsd(before))
     }
 }
@@ -216,53 +230,56 @@ fn window_names(booking: &Booking) -> impl Iterator<Item = WindowName> + '_ {
 
 /// Inserts rows, and appends those that were not there to `new`.
 async fn insert_rows<'b>(
-    connection: &mut SqliteConnection,
+    session: &mut Session,
     bookings: &'b [Booking],
     new: &mut Vec<&'b Booking>,
 ) -> Result<(), StoreError> {
-    let mut insert = QueryBuilder::<Sqlite>::new(
+    let mut insert = Sql::new(
         "INSERT INTO spend (request_id, started_at, ended_at, call_type, failed, model, model_group, provider,
          deployment, key_id, user_id, team_id, organization_id, customer_id, tags, input_tokens, output_tokens,
          cache_read_tokens, cache_write_tokens, cost_nano, saved_nano, estimated, cache_hit, catalog, session, detail) ",
     );
-    insert.push_values(bookings, |mut row, booking| {
-        row.push_bind(booking.request.as_str())
-            .push_bind(booking.started_at.0)
-            .push_bind(booking.ended_at.0)
-            .push_bind(booking.call_type.as_str())
-            .push_bind(i64::from(booking.failed))
-            .push_bind(booking.model.as_str())
-            .push_bind(booking.model_group.as_deref())
-            .push_bind(booking.provider.as_str())
-            .push_bind(booking.deployment.as_deref())
-            .push_bind(booking.key.as_str())
-            .push_bind(booking.user.as_ref().map(UserId::as_str))
-            .push_bind(booking.team.as_ref().map(TeamId::as_str))
-            .push_bind(booking.organization.as_ref().map(OrganizationId::as_str))
-            .push_bind(booking.customer.as_ref().map(CustomerId::as_str))
-            .push_bind(tags(booking))
-            .push_bind(count(booking.tokens.input))
-            .push_bind(count(booking.tokens.output))
-            .push_bind(count(booking.tokens.cache_read))
-            .push_bind(count(booking.tokens.cache_write))
-            .push_bind(booking.cost.0)
-            .push_bind(booking.saved.0)
-            .push_bind(i64::from(booking.estimated))
-            .push_bind(i64::from(booking.cache_hit))
-            .push_bind(booking.catalog.as_deref())
-            .push_bind(booking.session.as_deref())
-            .push_bind(booking.detail.as_deref());
-    });
-    insert.push(" ON CONFLICT (request_id) DO NOTHING RETURNING request_id");
+    insert.push_rows(bookings.iter().map(|booking| -> [Value<'_>; 26] {
+        [
+            booking.request.as_str().into(),
+            booking.started_at.0.into(),
+            booking.ended_at.0.into(),
+            booking.call_type.as_str().into(),
+            Value::Flag(booking.failed),
+            booking.model.as_str().into(),
+            booking.model_group.as_deref().into(),
+            booking.provider.as_str().into(),
+            booking.deployment.as_deref().into(),
+            booking.key.as_str().into(),
+            booking.user.as_ref().map(UserId::as_str).into(),
+            booking.team.as_ref().map(TeamId::as_str).into(),
+            booking.organization.as_ref().map(OrganizationId::as_str).into(),
+            booking.customer.as_ref().map(CustomerId::as_str).into(),
+            tags(booking).into(),
+            count(booking.tokens.input).into(),
+            count(booking.tokens.output).into(),
+            count(booking.tokens.cache_read).into(),
+            count(booking.tokens.cache_write).into(),
+            booking.cost.0.into(),
+            booking.saved.0.into(),
+            Value::Flag(booking.estimated),
+            Value::Flag(booking.cache_hit),
+            booking.catalog.as_deref().into(),
+            booking.session.as_deref().into(),
+            booking.detail.as_deref().into(),
+        ]
+    }));
+    insert.push(" ON CONFLICT (request_id, started_at) DO NOTHING RETURNING request_id, started_at");
     // Full statements are alike and worth keeping; the rest has any length.
-    let inserted: Vec<String> = insert
-        .build_query_scalar()
-        .persistent(bookings.len() == ROWS_PER_STATEMENT)
-        .fetch_all(connection)
-        .await?;
+    let is_full = bookings.len() == ROWS_PER_STATEMENT;
+    let inserted: Vec<(String, i64)> = insert.persistent(is_full).all(session).await?;
     // A batch may name a request twice: the first of them was inserted.
-    let mut inserted: std::collections::BTreeSet<String> = inserted.into_iter().collect();
-    new.extend(bookings.iter().filter(|booking| inserted.remove(booking.request.as_str())));
+    let mut inserted: BTreeSet<(String, i64)> = inserted.into_iter().collect();
+    new.extend(
+        bookings
+            .iter()
+            .filter(|booking| inserted.remove(&(booking.request.to_string(), booking.started_at.0))),
+    );
     Ok(())
 }
 
@@ -274,32 +291,31 @@ fn tags(booking: &Booking) -> Option<String> {
     serde_json::to_string(&booking.tags).ok()
 }
 
-async fn add_daily(
-    connection: &mut SqliteConnection,
-    daily: &BTreeMap<DailyName, Sums>,
-) -> Result<(), StoreError> {
+async fn add_daily(session: &mut Session, daily: &BTreeMap<DailyName, Sums>) -> Result<(), StoreError> {
     let daily: Vec<(&DailyName, &Sums)> = daily.iter().collect();
     for chunk in daily.chunks(SUMS_PER_STATEMENT) {
-        let mut upsert = QueryBuilder::<Sqlite>::new(
+        let mut upsert = Sql::new(
             "INSERT INTO daily_spend (kind, id, day, key_id, model, provider, requests, failed, input_tokens,
              output_tokens, cache_read_tokens, cache_write_tokens, cost_nano, duration_ms) ",
         );
-        upsert.push_values(chunk, |mut row, (name, sums)| {
-            row.push_bind(name.kind)
-                .push_bind(name.id.as_str())
-                .push_bind(name.day.0)
-                .push_bind(name.key.as_str())
-                .push_bind(name.model.as_str())
-                .push_bind(name.provider.as_str())
-                .push_bind(sums.requests)
-                .push_bind(sums.failed)
-                .push_bind(sums.input)
-                .push_bind(sums.output)
-                .push_bind(sums.cache_read)
-                .push_bind(sums.cache_write)
-                .push_bind(sums.cost)
-                .push_bind(sums.duration);
-        });
+        upsert.push_rows(chunk.iter().map(|(name, sums)| -> [Value<'_>; 14] {
+            [
+                name.kind.into(),
+                (&name.id).into(),
+                name.day.0.into(),
+                (&name.key).into(),
+                (&name.model).into(),
+                (&name.provider).into(),
+                sums.requests.into(),
+                sums.failed.into(),
+                sums.input.into(),
+                sums.output.into(),
+                sums.cache_read.into(),
+                sums.cache_write.into(),
+                sums.cost.into(),
+                sums.duration.into(),
+            ]
+        }));
         upsert.push(
             " ON CONFLICT (kind, id, day, key_id, model, provider) DO UPDATE SET
              requests = daily_spend.requests + excluded.requests,
@@ -311,36 +327,33 @@ async fn add_daily(
              cost_nano = daily_spend.cost_nano + excluded.cost_nano,
              duration_ms = daily_spend.duration_ms + excluded.duration_ms",
         );
-        let is_full = chunk.len() == SUMS_PER_STATEMENT;
-        upsert.build().persistent(is_full).execute(&mut *connection).await?;
+        upsert.persistent(chunk.len() == SUMS_PER_STATEMENT).execute(session).await?;
     }
     Ok(())
 }
 
-async fn add_windows(
-    connection: &mut SqliteConnection,
-    windows: &BTreeMap<WindowName, i64>,
-) -> Result<(), StoreError> {
+async fn add_windows(session: &mut Session, windows: &BTreeMap<WindowName, i64>) -> Result<(), StoreError> {
     let windows: Vec<(&WindowName, &i64)> = windows.iter().collect();
     for chunk in windows.chunks(SUMS_PER_STATEMENT) {
-        let mut upsert = QueryBuilder::<Sqlite>::new(
+        let mut upsert = Sql::new(
             "INSERT INTO window_spend (kind, id, model, period, window_start, spend_nano, adjusted_nano) ",
         );
-        upsert.push_values(chunk, |mut row, ((kind, id, model, period, start), spend)| {
-            row.push_bind(*kind)
-                .push_bind(id.as_str())
-                .push_bind(model.as_str())
-                .push_bind(period.as_str())
-                .push_bind(*start)
-                .push_bind(**spend)
-                .push_bind(0_i64);
-        });
+        upsert.push_rows(chunk.iter().map(|((kind, id, model, period, start), spend)| -> [Value<'_>; 7] {
+            [
+                (*kind).into(),
+                id.into(),
+                model.into(),
+                period.into(),
+                (*start).into(),
+                (**spend).into(),
+                0_i64.into(),
+            ]
+        }));
         upsert.push(
             " ON CONFLICT (kind, id, model, period, window_start) DO UPDATE SET
              spend_nano = window_spend.spend_nano + excluded.spend_nano",
         );
-        let is_full = chunk.len() == SUMS_PER_STATEMENT;
-        upsert.build().persistent(is_full).execute(&mut *connection).await?;
+        upsert.persistent(chunk.len() == SUMS_PER_STATEMENT).execute(session).await?;
     }
     Ok(())
 }

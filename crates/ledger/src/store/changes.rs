@@ -1,9 +1,6 @@
 //! Who changed what: the audit log of the management API.
 
-use sqlx::FromRow;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row};
-
+use super::sql::{Read, Row, Sql};
 use super::{Store, StoreError};
 use crate::rules::time::Timestamp;
 
@@ -34,22 +31,23 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn log_change(&self, change: &Change) -> Result<(), StoreError> {
-        sqlx::query(
+        let mut transaction = self.transaction().await?;
+        Sql::new(
             "INSERT INTO changes (id, changed_at, changed_by, changed_by_key, action, kind, object_id, before_data,
              after_data) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(&change.id)
         .bind(change.at.0)
         .bind(&change.by)
-        .bind(&change.by_key)
+        .bind(change.by_key.as_deref())
         .bind(&change.action)
         .bind(&change.kind)
         .bind(&change.object)
-        .bind(&change.before)
-        .bind(&change.after)
-        .execute(&self.writer)
+        .bind(change.before.as_deref())
+        .bind(change.after.as_deref())
+        .execute(&mut transaction)
         .await?;
-        Ok(())
+        transaction.commit().await
     }
 
     /// Changes, newest first; of one object if it is named by kind and id.
@@ -62,28 +60,29 @@ impl Store {
         offset: i64,
         limit: i64,
     ) -> Result<Vec<Change>, StoreError> {
-        let mut select = QueryBuilder::new("SELECT * FROM changes");
+        let mut select = Sql::new("SELECT * FROM changes");
         if let Some((kind, id)) = object {
-            select.push(" WHERE kind = ").push_bind(kind).push(" AND object_id = ").push_bind(id);
+            select.push(" WHERE kind = ").push_bind(kind);
+            select.push(" AND object_id = ").push_bind(id);
         }
         select.push(" ORDER BY changed_at DESC, id DESC LIMIT ").push_bind(limit.max(0));
         select.push(" OFFSET ").push_bind(offset.max(0));
-        Ok(select.build_query_as().fetch_all(&self.readers).await?)
+        select.all(&mut self.reader().await?).await
     }
 }
 
-impl FromRow<'_, SqliteRow> for Change {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl Read for Change {
+    fn read(row: &Row) -> Result<Self, sqlx::Error> {
         Ok(Self {
-            id: row.try_get("id")?,
-            at: Timestamp(row.try_get("changed_at")?),
-            by: row.try_get("changed_by")?,
-            by_key: row.try_get("changed_by_key")?,
-            action: row.try_get("action")?,
-            kind: row.try_get("kind")?,
-            object: row.try_get("object_id")?,
-            before: row.try_get("before_data")?,
-            after: row.try_get("after_data")?,
+            id: row.get("id")?,
+            at: Timestamp(row.get("changed_at")?),
+            by: row.get("changed_by")?,
+            by_key: row.get("changed_by_key")?,
+            action: row.get("action")?,
+            kind: row.get("kind")?,
+            object: row.get("object_id")?,
+            before: row.get("before_data")?,
+            after: row.get("after_data")?,
         })
     }
 }

@@ -1,11 +1,11 @@
 //! Keys, teams, users, …: insert, read, change, list, delete.
 
 use catalog::NanoUsd;
-use sqlx::sqlite::{Sqlite, SqliteConnection};
-use sqlx::{AssertSqlSafe, QueryBuilder};
 
 use super::record::Record;
-use super::{Store, StoreError};
+use super::session::Session;
+use super::sql::Sql;
+use super::{Store, StoreError, in_time};
 use crate::rules::entity::Key;
 use crate::rules::id::{KeyHash, OrganizationId, TeamId, UserId};
 use crate::rules::time::Timestamp;
@@ -96,10 +96,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::Taken`] when its id, alias or hash is; or the database's.
     pub async fn insert<R: Record>(&self, record: &R) -> Result<(), StoreError> {
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.transaction().await?;
         insert(&mut transaction, record).await?;
-        transaction.commit().await?;
-        Ok(())
+        self.note(&mut transaction, R::KIND, &record.id()).await?;
+        self.commit_noted(transaction).await
     }
 
     /// Gives a key a new secret, whose hash is in `key`. The former ones are good until `grace_until`.
@@ -107,19 +107,19 @@ impl Store {
     /// # Errors
     /// As [`update`](Self::update).
     pub async fn regenerate_key(&self, key: &Stored<Key>, grace_until: Timestamp) -> Result<(), StoreError> {
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.transaction().await?;
         update(&mut transaction, key).await?;
-        sqlx::query(
+        Sql::new(
             "UPDATE key_hashes SET expires_at = $1
              WHERE key_id = $2 AND (expires_at IS NULL OR expires_at > $1)",
         )
         .bind(grace_until.0)
         .bind(key.record.id.as_str())
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         insert_hash(&mut transaction, &key.record.hash, key.record.id.as_str()).await?;
-        transaction.commit().await?;
-        Ok(())
+        self.note(&mut transaction, Key::KIND, key.record.id.as_str()).await?;
+        self.commit_noted(transaction).await
     }
 
     /// The key with this hash, also one before its last regeneration while its grace lasts.
@@ -135,12 +135,8 @@ impl Store {
             "{COLUMNS} FROM key_hashes h JOIN keys r ON r.id = h.key_id {SPEND} $3
              WHERE h.hash = $1 AND (h.expires_at IS NULL OR h.expires_at > $2)"
         );
-        let row: Option<Row> = sqlx::query_as(AssertSqlSafe(sql))
-            .bind(hash.to_string())
-            .bind(now.0)
-            .bind(Key::KIND)
-            .fetch_optional(&self.readers)
-            .await?;
+        let sql = Sql::new(sql).bind(hash.to_string()).bind(now.0).bind(Key::KIND);
+        let row: Option<Row> = in_time(async { sql.optional(&mut self.reader().await?).await }).await?;
         row.map(read).transpose()
     }
 
@@ -148,8 +144,8 @@ impl Store {
     /// The database's.
     pub async fn get<R: Record>(&self, id: &str) -> Result<Option<Stored<R>>, StoreError> {
         let sql = format!("{COLUMNS} FROM {} r {SPEND} $2 WHERE r.id = $1", R::TABLE);
-        let row: Option<Row> =
-            sqlx::query_as(AssertSqlSafe(sql)).bind(id).bind(R::KIND).fetch_optional(&self.readers).await?;
+        let sql = Sql::new(sql).bind(id).bind(R::KIND);
+        let row: Option<Row> = in_time(async { sql.optional(&mut self.reader().await?).await }).await?;
         row.map(read).transpose()
     }
 
@@ -159,10 +155,10 @@ impl Store {
     /// [`StoreError::Changed`] when it is no longer the version that was read, or gone; [`StoreError::Taken`] when its
     /// new alias is; or the database's.
     pub async fn update<R: Record>(&self, stored: &Stored<R>) -> Result<(), StoreError> {
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.transaction().await?;
         update(&mut transaction, stored).await?;
-        transaction.commit().await?;
-        Ok(())
+        self.note(&mut transaction, R::KIND, &stored.record.id()).await?;
+        self.commit_noted(transaction).await
     }
 
     /// Deletes what of these exists, and tells which that was. Spend stays.
@@ -175,16 +171,13 @@ impl Store {
         by: Option<&str>,
         now: Timestamp,
     ) -> Result<Vec<String>, StoreError> {
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.transaction().await?;
         let delete = format!("DELETE FROM {} WHERE id = $1 RETURNING data", R::TABLE);
         let mut deleted = Vec::new();
         for id in ids {
-            let data: Option<String> = sqlx::query_scalar(AssertSqlSafe(delete.as_str()))
-                .bind(*id)
-                .fetch_optional(&mut *transaction)
-                .await?;
+            let data: Option<String> = Sql::new(delete.clone()).bind(*id).optional(&mut transaction).await?;
             let Some(data) = data else { continue };
-            sqlx::query(
+            Sql::new(
                 "INSERT INTO deleted (kind, id, deleted_at, deleted_by, data) VALUES ($1, $2, $3, $4, $5)",
             )
             .bind(R::KIND)
@@ -192,17 +185,20 @@ impl Store {
             .bind(now.0)
             .bind(by)
             .bind(data)
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
             if R::KIND == Key::KIND {
-                sqlx::query("DELETE FROM key_hashes WHERE key_id = $1")
+                Sql::new("DELETE FROM key_hashes WHERE key_id = $1")
                     .bind(*id)
-                    .execute(&mut *transaction)
+                    .execute(&mut transaction)
                     .await?;
             }
             deleted.push((*id).to_owned());
         }
-        transaction.commit().await?;
+        for id in &deleted {
+            self.note(&mut transaction, R::KIND, id).await?;
+        }
+        self.commit_noted(transaction).await?;
         Ok(deleted)
     }
 
@@ -217,31 +213,28 @@ impl Store {
         offset: i64,
         limit: i64,
     ) -> Result<Page<Stored<R>>, StoreError> {
-        let mut count = QueryBuilder::new(format!("SELECT COUNT(*) FROM {} r", R::TABLE));
+        let mut count = Sql::new(format!("SELECT COUNT(*) FROM {} r", R::TABLE));
         filter.push(&mut count);
-        let total: i64 = count.build_query_scalar().fetch_one(&self.readers).await?;
+        let mut session = self.reader().await?;
+        let total: i64 = count.one(&mut session).await?;
 
-        let mut select = QueryBuilder::new(format!("{COLUMNS} FROM {} r {SPEND}", R::TABLE));
+        let mut select = Sql::new(format!("{COLUMNS} FROM {} r {SPEND}", R::TABLE));
         select.push_bind(R::KIND);
         filter.push(&mut select);
         let direction = if sorting.descending { "DESC" } else { "ASC" };
-        select.push(format_args!(" ORDER BY {} {direction}, r.id LIMIT ", sorting.by.sql()));
+        select.push(&format!(" ORDER BY {} {direction}, r.id LIMIT ", sorting.by.sql()));
         select.push_bind(limit.max(0)).push(" OFFSET ").push_bind(offset.max(0));
-        let rows: Vec<Row> = select.build_query_as().fetch_all(&self.readers).await?;
+        let rows: Vec<Row> = select.all(&mut session).await?;
         Ok(Page { items: rows.into_iter().map(read).collect::<Result<_, _>>()?, total })
     }
 }
 
 impl Filter {
-    fn push(&self, query: &mut QueryBuilder<Sqlite>) {
+    fn push<'q>(&'q self, query: &mut Sql<'q>) {
         let mut word = " WHERE ";
-        let mut equal = |column: &str, value: Option<&str>| {
+        let mut equal = |column: &str, value: Option<&'q str>| {
             let Some(value) = value else { return };
-            query
-                .push(std::mem::replace(&mut word, " AND "))
-                .push(column)
-                .push(" = ")
-                .push_bind(value.to_owned());
+            query.push(std::mem::replace(&mut word, " AND ")).push(column).push(" = ").push_bind(value);
         };
         equal("r.user_id", self.user.as_ref().map(UserId::as_str));
         equal("r.team_id", self.team.as_ref().map(TeamId::as_str));
@@ -280,14 +273,14 @@ fn written<R: Record>(record: &R) -> Result<String, StoreError> {
     })
 }
 
-async fn insert<R: Record>(connection: &mut SqliteConnection, record: &R) -> Result<(), StoreError> {
+async fn insert<R: Record>(session: &mut Session, record: &R) -> Result<(), StoreError> {
     let sql = format!(
         "INSERT INTO {} (id, alias, user_id, team_id, organization_id, blocked, expires_at, created_at, updated_at,
          version, data) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10)",
         R::TABLE
     );
     let details = record.details();
-    sqlx::query(AssertSqlSafe(sql))
+    Sql::new(sql)
         .bind(record.id())
         .bind(record.alias())
         .bind(record.user().map(UserId::as_str))
@@ -298,24 +291,24 @@ async fn insert<R: Record>(connection: &mut SqliteConnection, record: &R) -> Res
         .bind(details.created_at.0)
         .bind(details.updated_at.0)
         .bind(written(record)?)
-        .execute(&mut *connection)
+        .execute(session)
         .await?;
     match record.hash() {
-        Some(hash) => insert_hash(connection, hash, &record.id()).await,
+        Some(hash) => insert_hash(session, hash, &record.id()).await,
         None => Ok(()),
     }
 }
 
-async fn insert_hash(connection: &mut SqliteConnection, hash: &KeyHash, id: &str) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO key_hashes (hash, key_id) VALUES ($1, $2)")
+async fn insert_hash(session: &mut Session, hash: &KeyHash, id: &str) -> Result<(), StoreError> {
+    Sql::new("INSERT INTO key_hashes (hash, key_id) VALUES ($1, $2)")
         .bind(hash.to_string())
         .bind(id)
-        .execute(connection)
+        .execute(session)
         .await?;
     Ok(())
 }
 
-async fn update<R: Record>(connection: &mut SqliteConnection, stored: &Stored<R>) -> Result<(), StoreError> {
+async fn update<R: Record>(session: &mut Session, stored: &Stored<R>) -> Result<(), StoreError> {
     let sql = format!(
         "UPDATE {} SET alias = $1, user_id = $2, team_id = $3, organization_id = $4, blocked = $5, expires_at = $6,
          updated_at = $7, version = version + 1, data = $8 WHERE id = $9 AND version = $10",
@@ -323,7 +316,7 @@ async fn update<R: Record>(connection: &mut SqliteConnection, stored: &Stored<R>
     );
     let record = &stored.record;
     let details = record.details();
-    let updated = sqlx::query(AssertSqlSafe(sql))
+    let updated = Sql::new(sql)
         .bind(record.alias())
         .bind(record.user().map(UserId::as_str))
         .bind(record.team().map(TeamId::as_str))
@@ -334,7 +327,7 @@ async fn update<R: Record>(connection: &mut SqliteConnection, stored: &Stored<R>
         .bind(written(record)?)
         .bind(record.id())
         .bind(stored.version)
-        .execute(connection)
+        .execute(session)
         .await?;
-    if updated.rows_affected() == 0 { Err(StoreError::Changed) } else { Ok(()) }
+    if updated == 0 { Err(StoreError::Changed) } else { Ok(()) }
 }

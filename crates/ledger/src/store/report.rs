@@ -1,13 +1,12 @@
 //! Reading spend: pages of the log, and sums from the daily aggregates.
 
 use catalog::NanoUsd;
-use sqlx::sqlite::{Sqlite, SqliteRow};
-use sqlx::{FromRow, QueryBuilder, Row};
 
+use super::sql::{Read, Row, Sql};
 use super::{Store, StoreError};
 use crate::booking::{Booking, Tokens};
 use crate::rules::account::Scope;
-use crate::rules::id::{BadId, CustomerId, KeyId, OrganizationId, RequestId, TeamId, UserId};
+use crate::rules::id::{BadId, CustomerId, KeyId, OrganizationId, RequestId, Tag, TeamId, UserId};
 use crate::rules::time::{Day, Timestamp};
 
 /// Which rows of the log. All conditions hold at once.
@@ -19,6 +18,7 @@ pub struct LogFilter {
     pub team: Option<TeamId>,
     pub organization: Option<OrganizationId>,
     pub customer: Option<CustomerId>,
+    pub tag: Option<Tag>,
     /// Began at or after this.
     pub from: Option<Timestamp>,
     /// Began before this.
@@ -50,39 +50,47 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn spend_log(&self, filter: &LogFilter, limit: i64) -> Result<Vec<Booking>, StoreError> {
-        let mut select = QueryBuilder::<Sqlite>::new("SELECT * FROM spend");
+        let mut select = Sql::new("SELECT * FROM spend");
         let mut word = " WHERE ";
-        let mut equal = |column: &str, value: Option<&str>| {
-            let Some(value) = value else { return };
-            select
-                .push(std::mem::replace(&mut word, " AND "))
-                .push(column)
-                .push(" = ")
-                .push_bind(value.to_owned());
+        let mut and = |select: &mut Sql<'_>| {
+            select.push(std::mem::replace(&mut word, " AND "));
         };
-        equal("request_id", filter.request.as_ref().map(RequestId::as_str));
-        equal("key_id", filter.key.as_ref().map(KeyId::as_str));
-        equal("user_id", filter.user.as_ref().map(UserId::as_str));
-        equal("team_id", filter.team.as_ref().map(TeamId::as_str));
-        equal("organization_id", filter.organization.as_ref().map(OrganizationId::as_str));
-        equal("customer_id", filter.customer.as_ref().map(CustomerId::as_str));
+        for (column, value) in [
+            ("request_id = ", filter.request.as_ref().map(RequestId::as_str)),
+            ("key_id = ", filter.key.as_ref().map(KeyId::as_str)),
+            ("user_id = ", filter.user.as_ref().map(UserId::as_str)),
+            ("team_id = ", filter.team.as_ref().map(TeamId::as_str)),
+            ("organization_id = ", filter.organization.as_ref().map(OrganizationId::as_str)),
+            ("customer_id = ", filter.customer.as_ref().map(CustomerId::as_str)),
+        ] {
+            let Some(value) = value else { continue };
+            and(&mut select);
+            select.push(column).push_bind(value.to_owned());
+        }
+        if let Some(tag) = &filter.tag {
+            and(&mut select);
+            if self.is_shared() {
+                select.push("jsonb_exists(CAST(tags AS JSONB), ").push_bind(tag.to_string()).push(")");
+            } else {
+                select.push("EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ");
+                select.push_bind(tag.to_string()).push(")");
+            }
+        }
         if let Some(from) = filter.from {
-            select.push(std::mem::replace(&mut word, " AND ")).push("started_at >= ").push_bind(from.0);
+            and(&mut select);
+            select.push("started_at >= ").push_bind(from.0);
         }
         if let Some(until) = filter.until {
-            select.push(std::mem::replace(&mut word, " AND ")).push("started_at < ").push_bind(until.0);
+            and(&mut select);
+            select.push("started_at < ").push_bind(until.0);
         }
         if let Some((at, request)) = &filter.after {
-            select
-                .push(word)
-                .push("started_at <= ")
-                .push_bind(at.0)
-                .push(" AND (started_at < ")
-                .push_bind(at.0);
+            and(&mut select);
+            select.push("started_at <= ").push_bind(at.0).push(" AND (started_at < ").push_bind(at.0);
             select.push(" OR request_id < ").push_bind(request.to_string()).push(")");
         }
         select.push(" ORDER BY started_at DESC, request_id DESC LIMIT ").push_bind(limit.max(0));
-        Ok(select.build_query_as().fetch_all(&self.readers).await?)
+        select.all(&mut self.reader().await?).await
     }
 
     /// The daily sums of one scope, `from` and `until` included, oldest first. Kept for the gateway, organizations,
@@ -91,7 +99,7 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn daily(&self, scope: &Scope, from: Day, until: Day) -> Result<Vec<DailySum>, StoreError> {
-        let rows = sqlx::query_as(
+        Sql::new(
             "SELECT * FROM daily_spend WHERE kind = $1 AND id = $2 AND day >= $3 AND day <= $4
              ORDER BY day, key_id, model, provider",
         )
@@ -99,89 +107,44 @@ impl Store {
         .bind(scope.id())
         .bind(from.0)
         .bind(until.0)
-        .fetch_all(&self.readers)
-        .await?;
-        Ok(rows)
-    }
-
-    /// Deletes rows of the log that began before a day, at most `limit` of them, and returns how many. Sums stay.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn forget_rows(&self, before: Day, limit: i64) -> Result<u64, StoreError> {
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query(
-            "INSERT INTO facts (name, value) VALUES ('rows_kept_from', $1)
-             ON CONFLICT (name) DO UPDATE SET value =
-                 CASE WHEN excluded.value > facts.value THEN excluded.value ELSE facts.value END",
-        )
-        .bind(before.0)
-        .execute(&mut *transaction)
-        .await?;
-        let deleted = sqlx::query(
-            "DELETE FROM spend WHERE request_id IN (
-                 SELECT request_id FROM spend WHERE started_at < $1 ORDER BY started_at LIMIT $2)",
-        )
-        .bind(before.start().0)
-        .bind(limit)
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(deleted.rows_affected())
-    }
-
-    /// Deletes budget windows that began before a moment and have a successor, and returns how many. Rows and sums
-    /// stay.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn forget_windows(&self, before: Timestamp) -> Result<u64, StoreError> {
-        let deleted = sqlx::query(
-            "DELETE FROM window_spend WHERE period <> '' AND window_start < $1 AND EXISTS (
-                 SELECT 1 FROM window_spend l
-                 WHERE l.kind = window_spend.kind AND l.id = window_spend.id AND l.model = window_spend.model
-                 AND l.period = window_spend.period AND l.window_start > window_spend.window_start)",
-        )
-        .bind(before.0)
-        .execute(&self.writer)
-        .await?;
-        Ok(deleted.rows_affected())
+        .all(&mut self.reader().await?)
+        .await
     }
 }
 
-impl FromRow<'_, SqliteRow> for DailySum {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl Read for DailySum {
+    fn read(row: &Row) -> Result<Self, sqlx::Error> {
         Ok(Self {
-            day: Day(row.try_get("day")?),
-            key: row.try_get("key_id")?,
-            model: row.try_get("model")?,
-            provider: row.try_get("provider")?,
-            requests: row.try_get("requests")?,
-            failed: row.try_get("failed")?,
-            input_tokens: row.try_get("input_tokens")?,
-            output_tokens: row.try_get("output_tokens")?,
-            cache_read_tokens: row.try_get("cache_read_tokens")?,
-            cache_write_tokens: row.try_get("cache_write_tokens")?,
-            cost: NanoUsd(row.try_get("cost_nano")?),
-            duration_ms: row.try_get("duration_ms")?,
+            day: Day(row.get("day")?),
+            key: row.get("key_id")?,
+            model: row.get("model")?,
+            provider: row.get("provider")?,
+            requests: row.get("requests")?,
+            failed: row.get("failed")?,
+            input_tokens: row.get("input_tokens")?,
+            output_tokens: row.get("output_tokens")?,
+            cache_read_tokens: row.get("cache_read_tokens")?,
+            cache_write_tokens: row.get("cache_write_tokens")?,
+            cost: NanoUsd(row.get("cost_nano")?),
+            duration_ms: row.get("duration_ms")?,
         })
     }
 }
 
-impl FromRow<'_, SqliteRow> for Booking {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
-        let tags: Option<String> = row.try_get("tags")?;
+impl Read for Booking {
+    fn read(row: &Row) -> Result<Self, sqlx::Error> {
+        let tags: Option<String> = row.get("tags")?;
         let tags = tags.map_or(Ok(Vec::new()), |tags| serde_json::from_str(&tags));
         Ok(Self {
             request: id(row, "request_id")?,
-            started_at: Timestamp(row.try_get("started_at")?),
-            ended_at: Timestamp(row.try_get("ended_at")?),
-            call_type: row.try_get("call_type")?,
-            failed: flag(row, "failed")?,
+            started_at: Timestamp(row.get("started_at")?),
+            ended_at: Timestamp(row.get("ended_at")?),
+            call_type: row.get("call_type")?,
+            failed: row.flag("failed")?,
             model: id(row, "model")?,
-            model_group: row.try_get("model_group")?,
+            model_group: row.get("model_group")?,
             provider: id(row, "provider")?,
-            deployment: row.try_get("deployment")?,
+            deployment: row.get("deployment")?,
             key: id(row, "key_id")?,
             user: optional_id(row, "user_id")?,
             team: optional_id(row, "team_id")?,
@@ -194,13 +157,13 @@ impl FromRow<'_, SqliteRow> for Booking {
                 cache_read: count(row, "cache_read_tokens")?,
                 cache_write: count(row, "cache_write_tokens")?,
             },
-            cost: NanoUsd(row.try_get("cost_nano")?),
-            saved: NanoUsd(row.try_get("saved_nano")?),
-            estimated: flag(row, "estimated")?,
-            cache_hit: flag(row, "cache_hit")?,
-            catalog: row.try_get("catalog")?,
-            session: row.try_get("session")?,
-            detail: row.try_get("detail")?,
+            cost: NanoUsd(row.get("cost_nano")?),
+            saved: NanoUsd(row.get("saved_nano")?),
+            estimated: row.flag("estimated")?,
+            cache_hit: row.flag("cache_hit")?,
+            catalog: row.get("catalog")?,
+            session: row.get("session")?,
+            detail: row.get("detail")?,
             charges: Vec::new(),
         })
     }
@@ -210,22 +173,15 @@ fn unreadable(column: &str, source: impl std::error::Error + Send + Sync + 'stat
     sqlx::Error::ColumnDecode { index: column.to_owned(), source: Box::new(source) }
 }
 
-fn id<I: std::str::FromStr<Err = BadId>>(row: &SqliteRow, column: &str) -> Result<I, sqlx::Error> {
-    row.try_get::<&str, _>(column)?.parse().map_err(|error: BadId| unreadable(column, error))
+fn id<I: std::str::FromStr<Err = BadId>>(row: &Row, column: &str) -> Result<I, sqlx::Error> {
+    row.get::<String>(column)?.parse().map_err(|error: BadId| unreadable(column, error))
 }
 
-fn optional_id<I: std::str::FromStr<Err = BadId>>(
-    row: &SqliteRow,
-    column: &str,
-) -> Result<Option<I>, sqlx::Error> {
-    let text: Option<&str> = row.try_get(column)?;
-    text.map(str::parse).transpose().map_err(|error: BadId| unreadable(column, error))
+fn optional_id<I: std::str::FromStr<Err = BadId>>(row: &Row, column: &str) -> Result<Option<I>, sqlx::Error> {
+    let text: Option<String> = row.get(column)?;
+    text.map(|text| text.parse()).transpose().map_err(|error: BadId| unreadable(column, error))
 }
 
-fn flag(row: &SqliteRow, column: &str) -> Result<bool, sqlx::Error> {
-    Ok(row.try_get::<i64, _>(column)? != 0)
-}
-
-fn count(row: &SqliteRow, column: &str) -> Result<u64, sqlx::Error> {
-    u64::try_from(row.try_get::<i64, _>(column)?).map_err(|error| unreadable(column, error))
+fn count(row: &Row, column: &str) -> Result<u64, sqlx::Error> {
+    u64::try_from(row.get::<i64>(column)?).map_err(|error| unreadable(column, error))
 }
