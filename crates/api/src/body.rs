@@ -175,7 +175,7 @@ impl Body {
     }
 
     /// Fills in what the request leaves open.
-    pub fn default(&mut self, name: &str, value: impl FnOnce() -> Option<Value>) {
+    pub fn fill(&mut self, name: &str, value: impl FnOnce() -> Option<Value>) {
         if self.get(name).is_none()
             && let Some(value) = value()
         {

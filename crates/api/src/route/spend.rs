@@ -126,11 +126,6 @@ pub(super) const ROUTES: &[Route] = &[
     post("/global/spend/refresh", TAG, "Bring all sums up to date; they always are", &[]),
     get("/global/activity", TAG, "Requests and tokens per day", VIEW).query(&DATES),
     get("/global/activity/model", TAG, "Requests and tokens per day and model", VIEW).query(&DATES),
-    get("/global/activity/exceptions", TAG, "Failed requests per day", VIEW).query(&[
-        field("model_group", Kind::Text),
-        DATES[0],
-        DATES[1],
-    ]),
     get("/user/daily/activity", TAG, "What users did per day", OWN)
         .also(&["/user/daily/activity/aggregated"])
         .query(ACTIVITY),
