@@ -2,6 +2,7 @@
 //!
 //! Start with [`pipeline`], which is the life of a request from its head to its trace.
 
+pub mod admin;
 pub mod body;
 pub mod books;
 pub mod cache;

@@ -21,11 +21,13 @@ use axum::routing::{get, post};
 use serde_json::json;
 
 use crate::Gateway;
+use crate::admin;
 use crate::refusal::Refusal;
 
-pub(crate) use access::Peer;
 pub use access::groups_of;
+pub(crate) use access::{Authenticated, Peer};
 pub use table::{Access, ROUTES, Route};
+pub(crate) use utils::count_tokens;
 
 /// All routes that are not the pipeline's.
 pub fn router(gateway: Arc<Gateway>) -> Router {
@@ -59,6 +61,7 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/cache/redis/info", get(cache::redis_info))
         .route("/trace", get(traces::latest))
         .route("/trace/{id}", get(traces::one))
+        .merge(admin::router())
         .method_not_allowed_fallback(async || method_not_allowed())
         .fallback(not_found)
         .with_state(gateway)
@@ -73,8 +76,9 @@ async fn not_found(uri: Uri) -> Response {
 }
 
 fn nearest_path(path: &str) -> Option<&'static str> {
-    let close = |route: &&Route| strsim::normalized_damerau_levenshtein(route.path, path) > 0.7;
-    ROUTES.iter().find(close).map(|route| route.path)
+    let close = |route: &&'static str| strsim::normalized_damerau_levenshtein(route, path) > 0.7;
+    let managed = api::route::all().map(|route| route.path);
+    ROUTES.iter().map(|route| route.path).chain(managed).find(close)
 }
 
 /// The path is right, the method is not.

@@ -21,6 +21,7 @@ use serde_json::Value;
 use tollway::Deployment;
 use tollway::transport::TransportOptions;
 
+use crate::admin::IssuePolicy;
 use crate::config::{CacheSettings, RedisSettings, UnknownPrice};
 use crate::events::Metrics;
 use crate::events::log::ServedWords;
@@ -57,6 +58,8 @@ pub struct Snapshot {
     pub always_include_stream_usage: bool,
     /// What holds for all keys.
     pub policy: Policy,
+    /// What keys, users and teams that are made get, and the most that they may get.
+    pub issue_policy: IssuePolicy,
     /// Which models the names of `model_info.access_groups` stand for.
     pub access_groups: AccessGroups,
     /// The status of a request over a budget.

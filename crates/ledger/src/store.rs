@@ -4,6 +4,7 @@
 //! same for both databases; what differs is in `sqlite` and `postgres`.
 
 mod audit;
+mod batch;
 mod booking;
 mod changes;
 mod entities;
@@ -27,8 +28,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub use audit::Discrepancy;
+pub use batch::Batch;
 pub use booking::Booked;
-pub use changes::Change;
+pub use changes::{Change, ChangeFilter};
 pub use entities::{Filter, Page, SortBy, Sorting, Stored};
 pub use error::StoreError;
 pub use feed::{ChangesFeed, Event};

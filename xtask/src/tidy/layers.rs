@@ -7,12 +7,13 @@ use std::process::Command;
 use serde::Deserialize;
 
 /// The crates from the ground up. Each may depend on those before it.
-const LAYERS: [&str; 7] = [
+const LAYERS: [&str; 8] = [
     "tollway-dialects",
     "tollway-catalog",
     "tollway-routing",
     "tollway",
     "tollway-ledger",
+    "tollway-api",
     "tollway-gateway",
     "tollway-cli",
 ];

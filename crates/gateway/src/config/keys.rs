@@ -216,6 +216,8 @@ pub enum Kind {
     List,
     /// A mapping.
     Map,
+    /// A list or a mapping.
+    ListOrMap,
     /// A mapping, or `false` for none.
     MapOrFalse,
     /// A list of fallbacks: `- group: [other, another]`.

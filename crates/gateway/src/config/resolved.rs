@@ -20,6 +20,7 @@ use serde_json::value::RawValue;
 
 use tollway::Secret;
 
+use crate::admin::IssuePolicy;
 use crate::health::HealthChecks;
 
 pub use cache::{
@@ -314,6 +315,8 @@ pub struct BooksConfig {
     pub over_budget_status: u16,
     /// `tollway.unknown_price`.
     pub unknown_price: UnknownPrice,
+    /// `litellm_settings.default_key_generate_params` and its kin.
+    pub issue_policy: IssuePolicy,
 }
 
 /// What becomes of a request under a budget to a model whose price nobody knows.

@@ -425,7 +425,7 @@ impl Refusal {
         }
     }
 
-    fn store_away(error: &ledger::store::StoreError) -> Self {
+    pub(crate) fn store_away(error: &ledger::store::StoreError) -> Self {
         Self::of_status(503, format!("the database of keys does not answer: {error}; try again later"))
     }
 

@@ -18,7 +18,7 @@ pub(crate) struct Peer(pub IpAddr);
 
 /// Proof that the caller's key was checked: a handler that takes it cannot be reached without one.
 #[derive(Debug)]
-pub(super) struct Authenticated(pub Identity);
+pub(crate) struct Authenticated(pub Identity);
 
 /// Proof that the caller runs this gateway.
 #[derive(Debug)]
@@ -57,6 +57,9 @@ impl FromRequestParts<Arc<Gateway>> for Operator {
 pub fn groups_of(path: &str) -> &'static [&'static str] {
     if Endpoint::of(path).is_some() {
         return &["llm_api_routes", "openai_routes"];
+    }
+    if let Some(groups) = crate::admin::groups_of(path) {
+        return groups;
     }
     match ROUTES.iter().find(|route| route.is_at(path)).map(|route| route.access) {
         Some(Access::Operator) => &["management_routes"],

@@ -24,6 +24,12 @@ pub(super) async fn routes() -> Json<Value> {
             .chain(route.aliases)
             .map(move |path| json!({"path": path, "methods": [route.method], "name": route.summary}))
     });
+    let managed = api::route::all().flat_map(|route| {
+        std::iter::once(&route.path)
+            .chain(route.aliases)
+            .map(move |path| json!({"path": path, "methods": [route.method], "name": route.summary}))
+    });
+    let entries = entries.chain(managed);
     Json(json!({"routes": entries.collect::<Vec<_>>()}))
 }
 
@@ -38,6 +44,12 @@ pub(crate) fn description() -> Value {
         for path in std::iter::once(&route.path).chain(route.aliases) {
             let entry = paths.entry((*path).to_owned()).or_insert_with(|| json!({}));
             entry[route.method.to_lowercase()] = operation(route, path);
+        }
+    }
+    for route in api::route::all() {
+        for path in std::iter::once(&route.path).chain(route.aliases) {
+            let entry = paths.entry((*path).to_owned()).or_insert_with(|| json!({}));
+            entry[route.method.to_lowercase()] = managed_operation(route, path);
         }
     }
     json!({
@@ -72,6 +84,41 @@ pub(crate) fn description() -> Value {
     })
 }
 
+/// An operation of the management API, whose fields are known one by one.
+fn managed_operation(managed: &api::route::Route, path: &str) -> Value {
+    let mut operation = operation(&documented(managed), path);
+    let query = managed.query.iter().map(|field| {
+        json!({"name": field.name, "in": "query", "required": field.required, "schema": field.kind.schema()})
+    });
+    if let Some(parameters) = operation["parameters"].as_array_mut() {
+        parameters.extend(query);
+    }
+    let fields: Vec<_> = managed.body.iter().copied().flatten().collect();
+    if !fields.is_empty() {
+        let properties: Map<String, Value> =
+            fields.iter().map(|field| (field.name.to_owned(), field.kind.schema())).collect();
+        let required: Vec<&str> =
+            fields.iter().filter(|field| field.required).map(|field| field.name).collect();
+        operation["requestBody"] = json!({"required": !required.is_empty(), "content": {"application/json": {
+            "schema": {"type": "object", "properties": properties, "required": required, "additionalProperties": false}
+        }}});
+    }
+    operation
+}
+
+/// A route of the management API as the other ones are documented.
+fn documented(managed: &api::route::Route) -> Route {
+    Route {
+        method: managed.method,
+        path: managed.path,
+        aliases: managed.aliases,
+        access: Access::Key,
+        tag: managed.tag,
+        summary: managed.summary,
+        body: None,
+    }
+}
+
 fn operation(route: &Route, path: &str) -> Value {
     let names = path.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name);
     let parameters: Vec<Value> = names
@@ -104,7 +151,7 @@ fn operation(route: &Route, path: &str) -> Value {
 pub(super) async fn page() -> Html<String> {
     let mut rows = String::new();
     let mut tag = "";
-    for route in ROUTES {
+    for route in ROUTES.iter().copied().chain(api::route::all().map(documented)) {
         if route.tag != tag {
             tag = route.tag;
             rows.push_str(&format!("<tr class=tag><th colspan=3>{tag}</th></tr>"));

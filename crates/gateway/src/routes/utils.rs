@@ -13,6 +13,7 @@ use tollway::ask::Ask;
 use super::access::Authenticated;
 use crate::Gateway;
 use crate::refusal::Refusal;
+use crate::snapshot::Snapshot;
 
 /// Counts tokens the way the model's own tokenizer does, where it is known.
 pub(super) async fn token_counter(
@@ -38,6 +39,15 @@ pub(super) async fn token_counter(
         "error_message": null,
         "status_code": null,
     })))
+}
+
+/// The tokens of a request's text, as the model's own tokenizer counts them where it is known.
+pub(crate) fn count_tokens(snapshot: &Snapshot, model: &str, request: &str) -> Result<u64, Refusal> {
+    let document = Document::parse(request.as_bytes())?;
+    let request = counted_request(&document, model)?;
+    let group = snapshot.group(model);
+    let used = group.and_then(|group| group.members.first().map(|served| served.deployment.model.clone()));
+    Ok(catalog::tokens::count(used.as_deref().unwrap_or(model), &request).tokens)
 }
 
 /// What is to be counted, in whichever shape it came.

@@ -210,6 +210,7 @@ impl Snapshot {
             forward_client_headers: general.forward_client_headers,
             always_include_stream_usage: general.always_include_stream_usage,
             policy: config.books.policy.clone(),
+            issue_policy: config.books.issue_policy.clone(),
             access_groups: access_groups(config),
             over_budget_status: config.books.over_budget_status,
             unknown_price: config.books.unknown_price,

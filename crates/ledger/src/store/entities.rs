@@ -108,16 +108,7 @@ impl Store {
     /// As [`update`](Self::update).
     pub async fn regenerate_key(&self, key: &Stored<Key>, grace_until: Timestamp) -> Result<(), StoreError> {
         let mut transaction = self.transaction().await?;
-        update(&mut transaction, key).await?;
-        Sql::new(
-            "UPDATE key_hashes SET expires_at = $1
-             WHERE key_id = $2 AND (expires_at IS NULL OR expires_at > $1)",
-        )
-        .bind(grace_until.0)
-        .bind(key.record.id.as_str())
-        .execute(&mut transaction)
-        .await?;
-        insert_hash(&mut transaction, &key.record.hash, key.record.id.as_str()).await?;
+        regenerate(&mut transaction, key, grace_until).await?;
         self.note(&mut transaction, Key::KIND, key.record.id.as_str()).await?;
         self.commit_noted(transaction).await
     }
@@ -172,28 +163,11 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<String>, StoreError> {
         let mut transaction = self.transaction().await?;
-        let delete = format!("DELETE FROM {} WHERE id = $1 RETURNING data", R::TABLE);
         let mut deleted = Vec::new();
         for id in ids {
-            let data: Option<String> = Sql::new(delete.clone()).bind(*id).optional(&mut transaction).await?;
-            let Some(data) = data else { continue };
-            Sql::new(
-                "INSERT INTO deleted (kind, id, deleted_at, deleted_by, data) VALUES ($1, $2, $3, $4, $5)",
-            )
-            .bind(R::KIND)
-            .bind(*id)
-            .bind(now.0)
-            .bind(by)
-            .bind(data)
-            .execute(&mut transaction)
-            .await?;
-            if R::KIND == Key::KIND {
-                Sql::new("DELETE FROM key_hashes WHERE key_id = $1")
-                    .bind(*id)
-                    .execute(&mut transaction)
-                    .await?;
+            if delete::<R>(&mut transaction, id, by, now).await? {
+                deleted.push((*id).to_owned());
             }
-            deleted.push((*id).to_owned());
         }
         for id in &deleted {
             self.note(&mut transaction, R::KIND, id).await?;
@@ -273,7 +247,7 @@ fn written<R: Record>(record: &R) -> Result<String, StoreError> {
     })
 }
 
-async fn insert<R: Record>(session: &mut Session, record: &R) -> Result<(), StoreError> {
+pub(super) async fn insert<R: Record>(session: &mut Session, record: &R) -> Result<(), StoreError> {
     let sql = format!(
         "INSERT INTO {} (id, alias, user_id, team_id, organization_id, blocked, expires_at, created_at, updated_at,
          version, data) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10)",
@@ -308,7 +282,7 @@ async fn insert_hash(session: &mut Session, hash: &KeyHash, id: &str) -> Result<
     Ok(())
 }
 
-async fn update<R: Record>(session: &mut Session, stored: &Stored<R>) -> Result<(), StoreError> {
+pub(super) async fn update<R: Record>(session: &mut Session, stored: &Stored<R>) -> Result<(), StoreError> {
     let sql = format!(
         "UPDATE {} SET alias = $1, user_id = $2, team_id = $3, organization_id = $4, blocked = $5, expires_at = $6,
          updated_at = $7, version = version + 1, data = $8 WHERE id = $9 AND version = $10",
@@ -330,4 +304,46 @@ async fn update<R: Record>(session: &mut Session, stored: &Stored<R>) -> Result<
         .execute(session)
         .await?;
     if updated == 0 { Err(StoreError::Changed) } else { Ok(()) }
+}
+
+/// A new secret, whose hash is in `key`; the former ones are good until then.
+pub(super) async fn regenerate(
+    session: &mut Session,
+    key: &Stored<Key>,
+    grace_until: Timestamp,
+) -> Result<(), StoreError> {
+    update(session, key).await?;
+    Sql::new(
+        "UPDATE key_hashes SET expires_at = $1
+         WHERE key_id = $2 AND (expires_at IS NULL OR expires_at > $1)",
+    )
+    .bind(grace_until.0)
+    .bind(key.record.id.as_str())
+    .execute(session)
+    .await?;
+    insert_hash(session, &key.record.hash, key.record.id.as_str()).await
+}
+
+/// Whether it was there.
+pub(super) async fn delete<R: Record>(
+    session: &mut Session,
+    id: &str,
+    by: Option<&str>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let delete = format!("DELETE FROM {} WHERE id = $1 RETURNING data", R::TABLE);
+    let data: Option<String> = Sql::new(delete).bind(id).optional(session).await?;
+    let Some(data) = data else { return Ok(false) };
+    Sql::new("INSERT INTO deleted (kind, id, deleted_at, deleted_by, data) VALUES ($1, $2, $3, $4, $5)")
+        .bind(R::KIND)
+        .bind(id)
+        .bind(now.0)
+        .bind(by)
+        .bind(data)
+        .execute(session)
+        .await?;
+    if R::KIND == Key::KIND {
+        Sql::new("DELETE FROM key_hashes WHERE key_id = $1").bind(id).execute(session).await?;
+    }
+    Ok(true)
 }

@@ -50,52 +50,36 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn spend_log(&self, filter: &LogFilter, limit: i64) -> Result<Vec<Booking>, StoreError> {
+        self.spend_log_page(filter, 0, limit).await
+    }
+
+    /// The same, from the row with this number on.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn spend_log_page(
+        &self,
+        filter: &LogFilter,
+        offset: i64,
+        limit: i64,
+    ) -> Result<Vec<Booking>, StoreError> {
         let mut select = Sql::new("SELECT * FROM spend");
-        let mut word = " WHERE ";
-        let mut and = |select: &mut Sql<'_>| {
-            select.push(std::mem::replace(&mut word, " AND "));
-        };
-        for (column, value) in [
-            ("request_id", filter.request.as_ref().map(RequestId::as_str)),
-            ("key_id", filter.key.as_ref().map(KeyId::as_str)),
-            ("user_id", filter.user.as_ref().map(UserId::as_str)),
-            ("team_id", filter.team.as_ref().map(TeamId::as_str)),
-            ("organization_id", filter.organization.as_ref().map(OrganizationId::as_str)),
-            ("customer_id", filter.customer.as_ref().map(CustomerId::as_str)),
-        ] {
-            let Some(value) = value else { continue };
-            and(&mut select);
-            if self.is_shared() && ["request_id", "key_id"].contains(&column) {
-                // How its indexes know them.
-                select.push(&format!("hashtextextended({column}, 0) = hashtextextended("));
-                select.push_bind(value).push(", 0) AND ");
-            }
-            select.push(column).push(" = ").push_bind(value);
-        }
-        if let Some(tag) = &filter.tag {
-            and(&mut select);
-            if self.is_shared() {
-                select.push("jsonb_exists(CAST(tags AS JSONB), ").push_bind(tag.to_string()).push(")");
-            } else {
-                select.push("EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ");
-                select.push_bind(tag.to_string()).push(")");
-            }
-        }
-        if let Some(from) = filter.from {
-            and(&mut select);
-            select.push("started_at >= ").push_bind(from.0);
-        }
-        if let Some(until) = filter.until {
-            and(&mut select);
-            select.push("started_at < ").push_bind(until.0);
-        }
-        if let Some((at, request)) = &filter.after {
-            and(&mut select);
-            select.push("started_at <= ").push_bind(at.0).push(" AND (started_at < ").push_bind(at.0);
-            select.push(" OR request_id < ").push_bind(request.to_string()).push(")");
-        }
+        filter.push(&mut select, self.is_shared());
         select.push(" ORDER BY started_at DESC, request_id DESC LIMIT ").push_bind(limit.max(0));
+        select.push(" OFFSET ").push_bind(offset.max(0));
         select.all(&mut self.reader().await?).await
+    }
+
+    /// How many rows of the log there are; of more than `most` it says that many, so that a large log is not read
+    /// through for a number.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn spend_log_count(&self, filter: &LogFilter, most: i64) -> Result<i64, StoreError> {
+        let mut count = Sql::new("SELECT COUNT(*) FROM (SELECT 1 AS one FROM spend");
+        filter.push(&mut count, self.is_shared());
+        count.push(" LIMIT ").push_bind(most.max(0)).push(") AS counted");
+        count.one(&mut self.reader().await?).await
     }
 
     /// The daily sums of one scope, `from` and `until` included, oldest first. Kept for the gateway, organizations,
@@ -114,6 +98,85 @@ impl Store {
         .bind(until.0)
         .all(&mut self.reader().await?)
         .await
+    }
+
+    /// The daily sums of all of a kind ([`Scope::kind`]), with whose they are; oldest first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn daily_of_kind(
+        &self,
+        kind: &str,
+        from: Day,
+        until: Day,
+    ) -> Result<Vec<(String, DailySum)>, StoreError> {
+        let rows: Vec<OwnedSum> = Sql::new(
+            "SELECT * FROM daily_spend WHERE kind = $1 AND day >= $2 AND day <= $3
+             ORDER BY day, id, key_id, model, provider",
+        )
+        .bind(kind)
+        .bind(from.0)
+        .bind(until.0)
+        .all(&mut self.reader().await?)
+        .await?;
+        Ok(rows.into_iter().map(|OwnedSum(id, sum)| (id, sum)).collect())
+    }
+}
+
+/// A sum and whose it is.
+struct OwnedSum(String, DailySum);
+
+impl Read for OwnedSum {
+    fn read(row: &Row) -> Result<Self, sqlx::Error> {
+        Ok(Self(row.get("id")?, DailySum::read(row)?))
+    }
+}
+
+impl LogFilter {
+    fn push<'q>(&'q self, select: &mut Sql<'q>, shared: bool) {
+        let mut word = " WHERE ";
+        let mut and = |select: &mut Sql<'_>| {
+            select.push(std::mem::replace(&mut word, " AND "));
+        };
+        for (column, value) in [
+            ("request_id", self.request.as_ref().map(RequestId::as_str)),
+            ("key_id", self.key.as_ref().map(KeyId::as_str)),
+            ("user_id", self.user.as_ref().map(UserId::as_str)),
+            ("team_id", self.team.as_ref().map(TeamId::as_str)),
+            ("organization_id", self.organization.as_ref().map(OrganizationId::as_str)),
+            ("customer_id", self.customer.as_ref().map(CustomerId::as_str)),
+        ] {
+            let Some(value) = value else { continue };
+            and(&mut *select);
+            if shared && ["request_id", "key_id"].contains(&column) {
+                // How its indexes know them.
+                select.push(&format!("hashtextextended({column}, 0) = hashtextextended("));
+                select.push_bind(value).push(", 0) AND ");
+            }
+            select.push(column).push(" = ").push_bind(value);
+        }
+        if let Some(tag) = &self.tag {
+            and(&mut *select);
+            if shared {
+                select.push("jsonb_exists(CAST(tags AS JSONB), ").push_bind(tag.to_string()).push(")");
+            } else {
+                select.push("EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ");
+                select.push_bind(tag.to_string()).push(")");
+            }
+        }
+        if let Some(from) = self.from {
+            and(&mut *select);
+            select.push("started_at >= ").push_bind(from.0);
+        }
+        if let Some(until) = self.until {
+            and(&mut *select);
+            select.push("started_at < ").push_bind(until.0);
+        }
+        if let Some((at, request)) = &self.after {
+            and(&mut *select);
+            select.push("started_at <= ").push_bind(at.0).push(" AND (started_at < ").push_bind(at.0);
+            select.push(" OR request_id < ").push_bind(request.to_string()).push(")");
+        }
     }
 }
 

@@ -82,7 +82,7 @@ impl S3 {
             .body(Full::new(body.clone()))
             .map_err(|error| StoreError::new(format!("the S3 cache has no sound address: {error}")))?;
         signature::sign(&mut request, &body, key, region, SystemTime::now());
-        let sent = self.transport.send(request, *verify_tls, PATIENCE).await;
+        let sent = self.transport.send(|| request.clone(), *verify_tls, PATIENCE).await;
         sent.map_err(|error| StoreError::new(error.to_string()))
     }
 

@@ -36,6 +36,7 @@ pub(super) fn expected(kind: Kind) -> String {
         Kind::TextOrList => "a string or a list of strings".into(),
         Kind::List => "a list".into(),
         Kind::Map => "a mapping".into(),
+        Kind::ListOrMap => "a list or a mapping".into(),
         Kind::MapOrFalse => "a mapping, or `false`".into(),
         Kind::Fallbacks => "a list of mappings with one key each: `- group: [other, another]`".into(),
         Kind::TextMap => "a mapping of strings".into(),
@@ -56,7 +57,10 @@ pub(super) fn fit(key: KnownKey, node: &Node) -> Fit {
     match (&node.value, key.kind) {
         (_, Kind::Any)
         | (Value::Sequence(_), Kind::List | Kind::Fallbacks)
-        | (Value::Mapping(_), Kind::Map | Kind::MapOrFalse | Kind::SecretOrMap) => Fit::Fits,
+        | (Value::Sequence(_), Kind::ListOrMap)
+        | (Value::Mapping(_), Kind::Map | Kind::ListOrMap | Kind::MapOrFalse | Kind::SecretOrMap) => {
+            Fit::Fits
+        }
         (Value::Mapping(mapping), Kind::Fallbacks) if mapping.pairs.is_empty() => Fit::Fits,
         (_, Kind::Fallbacks) => wrong(Some("put `- ` in front of each group".into())),
         (Value::Scalar(scalar), kind) => scalar_fit(scalar, kind),
@@ -130,7 +134,7 @@ fn scalar_fit(scalar: &Scalar, kind: Kind) -> Fit {
             (_, Some(false)) => spelled("`false`"),
             _ => wrong(None),
         },
-        Kind::List | Kind::Map | Kind::Fallbacks | Kind::TextMap => wrong(None),
+        Kind::List | Kind::Map | Kind::ListOrMap | Kind::Fallbacks | Kind::TextMap => wrong(None),
         Kind::Any => Fit::Fits,
     }
 }

@@ -1,6 +1,6 @@
 //! `general_settings`.
 
-use super::Kind::{Any, Bool, Integer, List, Map, Number, OneOf, Seconds, Secret, Text, TextList};
+use super::Kind::{Any, Bool, Integer, List, ListOrMap, Map, Number, OneOf, Seconds, Secret, Text, TextList};
 use super::Priority::{P0, P1, P2, P3};
 use super::Status::{Effective, NoEffect, NotYet};
 use super::{Group, group};
@@ -209,6 +209,12 @@ pub(super) const KEYS: &[Group] = &[
         P1,
         "whether a user's budget holds for keys of a team too (false: they are counted and not bounded by it)",
         &[("apply_user_budget_to_team_keys", Bool)],
+    ),
+    group(
+        Effective,
+        P1,
+        "what teams get that are made without saying more, as `litellm_settings.default_team_settings` (nothing)",
+        &[("default_team_settings", ListOrMap)],
     ),
     group(NotYet, P1, "Redis for limits and spend, apart from the cache", &[("coordination_redis", Map)]),
     group(

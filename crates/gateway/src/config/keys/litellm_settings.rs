@@ -1,8 +1,8 @@
 //! `litellm_settings`.
 
 use super::Kind::{
-    Any, Bool, BoolOrPath, Fallbacks, Integer, List, Map, Number, OneOf, Seconds, Secret, Text, TextList,
-    TextMap, TextOrList,
+    Any, Bool, BoolOrPath, Fallbacks, Integer, List, ListOrMap, Map, Number, OneOf, Seconds, Secret, Text,
+    TextList, TextMap, TextOrList,
 };
 use super::Priority::{P0, P1, P2, P3};
 use super::Status::{Effective, NoEffect, NotYet};
@@ -153,15 +153,22 @@ pub(super) const KEYS: &[Group] = &[
         ],
     ),
     group(
+        Effective,
+        P1,
+        "what keys, users and teams get that are made without saying more (nothing), and the most that a key may get (no bound)",
+        &[
+            ("default_key_generate_params", Map),
+            ("upperbound_key_generate_params", Map),
+            ("default_internal_user_params", Map),
+            ("default_team_params", Map),
+            ("default_team_settings", ListOrMap),
+        ],
+    ),
+    group(
         NotYet,
         P1,
         "what users may make for themselves",
         &[
-            ("default_internal_user_params", Map),
-            ("default_team_params", Map),
-            ("default_team_settings", List),
-            ("default_key_generate_params", Map),
-            ("upperbound_key_generate_params", Map),
             ("key_generation_settings", Map),
             ("key_alias_pattern", Text),
             ("enable_key_alias_format_validation", Bool),

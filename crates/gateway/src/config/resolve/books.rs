@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use api::body::Body;
+use api::field::Field;
 use catalog::{NanoUsd, Usd};
 use ledger::journal::WhenFull;
 use ledger::rules::budget::{Allowance, Budget};
@@ -9,8 +11,9 @@ use ledger::rules::circle::Policy;
 use ledger::rules::period::Period;
 
 use super::layers::Layers;
+use crate::admin::IssuePolicy;
 use crate::config::diagnose::{Diagnosis, Finding, ProblemKind};
-use crate::config::raw::{Node, Span};
+use crate::config::raw::{Node, Span, Value};
 use crate::config::references::Environment;
 use crate::config::resolved::{BooksConfig, UnknownPrice};
 
@@ -41,6 +44,63 @@ pub(super) fn config(
         },
         over_budget_status: status.filter(|status| (400..600).contains(status)).unwrap_or(OVER_BUDGET),
         unknown_price: unknown_price(tollway, start, diagnosis),
+        issue_policy: issue_policy(general, litellm, diagnosis),
+    }
+}
+
+/// What keys, users and teams get; the fields are those of the management API, which checks them.
+fn issue_policy(general: &Layers<'_>, litellm: &Layers<'_>, diagnosis: &mut Diagnosis) -> IssuePolicy {
+    const KEY: &[&[Field]] = &[api::key::FIELDS, api::terms::TERMS, api::terms::MORE_TERMS];
+    const USER: &[&[Field]] = &[api::user::FIELDS, api::user::NEW, api::terms::TERMS, api::terms::MORE_TERMS];
+    const TEAM: &[&[Field]] = &[api::team::FIELDS, api::terms::TERMS, api::terms::MORE_TERMS];
+    let mut params = |layers: &Layers<'_>, key: &str, known: &[&[Field]]| {
+        layers.get(key).map(|node| object(node, key, known, diagnosis)).unwrap_or_default()
+    };
+    let mut policy = IssuePolicy {
+        keys: params(litellm, "default_key_generate_params", KEY),
+        keys_at_most: params(litellm, "upperbound_key_generate_params", KEY),
+        users: params(litellm, "default_internal_user_params", USER),
+        teams: params(litellm, "default_team_params", TEAM),
+        team: Vec::new(),
+    };
+    const SETTINGS: &str = "default_team_settings";
+    for layers in [litellm, general] {
+        let Some(node) = layers.get(SETTINGS) else { continue };
+        match &node.value {
+            Value::Sequence(teams) => {
+                // Entries may hold logging callbacks, too, which are not ours to check.
+                let own = teams.iter().filter_map(|team| team.to_json().as_object().map(known_of_team));
+                policy.team.extend(own);
+            }
+            Value::Mapping(_) | Value::Scalar(_) => {
+                let more = object(node, SETTINGS, TEAM, diagnosis);
+                policy.teams.extend(more);
+            }
+        }
+    }
+    policy
+}
+
+/// The fields of an entry that a team has.
+fn known_of_team(entry: &api::Object) -> api::Object {
+    let known = [api::team::FIELDS, api::terms::TERMS, api::terms::MORE_TERMS].concat();
+    let is_known = |(name, value): &(&String, &serde_json::Value)| {
+        known.iter().any(|field| field.name == **name && field.kind.check(value).is_ok())
+    };
+    entry.iter().filter(is_known).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+fn object(node: &Node, key: &str, known: &[&[Field]], diagnosis: &mut Diagnosis) -> api::Object {
+    let fields = node.to_json().as_object().cloned().unwrap_or_default();
+    match Body::of(fields, known) {
+        Ok(body) => body.fields().clone(),
+        Err(problem) => {
+            let wrong = format!("`{key}`: {problem}");
+            let finding = Finding::error(ProblemKind::WrongValue, wrong)
+                .expected("the fields of the management API; see docs/keys.md");
+            diagnosis.report(&node.span, finding);
+            api::Object::new()
+        }
     }
 }
 

@@ -1,0 +1,217 @@
+//! What happened per day, as LiteLLM's `*/daily/activity` shows it: from daily sums alone.
+
+use std::collections::BTreeMap;
+
+use catalog::NanoUsd;
+use ledger::rules::time::Day;
+use ledger::store::DailySum;
+use serde_json::{Value, json};
+
+use crate::query::Paging;
+
+/// Counts and amounts that are summed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    pub spend: NanoUsd,
+    pub input: i64,
+    pub output: i64,
+    pub cache_read: i64,
+    pub cache_write: i64,
+    pub requests: i64,
+    pub failed: i64,
+    pub duration_ms: i64,
+}
+
+impl Sums {
+    pub fn add(&mut self, sum: &DailySum) {
+        self.spend = self.spend.saturating_add(sum.cost);
+        self.input = self.input.saturating_add(sum.input_tokens);
+        self.output = self.output.saturating_add(sum.output_tokens);
+        self.cache_read = self.cache_read.saturating_add(sum.cache_read_tokens);
+        self.cache_write = self.cache_write.saturating_add(sum.cache_write_tokens);
+        self.requests = self.requests.saturating_add(sum.requests);
+        self.failed = self.failed.saturating_add(sum.failed);
+        self.duration_ms = self.duration_ms.saturating_add(sum.duration_ms);
+    }
+
+    #[must_use]
+    pub fn tokens(&self) -> i64 {
+        self.input.saturating_add(self.output)
+    }
+
+    /// As LiteLLM's `metrics`.
+    #[must_use]
+    pub fn metrics(&self) -> Value {
+        json!({
+            "spend": self.spend,
+            "flat_cost": 0.0,
+            "prompt_tokens": self.input,
+            "completion_tokens": self.output,
+            "cache_read_input_tokens": self.cache_read,
+            "cache_creation_input_tokens": self.cache_write,
+            "total_tokens": self.tokens(),
+            "successful_requests": self.requests - self.failed,
+            "failed_requests": self.failed,
+            "api_requests": self.requests,
+            "total_response_time_ms": self.duration_ms,
+            "timed_requests": self.requests,
+        })
+    }
+}
+
+/// What is known of a key or an entity beside its id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Name {
+    pub alias: Option<String>,
+    pub team: Option<String>,
+}
+
+/// Names by id; what is not in them is shown by its id alone.
+pub type Names = BTreeMap<String, Name>;
+
+/// Sums of one name, and of its keys.
+#[derive(Debug, Default)]
+struct Part {
+    sums: Sums,
+    keys: BTreeMap<String, Sums>,
+}
+
+impl Part {
+    fn add(&mut self, sum: &DailySum) {
+        self.sums.add(sum);
+        self.keys.entry(sum.key.clone()).or_default().add(sum);
+    }
+
+    fn show(&self, keys: &Names, metadata: Value) -> Value {
+        let of_keys = self.keys.iter().map(|(key, sums)| (key.clone(), of_key(key, sums, keys)));
+        json!({
+            "metrics": self.sums.metrics(),
+            "metadata": metadata,
+            "api_key_breakdown": of_keys.collect::<serde_json::Map<_, _>>(),
+        })
+    }
+}
+
+fn of_key(key: &str, sums: &Sums, keys: &Names) -> Value {
+    let name = keys.get(key).cloned().unwrap_or_default();
+    json!({"metrics": sums.metrics(), "metadata": {"key_alias": name.alias, "team_id": name.team}})
+}
+
+/// The breakdown of a day.
+#[derive(Debug, Default)]
+struct Breakdown {
+    all: Sums,
+    models: BTreeMap<String, Part>,
+    providers: BTreeMap<String, Part>,
+    keys: BTreeMap<String, Sums>,
+    entities: BTreeMap<String, Part>,
+}
+
+/// Sums with whose they are, as `{results, metadata}`; a page is so many days, the newest first.
+#[must_use]
+pub fn daily(sums: &[(String, DailySum)], paging: Paging, keys: &Names, entities: &Names) -> Value {
+    let mut days: BTreeMap<Day, Breakdown> = BTreeMap::new();
+    let mut all = Sums::default();
+    for (entity, sum) in sums {
+        all.add(sum);
+        let day = days.entry(sum.day).or_default();
+        day.all.add(sum);
+        day.models.entry(sum.model.clone()).or_default().add(sum);
+        day.providers.entry(sum.provider.clone()).or_default().add(sum);
+        day.keys.entry(sum.key.clone()).or_default().add(sum);
+        day.entities.entry(entity.clone()).or_default().add(sum);
+    }
+    let total = i64::try_from(days.len()).unwrap_or(i64::MAX);
+    let shown = paging.cut(days.iter().rev().collect());
+    let results: Vec<Value> =
+        shown.into_iter().map(|(day, parts)| result(*day, parts, keys, entities)).collect();
+    json!({
+        "results": results,
+        "metadata": {
+            "total_spend": all.spend,
+            "total_prompt_tokens": all.input,
+            "total_completion_tokens": all.output,
+            "total_tokens": all.tokens(),
+            "total_api_requests": all.requests,
+            "total_successful_requests": all.requests - all.failed,
+            "total_failed_requests": all.failed,
+            "total_cache_read_input_tokens": all.cache_read,
+            "total_cache_creation_input_tokens": all.cache_write,
+            "page": paging.page,
+            "total_pages": paging.pages(total).max(1),
+            "has_more": paging.page < paging.pages(total),
+        },
+    })
+}
+
+fn result(day: Day, parts: &Breakdown, keys: &Names, entities: &Names) -> Value {
+    let named = |parts: &BTreeMap<String, Part>| -> Value {
+        parts.iter().map(|(name, part)| (name.clone(), part.show(keys, json!({})))).collect()
+    };
+    let of_entities = parts.entities.iter().map(|(id, part)| {
+        let alias = entities.get(id).and_then(|name| name.alias.clone());
+        (id.clone(), part.show(keys, json!({"alias": alias, "team_alias": alias})))
+    });
+    json!({
+        "date": day.to_string(),
+        "metrics": parts.all.metrics(),
+        "breakdown": {
+            "models": named(&parts.models),
+            "model_groups": {},
+            "providers": named(&parts.providers),
+            "api_keys": parts.keys.iter().map(|(key, sums)| (key.clone(), of_key(key, sums, keys))).collect::<serde_json::Map<_, _>>(),
+            "entities": of_entities.collect::<serde_json::Map<_, _>>(),
+            "mcp_servers": {},
+            "endpoints": {},
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sum(day: i64, key: &str, model: &str, cost: i64) -> DailySum {
+        DailySum {
+            day: Day(day),
+            key: key.to_owned(),
+            model: model.to_owned(),
+            provider: "openai".to_owned(),
+            requests: 2,
+            failed: 1,
+            input_tokens: 10,
+            output_tokens: 5,
+            cache_read_tokens: 0,
+            cache_write_tokens: 0,
+            cost: NanoUsd(cost),
+            duration_ms: 7,
+        }
+    }
+
+    #[test]
+    fn parts_sum_up_to_the_whole() {
+        let sums = [
+            ("red".to_owned(), sum(20_000, "k1", "gpt-4o", 1_000_000_000)),
+            ("red".to_owned(), sum(20_000, "k2", "o3", 2_000_000_000)),
+            ("blue".to_owned(), sum(20_001, "k1", "o3", 4_000_000_000)),
+        ];
+        let shown = daily(&sums, Paging { page: 1, size: 10 }, &Names::new(), &Names::new());
+        assert_eq!(shown["metadata"]["total_spend"], 7.0);
+        assert_eq!(shown["metadata"]["total_api_requests"], 6);
+        let [new, old] = shown["results"].as_array().unwrap().as_slice() else { panic!("{shown}") };
+        assert_eq!(new["date"], "2024-10-05");
+        assert_eq!(old["metrics"]["spend"], 3.0);
+        assert_eq!(old["breakdown"]["models"]["o3"]["metrics"]["spend"], 2.0);
+        assert_eq!(old["breakdown"]["entities"]["red"]["api_key_breakdown"]["k1"]["metrics"]["spend"], 1.0);
+    }
+
+    #[test]
+    fn a_page_is_so_many_days_and_totals_are_of_all() {
+        let sums: Vec<_> =
+            (0..5).map(|day| ("red".to_owned(), sum(20_000 + day, "k", "m", 1_000_000_000))).collect();
+        let shown = daily(&sums, Paging { page: 2, size: 2 }, &Names::new(), &Names::new());
+        assert_eq!(shown["results"].as_array().map(Vec::len), Some(2));
+        assert_eq!(shown["metadata"]["total_spend"], 5.0);
+        assert_eq!(shown["metadata"]["has_more"], true);
+    }
+}

@@ -1,0 +1,329 @@
+//! Virtual keys.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ledger::rules::access::{AddressList, ModelList, RouteList};
+use ledger::rules::entity::Key;
+use ledger::rules::id::Tag;
+use ledger::rules::time::Timestamp;
+use serde_json::{Value, json};
+
+use crate::Object;
+use crate::body::{Body, Patch, parse_id};
+use crate::caller;
+use crate::field::{Field, Kind, field};
+use crate::moment;
+use crate::problem::Problem;
+use crate::terms::{self, Spend};
+
+/// What a key is made of and what can be changed about it, its terms apart.
+pub const FIELDS: &[Field] = &[
+    field("key_alias", Kind::Text),
+    field("duration", Kind::Duration),
+    field("models", Kind::Texts),
+    field("aliases", Kind::TextMap),
+    field("spend", Kind::Amount),
+    field("user_id", Kind::Text),
+    field("team_id", Kind::Text),
+    field("organization_id", Kind::Text),
+    field("tags", Kind::Texts),
+    field("blocked", Kind::Bool),
+    field("allowed_routes", Kind::Texts),
+    field("key_type", Kind::OneOf(&["default", "llm_api", "management", "read_only"])),
+    field("allowed_ips", Kind::Texts),
+    field("metadata", Kind::Object),
+    field("config", Kind::Object),
+    field("permissions", Kind::Object),
+    field("router_settings", Kind::Object),
+    field("object_permission", Kind::Object),
+    field("allowed_cache_controls", Kind::Texts),
+    field("guardrails", Kind::Texts),
+    field("policies", Kind::Texts),
+    field("prompts", Kind::Texts),
+    field("enforced_params", Kind::Texts),
+    field("disable_global_guardrails", Kind::Bool),
+    field("tpd_limit", Kind::Count),
+    field("tpm_limit_type", Kind::Text),
+    field("rpm_limit_type", Kind::Text),
+    field("mcp_rpm_limit", Kind::CountMap),
+    field("tag_rpm_limit", Kind::CountMap),
+    field("default_estimated_output_tokens", Kind::Count),
+    field("default_estimated_output_tokens_per_model", Kind::CountMap),
+    field("budget_fallbacks", Kind::Object),
+    field("end_user_budget_id", Kind::Text),
+    field("project_id", Kind::Text),
+    field("agent_id", Kind::Text),
+    field("access_group_ids", Kind::Texts),
+    field("allowed_passthrough_routes", Kind::Texts),
+    field("denied_passthrough_routes", Kind::Texts),
+    field("allowed_vector_store_indexes", Kind::List),
+    field("auto_rotate", Kind::Bool),
+    field("rotation_interval", Kind::Duration),
+    field("throttle_on_budget_exceeded", Kind::Bool),
+    field("enable_prompt_caching", Kind::Bool),
+];
+
+/// Of a new key only.
+pub const NEW: &[Field] = &[field("key", Kind::Text), field("send_invite_email", Kind::Bool)];
+
+/// Of a change only.
+pub const CHANGED: &[Field] = &[];
+
+/// Of a regeneration only.
+pub const REGENERATED: &[Field] = &[field("new_key", Kind::Text), field("grace_period", Kind::Duration)];
+
+/// Those of [`FIELDS`] that are kept as they were given.
+fn kept() -> &'static [Field] {
+    let from = FIELDS.iter().position(|field| field.name == "metadata").unwrap_or(FIELDS.len());
+    FIELDS.get(from..).unwrap_or_default()
+}
+
+/// The shortest key that a caller may choose; LiteLLM's bound.
+const SHORTEST: usize = 16;
+
+/// Checks a key that the caller chose.
+///
+/// # Errors
+/// When it is too easy to guess, or no key at all.
+pub fn check_chosen(field: &str, key: &str) -> Result<(), Problem> {
+    let letters = key.bytes().all(|byte| byte.is_ascii_graphic());
+    if key.starts_with("sk-") && key.len() >= SHORTEST && letters && key.len() <= 512 {
+        return Ok(());
+    }
+    let told = format!(
+        "`{field}` must start with `sk-` and have {SHORTEST} to 512 characters, none of them a space; leave it out to have one made"
+    );
+    Err(Problem::field(field, told))
+}
+
+/// How a key is shown: `sk-...` and its last four characters.
+#[must_use]
+pub fn short_name(key: &str) -> String {
+    let letters: Vec<char> = key.chars().collect();
+    let last = letters.iter().skip(letters.len().saturating_sub(4));
+    std::iter::once("sk-...".to_owned()).chain(last.map(char::to_string)).collect()
+}
+
+/// Takes over what a request says.
+///
+/// # Errors
+/// A field that makes no sense.
+pub fn apply(body: &Body, key: &mut Key, now: Timestamp) -> Result<(), Problem> {
+    let text = |body: &Body, name: &str| body.text(name).map(str::to_owned);
+    body.patch("key_alias", text).apply(&mut key.details.alias);
+    key.details.alias = key.details.alias.take().filter(|alias| !alias.is_empty());
+    body.id("user_id")?.apply(&mut key.user);
+    body.id("team_id")?.apply(&mut key.team);
+    body.id("organization_id")?.apply(&mut key.organization);
+    lists(body, key)?;
+    if let Some(blocked) = body.bool("blocked") {
+        key.details.blocked = blocked;
+    }
+    match body.patch("duration", text) {
+        Patch::Set(duration) => key.expires_at = moment::after(now, &duration),
+        Patch::Clear => key.expires_at = None,
+        Patch::Keep => {}
+    }
+    terms::apply(body, &mut key.details, now)?;
+    terms::keep(body, kept(), &mut key.details);
+    // What has a place of its own has it here too.
+    if let Some(Value::Object(metadata)) = key.details.extra.get_mut("metadata") {
+        metadata.remove("tags");
+    }
+    Ok(())
+}
+
+fn lists(body: &Body, key: &mut Key) -> Result<(), Problem> {
+    let or_none = |patch: Patch<Vec<String>>, list: &mut Vec<String>| match patch {
+        Patch::Set(names) => *list = names,
+        Patch::Clear => list.clear(),
+        Patch::Keep => {}
+    };
+    or_none(body.patch("models", Body::texts), &mut key.models.0);
+    or_none(body.patch("allowed_ips", Body::texts), &mut key.addresses.0);
+    check_addresses(&key.addresses)?;
+    or_none(body.patch("allowed_routes", Body::texts), &mut key.routes.0);
+    if let (Some(kind), None) =
+        (body.text("key_type"), body.texts("allowed_routes").filter(|list| !list.is_empty()))
+    {
+        key.routes = routes_of_type(kind);
+    }
+    match body.patch("aliases", |body, name| body.object(name).map(text_map)) {
+        Patch::Set(aliases) => key.aliases = aliases,
+        Patch::Clear => key.aliases.clear(),
+        Patch::Keep => {}
+    }
+    // LiteLLM keeps tags in the metadata, and callers give them there too.
+    let in_metadata =
+        body.object("metadata").and_then(|metadata| metadata.get("tags")).and_then(Value::as_array);
+    let in_metadata =
+        in_metadata.map(|list| list.iter().filter_map(Value::as_str).map(str::to_owned).collect());
+    if let Some(tags) = body.texts("tags").or(in_metadata) {
+        let mut read: Vec<Tag> = tags.iter().map(|tag| parse_id("tags", tag)).collect::<Result<_, _>>()?;
+        let mut seen = std::collections::BTreeSet::new();
+        read.retain(|tag| seen.insert(tag.clone()));
+        key.tags = read;
+    }
+    Ok(())
+}
+
+/// Texts by name.
+#[must_use]
+pub(crate) fn text_map(object: &Object) -> BTreeMap<String, String> {
+    object.iter().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+}
+
+fn check_addresses(addresses: &AddressList) -> Result<(), Problem> {
+    let is_address = |entry: &&String| {
+        let (network, prefix) = entry.split_once('/').unwrap_or((entry, "0"));
+        let most = |address: IpAddr| if address.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.parse::<u32>().ok();
+        network.parse().is_ok_and(|address| prefix.is_some_and(|prefix| prefix <= most(address)))
+    };
+    match addresses.0.iter().find(|entry| !is_address(entry)) {
+        Some(entry) => Err(Problem::field(
+            "allowed_ips",
+            format!("`allowed_ips` has `{entry}`; write addresses (`10.0.0.7`) or networks (`10.0.0.0/8`)"),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The routes that a kind of key may call.
+fn routes_of_type(kind: &str) -> RouteList {
+    RouteList(match kind {
+        "llm_api" => vec!["llm_api_routes".to_owned()],
+        "management" => vec!["management_routes".to_owned()],
+        "read_only" => vec!["info_routes".to_owned()],
+        _ => Vec::new(),
+    })
+}
+
+/// A key as `/key/info` and `/key/list` show it.
+#[must_use]
+pub fn row(key: &Key, spend: Spend, now: Timestamp) -> Object {
+    let mut row = Object::new();
+    row.insert("token".to_owned(), json!(key.id));
+    row.insert("key_name".to_owned(), json!(key.name));
+    row.insert("key_alias".to_owned(), json!(key.details.alias));
+    row.insert("spend".to_owned(), json!(spend.current));
+    row.insert("total_spend".to_owned(), json!(spend.total));
+    row.insert("expires".to_owned(), json!(key.expires_at.map(moment::iso)));
+    row.insert("models".to_owned(), json!(key.models.0));
+    row.insert("aliases".to_owned(), json!(key.aliases));
+    row.insert("user_id".to_owned(), json!(key.user));
+    row.insert("team_id".to_owned(), json!(key.team));
+    row.insert("organization_id".to_owned(), json!(key.organization));
+    row.insert("blocked".to_owned(), json!(key.details.blocked));
+    row.insert("allowed_routes".to_owned(), json!(key.routes.0));
+    row.insert("allowed_ips".to_owned(), json!(key.addresses.0));
+    row.extend(terms::show(&key.details, now));
+    terms::show_kept(&key.details, kept(), &mut row);
+    row.insert("tags".to_owned(), json!(key.tags));
+    if let Some(Value::Object(metadata)) = row.get_mut("metadata")
+        && !key.tags.is_empty()
+    {
+        metadata.insert("tags".to_owned(), json!(key.tags));
+    }
+    terms::show_history(&key.details, &mut row);
+    row.insert("status".to_owned(), json!(status(key, now)));
+    row.insert("model_spend".to_owned(), json!({}));
+    row.insert("litellm_budget_table".to_owned(), Value::Null);
+    row
+}
+
+/// `active`, `blocked` or `expired`.
+#[must_use]
+pub fn status(key: &Key, now: Timestamp) -> &'static str {
+    match key {
+        key if key.details.blocked => "blocked",
+        key if key.expires_at.is_some_and(|at| at <= now) => "expired",
+        _ => "active",
+    }
+}
+
+/// What a key is to those who ask about it.
+#[must_use]
+pub fn object(key: &Key) -> caller::Object {
+    caller::Object {
+        key: Some(key.id.clone()),
+        user: key.user.clone(),
+        team: key.team.clone(),
+        organization: key.organization.clone(),
+    }
+}
+
+/// Nothing yet; see [`apply`].
+#[must_use]
+pub fn empty(secret: &str) -> Key {
+    let hash = ledger::rules::id::KeyHash::of(secret);
+    Key {
+        id: (&hash).into(),
+        hash,
+        name: short_name(secret),
+        user: None,
+        team: None,
+        organization: None,
+        models: ModelList::default(),
+        aliases: BTreeMap::new(),
+        routes: RouteList::default(),
+        addresses: AddressList::default(),
+        tags: Vec::new(),
+        expires_at: None,
+        details: ledger::rules::entity::Details::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_795_254_233_000);
+
+    fn applied(text: &str) -> Result<Key, Problem> {
+        let mut key = empty("sk-1234567890abcdef");
+        let body = Body::read(text.as_bytes(), &[FIELDS, NEW, terms::TERMS, terms::MORE_TERMS])?;
+        apply(&body, &mut key, NOW)?;
+        Ok(key)
+    }
+
+    #[test]
+    fn what_is_given_is_shown_and_the_secret_is_not() {
+        let key = applied(
+            r#"{"key_alias":"ci","models":["gpt-4o"],"duration":"30d","metadata":{"a":1,"tags":["x"]},"max_budget":5,
+                "key_type":"llm_api","guardrails":["g"],"key":"sk-1234567890abcdef"}"#,
+        )
+        .unwrap();
+        let row = Value::Object(row(&key, Spend::default(), NOW));
+        assert_eq!(row["key_name"], "sk-...cdef");
+        assert_eq!(row["expires"], "2026-12-21T09:43:53.000000Z");
+        assert_eq!(row["metadata"], json!({"a": 1, "tags": ["x"]}));
+        assert_eq!(row["allowed_routes"], json!(["llm_api_routes"]));
+        assert_eq!(row["guardrails"], json!(["g"]));
+        assert_eq!(row["status"], "active");
+        assert!(!row.to_string().contains("1234567890"), "{row}");
+    }
+
+    #[test]
+    fn a_chosen_key_must_be_one() {
+        assert_eq!(check_chosen("key", "sk-1234567890abc"), Ok(()));
+        for key in ["sk-short", "1234567890abcdef", "sk-1234567890 abcdef", "sk-é23456789012345", ""] {
+            assert_eq!(check_chosen("key", key).unwrap_err().param.as_deref(), Some("key"), "{key}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_by_name() {
+        for (body, param) in [
+            (r#"{"allowed_ips":["10.0.0.0/33"]}"#, "allowed_ips"),
+            (r#"{"allowed_ips":["here"]}"#, "allowed_ips"),
+            (r#"{"user_id":"a\u0007b"}"#, "user_id"),
+            (r#"{"duration":"soon"}"#, "duration"),
+            (r#"{"max_budget":-1}"#, "max_budget"),
+            (r#"{"tags":[""]}"#, "tags"),
+        ] {
+            assert_eq!(applied(body).unwrap_err().param.as_deref(), Some(param), "{body}");
+        }
+    }
+}

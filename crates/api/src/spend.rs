@@ -1,0 +1,108 @@
+//! Requests and what they cost, as LiteLLM's spend log shows them.
+
+use ledger::Booking;
+use serde_json::{Value, json};
+
+use crate::Object;
+use crate::moment;
+
+/// A row of the spend log.
+#[must_use]
+pub fn row(booking: &Booking) -> Value {
+    let tokens = &booking.tokens;
+    let detail: Option<Object> =
+        booking.detail.as_deref().and_then(|detail| serde_json::from_str(detail).ok());
+    let mut metadata = Object::new();
+    metadata.insert("user_api_key".to_owned(), json!(booking.key));
+    metadata.insert("cache_read_input_tokens".to_owned(), json!(tokens.cache_read));
+    metadata.insert("cache_creation_input_tokens".to_owned(), json!(tokens.cache_write));
+    metadata.insert("saved_cache_cost".to_owned(), json!(booking.saved));
+    metadata.insert("usage_is_estimate".to_owned(), json!(booking.estimated));
+    metadata.insert("status".to_owned(), json!(status(booking)));
+    metadata.extend(detail.unwrap_or_default());
+    json!({
+        "request_id": booking.request,
+        "litellm_call_id": booking.request,
+        "call_type": booking.call_type,
+        "api_key": booking.key,
+        "spend": booking.cost,
+        "total_tokens": tokens.input.saturating_add(tokens.output),
+        "prompt_tokens": tokens.input,
+        "completion_tokens": tokens.output,
+        "startTime": moment::iso(booking.started_at),
+        "endTime": moment::iso(booking.ended_at),
+        "completionStartTime": Value::Null,
+        "request_duration_ms": booking.ended_at.0.saturating_sub(booking.started_at.0),
+        "model": booking.model,
+        "model_id": booking.deployment,
+        "model_group": booking.model_group,
+        "custom_llm_provider": booking.provider,
+        "user": booking.user.as_ref().map_or("", |user| user.as_str()),
+        "team_id": booking.team,
+        "organization_id": booking.organization,
+        "end_user": booking.customer.as_ref().map_or("", |customer| customer.as_str()),
+        "request_tags": booking.tags,
+        "cache_hit": if booking.cache_hit { "True" } else { "False" },
+        "session_id": booking.session,
+        "status": status(booking),
+        "metadata": metadata,
+    })
+}
+
+fn status(booking: &Booking) -> &'static str {
+    if booking.failed { "failure" } else { "success" }
+}
+
+/// The columns of the log as CSV.
+pub const CSV_COLUMNS: [&str; 18] = [
+    "request_id",
+    "startTime",
+    "endTime",
+    "call_type",
+    "status",
+    "model",
+    "model_group",
+    "custom_llm_provider",
+    "model_id",
+    "api_key",
+    "user",
+    "team_id",
+    "organization_id",
+    "end_user",
+    "prompt_tokens",
+    "completion_tokens",
+    "total_tokens",
+    "spend",
+];
+
+/// A line of the log as CSV, without its end.
+#[must_use]
+pub fn csv_line(row: &Value) -> String {
+    let cells = CSV_COLUMNS.iter().map(|column| match row.get(column) {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => csv_cell(text),
+        Some(other) => other.to_string(),
+    });
+    cells.collect::<Vec<_>>().join(",")
+}
+
+/// Quoted where it must be. What a spreadsheet would take for a formula is made a text.
+fn csv_cell(text: &str) -> String {
+    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let text = if formula { format!("'{text}") } else { text.to_owned() };
+    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_text_and_nothing_else() {
+        let row = json!({"request_id": "a,\"b\"", "user": "=cmd()", "spend": 0.5});
+        let line = csv_line(&row);
+        assert!(line.starts_with("\"a,\"\"b\"\"\","), "{line}");
+        assert!(line.contains(",'=cmd(),") && line.ends_with(",0.5"), "{line}");
+        assert_eq!(line.matches(',').count(), CSV_COLUMNS.len());
+    }
+}

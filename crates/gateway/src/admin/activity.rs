@@ -1,0 +1,169 @@
+//! What happened per day: of users, teams, tags, organizations, customers, and of all.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use api::activity::{Name, Names};
+use api::body::Body;
+use api::query::Paging;
+use axum::Router;
+use axum::response::Json;
+use axum::routing::get;
+use ledger::rules::account::Scope;
+use ledger::rules::entity::{Key, Organization, Team};
+use ledger::store::{DailySum, Filter};
+
+use super::asker::{self, Asker};
+use super::spend::days;
+use super::{Answer, issue};
+use crate::Gateway;
+use crate::refusal::Refusal;
+
+/// Keys and entities that are shown with their names.
+const MOST_NAMES: usize = 1000;
+
+pub(super) fn router() -> Router<Arc<Gateway>> {
+    let mut router = Router::new();
+    for path in [
+        "/user/daily/activity",
+        "/user/daily/activity/aggregated",
+        "/team/daily/activity",
+        "/team/daily/activity/aggregated",
+        "/tag/daily/activity",
+        "/tag/daily/activity/aggregated",
+        "/organization/daily/activity",
+        "/organization/daily/activity/aggregated",
+        "/customer/daily/activity",
+        "/customer/daily/activity/aggregated",
+        "/end_user/daily/activity",
+        "/end_user/daily/activity/aggregated",
+        "/gateway/daily/activity",
+    ] {
+        router = router.route(path, get(daily));
+    }
+    router
+}
+
+/// Whose activity a path is about: the kind of daily sums, and the field that names some of them.
+fn subject(path: &str) -> (&'static str, &'static str) {
+    match path.split('/').nth(1) {
+        Some("team") => ("team", "team_ids"),
+        Some("tag") => ("tag", "tags"),
+        Some("organization") => ("organization", "organization_ids"),
+        Some("customer" | "end_user") => ("customer", "end_user_ids"),
+        Some("user") => ("user", "user_id"),
+        _ => ("gateway", ""),
+    }
+}
+
+async fn daily(asker: Asker) -> Answer {
+    let query = asker.query()?;
+    asker.bring_up_to_date().await;
+    let aggregated = asker.path.ends_with("/aggregated");
+    let paging =
+        if aggregated { Paging { page: 1, size: 1000 } } else { Paging::of(&query, "page_size", 10)? };
+    let (from, until) = days(&query, asker.now, Some(30))?;
+    let (kind, field) = subject(&asker.path);
+    let wanted = visible(&asker, kind, field, &query)?;
+    let mut sums: Vec<(String, DailySum)> = match &wanted {
+        // Who asks for all users asks for all there is: also for what keys did that are nobody's.
+        None if matches!(kind, "user" | "gateway") => {
+            let sums = asker.store().daily(&Scope::Gateway, from, until).await?;
+            sums.into_iter().map(|sum| (String::new(), sum)).collect()
+        }
+        wanted => {
+            let mut sums = asker.store().daily_of_kind(kind, from, until).await?;
+            sums.retain(|(id, _)| wanted.as_ref().is_none_or(|wanted| wanted.contains(id)));
+            sums
+        }
+    };
+    if kind == "team" && !asker.sees_all() {
+        only_own(&asker, &mut sums).await?;
+    }
+    let excluded: BTreeSet<&str> =
+        query.text("exclude_team_ids").map(|ids| ids.split(',').collect()).unwrap_or_default();
+    let key = query
+        .text("api_key")
+        .map(|text| issue::hash_of(text).map_or_else(|| text.to_owned(), |hash| hash.to_string()));
+    sums.retain(|(id, sum)| {
+        !excluded.contains(id.as_str())
+            && query.text("model").is_none_or(|model| sum.model == model)
+            && key.as_ref().is_none_or(|key| sum.key == *key)
+    });
+    let keys = key_names(&asker, &sums).await?;
+    let entities = entity_names(&asker, kind, &sums).await?;
+    Ok(Json(api::activity::daily(&sums, paging, &keys, &entities)))
+}
+
+/// The ids that are asked for and that the caller may see; `None`: all.
+fn visible(
+    asker: &Asker,
+    kind: &str,
+    field: &str,
+    query: &Body,
+) -> Result<Option<BTreeSet<String>>, Refusal> {
+    let named: Option<BTreeSet<String>> =
+        query.text(field).map(|text| text.split(',').map(|id| id.trim().to_owned()).collect());
+    if asker.sees_all() {
+        return Ok(named);
+    }
+    let own: BTreeSet<String> = match kind {
+        "team" => asker.caller.memberships.iter().map(|membership| membership.team.to_string()).collect(),
+        "organization" => asker.caller.organizations.iter().map(ToString::to_string).collect(),
+        "user" => asker.caller.user.iter().map(ToString::to_string).collect(),
+        _ => BTreeSet::new(),
+    };
+    match named {
+        Some(named) if named.is_subset(&own) => Ok(Some(named)),
+        Some(_) => {
+            asker.permit(&api::caller::Object::default())?;
+            Ok(Some(BTreeSet::new()))
+        }
+        None => Ok(Some(own)),
+    }
+}
+
+/// Who does not administer a team sees what their own keys did in it.
+async fn only_own(asker: &Asker, sums: &mut Vec<(String, DailySum)>) -> Result<(), Refusal> {
+    let administered: BTreeSet<String> = asker.caller.administered().map(ToString::to_string).collect();
+    let own: BTreeSet<String> = match &asker.caller.user {
+        Some(user) => {
+            let filter = Filter { user: Some(user.clone()), ..Filter::default() };
+            let keys = asker::all::<Key>(asker.store(), &filter).await?;
+            keys.into_iter().map(|stored| stored.record.id.to_string()).collect()
+        }
+        None => BTreeSet::new(),
+    };
+    sums.retain(|(team, sum)| administered.contains(team) || own.contains(&sum.key));
+    Ok(())
+}
+
+async fn key_names(asker: &Asker, sums: &[(String, DailySum)]) -> Result<Names, Refusal> {
+    let ids: BTreeSet<&str> = sums.iter().map(|(_, sum)| sum.key.as_str()).collect();
+    let mut names = Names::new();
+    for id in ids.into_iter().take(MOST_NAMES) {
+        if let Some(stored) = asker.store().get::<Key>(id).await? {
+            let team = stored.record.team.as_ref().map(ToString::to_string);
+            names.insert(id.to_owned(), Name { alias: stored.record.details.alias, team });
+        }
+    }
+    Ok(names)
+}
+
+async fn entity_names(asker: &Asker, kind: &str, sums: &[(String, DailySum)]) -> Result<Names, Refusal> {
+    let ids: BTreeSet<&str> = sums.iter().map(|(id, _)| id.as_str()).collect();
+    let mut names = Names::new();
+    for id in ids.into_iter().take(MOST_NAMES) {
+        let alias = match kind {
+            "team" => asker.store().get::<Team>(id).await?.and_then(|stored| stored.record.details.alias),
+            "organization" => {
+                asker.store().get::<Organization>(id).await?.and_then(|stored| stored.record.details.alias)
+            }
+            _ => None,
+        };
+        if alias.is_some() {
+            names.insert(id.to_owned(), Name { alias, team: None });
+        }
+    }
+    Ok(names)
+}

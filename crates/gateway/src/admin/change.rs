@@ -1,0 +1,152 @@
+//! Changes: each is made together with its entry in the log, and holds from the next request on.
+
+use ledger::rules::entity::Key;
+use ledger::rules::time::Timestamp;
+use ledger::store::{Batch, Change, Record, Stored};
+use serde_json::Value;
+
+use super::asker::Asker;
+use super::secret;
+use crate::refusal::Refusal;
+
+/// Changes that hold together or not at all.
+#[derive(Debug)]
+#[must_use = "dropped uncommitted, it changes nothing"]
+pub(super) struct Changes<'a> {
+    asker: &'a Asker,
+    batch: Batch,
+}
+
+impl<'a> Changes<'a> {
+    pub(super) async fn begin(asker: &'a Asker) -> Result<Self, Refusal> {
+        Ok(Self { asker, batch: asker.store().begin().await? })
+    }
+
+    pub(super) async fn insert<R: Record>(&mut self, record: &R) -> Result<(), Refusal> {
+        self.batch.insert(record).await?;
+        self.log::<R>("created", &record.id(), None, Some(record)).await
+    }
+
+    pub(super) async fn update<R: Record>(
+        &mut self,
+        action: &str,
+        before: &R,
+        stored: &Stored<R>,
+    ) -> Result<(), Refusal> {
+        self.batch.update(stored).await?;
+        self.log(action, &before.id(), Some(before), Some(&stored.record)).await
+    }
+
+    /// A new secret for a key.
+    pub(super) async fn rotate(
+        &mut self,
+        before: &Key,
+        key: &Stored<Key>,
+        until: Timestamp,
+    ) -> Result<(), Refusal> {
+        self.batch.regenerate_key(key, until).await?;
+        self.log("rotated", before.id.as_str(), Some(before), Some(&key.record)).await
+    }
+
+    pub(super) async fn delete<R: Record>(&mut self, record: &R) -> Result<(), Refusal> {
+        let by = self.asker.name();
+        if self.batch.delete::<R>(&record.id(), Some(&by), self.asker.now).await? {
+            self.log("deleted", &record.id(), Some(record), None).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes what is no change of an entity: that spend was set.
+    pub(super) async fn note<R: Record>(
+        &mut self,
+        action: &str,
+        id: &str,
+        before: &Value,
+        after: &Value,
+    ) -> Result<(), Refusal> {
+        self.write::<R>(action, id, Some(before.to_string()), Some(after.to_string())).await
+    }
+
+    async fn log<R: Record>(
+        &mut self,
+        action: &str,
+        id: &str,
+        before: Option<&R>,
+        after: Option<&R>,
+    ) -> Result<(), Refusal> {
+        let text = |record: &R| serde_json::to_value(record).ok().map(|value| masked(value).to_string());
+        self.write::<R>(action, id, before.and_then(text), after.and_then(text)).await
+    }
+
+    async fn write<R: Record>(
+        &mut self,
+        action: &str,
+        id: &str,
+        before: Option<String>,
+        after: Option<String>,
+    ) -> Result<(), Refusal> {
+        let change = Change {
+            id: secret::unique_id()?,
+            at: self.asker.now,
+            by: self.asker.name(),
+            by_key: self.asker.caller.key.as_ref().map(ToString::to_string),
+            action: action.to_owned(),
+            kind: R::KIND.to_owned(),
+            object: id.to_owned(),
+            before,
+            after,
+        };
+        Ok(self.batch.log(&change).await?)
+    }
+
+    /// Makes it last; it holds from the next request on.
+    pub(super) async fn commit(self) -> Result<(), Refusal> {
+        self.batch.commit().await?;
+        self.asker.books.people().changed();
+        Ok(())
+    }
+}
+
+/// What a secret's field is called, or ends with.
+const SECRET_NAMES: [&str; 8] =
+    ["secret", "password", "api_key", "token", "authorization", "credential", "private_key", "secret_key"];
+
+/// Metadata may hold what nobody should read in a log: a logging callback's key, for one.
+fn masked(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => Value::Object(
+            fields
+                .into_iter()
+                .map(|(name, value)| {
+                    let lower = name.to_lowercase();
+                    let is_secret =
+                        value.is_string() && SECRET_NAMES.iter().any(|word| lower.ends_with(word));
+                    let shown = if is_secret || name == "hash" { Value::from("****") } else { masked(value) };
+                    (name, shown)
+                })
+                .collect(),
+        ),
+        Value::Array(list) => Value::Array(list.into_iter().map(masked).collect()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_told() {
+        let shown = masked(json!({
+            "hash": "88dc", "models": ["gpt-4o"], "max_tokens": 5,
+            "metadata": {"logging": [{"callback_vars": {"langfuse_secret_key": "sk-lf-1", "host": "h"}}]}
+        }));
+        assert_eq!(
+            shown["metadata"]["logging"][0]["callback_vars"],
+            json!({"langfuse_secret_key": "****", "host": "h"})
+        );
+        assert_eq!((&shown["hash"], &shown["max_tokens"]), (&json!("****"), &json!(5)));
+    }
+}

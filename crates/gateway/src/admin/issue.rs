@@ -1,0 +1,275 @@
+//! What a new or changed key may be: whose, in which team, and with no more than those who give it have.
+
+use api::body::{Body, Patch};
+use api::grant::{self, Giver, Grant};
+use api::problem::Problem;
+use api::{caller, key};
+use ledger::rules::account::Scope;
+use ledger::rules::entity::{Key, Member, Organization, Team, User};
+use serde_json::{Value, json};
+
+use super::asker::Asker;
+use super::secret;
+use crate::refusal::Refusal;
+
+/// A key that is not stored yet, and its secret, which nobody will see again.
+pub(super) struct NewKey {
+    pub(super) key: Key,
+    pub(super) secret: String,
+}
+
+/// Makes a key from a request's fields, without storing it.
+pub(super) async fn new_key(
+    asker: &Asker,
+    body: &mut Body,
+    is_service_account: bool,
+) -> Result<NewKey, Refusal> {
+    asker.snapshot.issue_policy.for_key(body, asker.now)?;
+    let secret = match body.text("key") {
+        Some(chosen) => {
+            key::check_chosen("key", chosen)?;
+            chosen.to_owned()
+        }
+        None => secret::key()?,
+    };
+    if is_service_account && body.id::<ledger::rules::id::TeamId>("team_id")?.set().is_none() {
+        return Err(Problem::field(
+            "team_id",
+            "`team_id` is missing: a service account's key belongs to a team",
+        )
+        .into());
+    }
+    let mut made = key::empty(&secret);
+    key::apply(body, &mut made, asker.now)?;
+    api::terms::touch(&mut made.details, &asker.name(), asker.now);
+    if is_service_account {
+        made.user = None;
+        name_service_account(&mut made);
+    } else if made.user.is_none() && !asker.is_admin() {
+        made.user.clone_from(&asker.caller.user);
+    }
+    asker.check_budget(body).await?;
+    let surroundings = Surroundings::of(asker, &made).await?;
+    surroundings.permit(asker, &made)?;
+    if !asker.is_admin() {
+        if let Some(holder) = &asker.holder {
+            let own = &holder.key;
+            let has =
+                Grant { models: &own.models, allowance: &own.details.allowance, routes: Some(&own.routes) };
+            grant::inherit(&mut made.details.allowance, &mut made.models, &mut made.routes, &has);
+            made.expires_at = earlier(made.expires_at, own.expires_at);
+            if made.addresses.0.is_empty() {
+                made.addresses.clone_from(&own.addresses);
+            }
+            check_against_key(asker, &made, own, "the key that asks")?;
+        }
+        surroundings.check(asker, &made)?;
+    }
+    Ok(NewKey { key: made, secret })
+}
+
+/// LiteLLM notes which service account a key is.
+fn name_service_account(made: &mut Key) {
+    let alias = made.details.alias.clone().unwrap_or_else(|| made.name.clone());
+    let metadata = made.details.extra.entry("metadata").or_insert_with(|| json!({}));
+    if let Value::Object(metadata) = metadata {
+        metadata.entry("service_account_id").or_insert_with(|| Value::from(alias));
+    }
+}
+
+fn earlier(
+    one: Option<ledger::rules::time::Timestamp>,
+    other: Option<ledger::rules::time::Timestamp>,
+) -> Option<ledger::rules::time::Timestamp> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// Whether a changed key may become what it is to be.
+pub(super) async fn check_change(
+    asker: &Asker,
+    body: &Body,
+    before: &Key,
+    after: &Key,
+) -> Result<(), Refusal> {
+    asker.permit(&key::object(before))?;
+    asker.check_budget(body).await?;
+    let moved =
+        (&before.user, &before.team, &before.organization) != (&after.user, &after.team, &after.organization);
+    if asker.is_admin() && !moved {
+        return Ok(());
+    }
+    let surroundings = Surroundings::of(asker, after).await?;
+    if moved {
+        surroundings.permit(asker, after)?;
+    }
+    if asker.is_admin() {
+        return Ok(());
+    }
+    surroundings.check(asker, after)?;
+    if asker.could("/key/block", &key::object(before)) {
+        return Ok(());
+    }
+    // Its user, not its overseer: what others have set is no theirs to lift.
+    for field in ["spend", "temp_budget_increase", "budget_id"] {
+        if body.has(field) {
+            return Err(overseers_only(field));
+        }
+    }
+    if before.details.blocked != after.details.blocked {
+        return Err(overseers_only("blocked"));
+    }
+    if before.details.created_by.as_deref() != asker.caller.user.as_ref().map(|user| user.as_str()) {
+        check_against_key(asker, after, before, "the key as it was made")?;
+    }
+    Ok(())
+}
+
+fn overseers_only(field: &str) -> Refusal {
+    let told =
+        format!("`{field}` is for administrators of the gateway, the team or the organization to change");
+    Problem::forbidden(Some(field), told).into()
+}
+
+/// A key whose bounds hold for another one too: nothing else would bound that.
+fn check_against_key(asker: &Asker, wanted: &Key, has: &Key, name: &str) -> Result<(), Refusal> {
+    let grant = |key: &Key| -> (ledger::rules::access::ModelList, ledger::rules::budget::Allowance) {
+        (key.models.clone(), key.details.allowance.clone())
+    };
+    let (own_models, own_allowance) = grant(has);
+    let has_grant = Grant { models: &own_models, allowance: &own_allowance, routes: Some(&has.routes) };
+    let wanted_grant =
+        Grant { models: &wanted.models, allowance: &wanted.details.allowance, routes: Some(&wanted.routes) };
+    let giver = Giver { name, has: has_grant, bounds: false };
+    giver.can_give(&wanted_grant, &asker.snapshot.access_groups)?;
+    if has.expires_at.is_some() && wanted.expires_at.is_none_or(|at| Some(at) > has.expires_at) {
+        let told = format!("`duration` goes beyond the end of {name}: nobody gives what they do not have");
+        return Err(Problem::forbidden(Some("duration"), told).into());
+    }
+    let within = has.addresses.0.is_empty()
+        || (!wanted.addresses.0.is_empty()
+            && wanted.addresses.0.iter().all(|own| has.addresses.0.contains(own)));
+    if !within {
+        let told = format!("`allowed_ips` has more than {name}: nobody gives what they do not have");
+        return Err(Problem::forbidden(Some("allowed_ips"), told).into());
+    }
+    Ok(())
+}
+
+/// Whom a key is going to belong to.
+struct Surroundings {
+    team: Option<Team>,
+    user: Option<User>,
+    organization: Option<Organization>,
+    /// The key's user in the key's team.
+    member: Option<Member>,
+}
+
+impl Surroundings {
+    async fn of(asker: &Asker, key: &Key) -> Result<Self, Refusal> {
+        let team = match &key.team {
+            Some(team) => Some(asker.find::<Team>("Team", "team_id", team.as_str()).await?.record),
+            None => None,
+        };
+        let user = match &key.user {
+            Some(user) => asker.store().get::<User>(user.as_str()).await?.map(|stored| stored.record),
+            None => None,
+        };
+        let member = match (&key.team, &key.user) {
+            (Some(team), Some(user)) => {
+                let id = Scope::Member(team.clone(), user.clone()).id();
+                asker.store().get::<Member>(&id).await?.map(|stored| stored.record)
+            }
+            _ => None,
+        };
+        let of_team = team.as_ref().and_then(|team| team.organization.clone());
+        if let (Some(named), Some(own)) = (&key.organization, &of_team)
+            && named != own
+        {
+            let told = format!("`organization_id` is `{named}`, but the key's team is in `{own}`");
+            return Err(Problem::field("organization_id", told).into());
+        }
+        let organization = match key.organization.clone().or(of_team) {
+            Some(id) => {
+                Some(asker.find::<Organization>("Organization", "organization_id", id.as_str()).await?.record)
+            }
+            None => None,
+        };
+        Ok(Self { team, user, organization, member })
+    }
+
+    /// Whether the caller may put a key there.
+    fn permit(&self, asker: &Asker, key: &Key) -> Result<(), Refusal> {
+        if asker.is_admin() {
+            return Ok(());
+        }
+        let organization = self.organization.as_ref().map(|organization| organization.id.clone());
+        // In a team or an organization it is that which decides, not whose key it will be.
+        let alone = self.team.is_none() && organization.is_none();
+        let object = caller::Object {
+            key: None,
+            user: key.user.clone().filter(|_| alone),
+            team: key.team.clone(),
+            organization,
+        };
+        asker.permit(&object)?;
+        if key.user.is_none() || key.user == asker.caller.user {
+            return Ok(());
+        }
+        // For somebody else: only those who oversee, and in a team only for its members.
+        if !asker.could("/key/block", &object) {
+            return Err(overseers_only("user_id"));
+        }
+        if self.team.is_some() && self.member.is_none() {
+            let told = "`user_id` is in none of the key's team; add them with /team/member_add first";
+            return Err(Problem::field("user_id", told).into());
+        }
+        Ok(())
+    }
+
+    /// Whether those around the key have what it is to be given.
+    fn check(&self, asker: &Asker, key: &Key) -> Result<(), Refusal> {
+        let groups = &asker.snapshot.access_groups;
+        let wanted = Grant { models: &key.models, allowance: &key.details.allowance, routes: None };
+        let mut givers: Vec<(String, Grant<'_>)> = Vec::new();
+        if let Some(organization) = &self.organization {
+            let has = Grant {
+                models: &organization.models,
+                allowance: &organization.details.allowance,
+                routes: None,
+            };
+            givers.push((format!("organization `{}`", organization.id), has));
+        }
+        match (&self.team, &self.user) {
+            (Some(team), _) => {
+                let has = Grant { models: &team.models, allowance: &team.details.allowance, routes: None };
+                givers.push((format!("team `{}`", team.id), has));
+            }
+            (None, Some(user)) => {
+                let has = Grant { models: &user.models, allowance: &user.details.allowance, routes: None };
+                givers.push((format!("user `{}`", user.id), has));
+            }
+            (None, None) => {}
+        }
+        for (name, has) in givers {
+            Giver { name: &name, has, bounds: true }.can_give(&wanted, groups)?;
+        }
+        Ok(())
+    }
+}
+
+/// The key that a text means: a key itself, or its hash.
+pub(super) fn hash_of(text: &str) -> Option<ledger::rules::id::KeyHash> {
+    use ledger::rules::id::KeyHash;
+    if text.starts_with("sk-") { Some(KeyHash::of(text)) } else { KeyHash::parse(text).ok() }
+}
+
+/// The amount that a request sets as spent, if it does.
+pub(super) fn spend_of(body: &Body) -> Option<catalog::NanoUsd> {
+    match body.patch("spend", Body::amount) {
+        Patch::Set(amount) => Some(amount),
+        Patch::Clear | Patch::Keep => None,
+    }
+}
