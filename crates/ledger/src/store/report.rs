@@ -115,6 +115,33 @@ impl Store {
         .all(&mut self.reader().await?)
         .await
     }
+
+    /// The daily sums of all of one kind ([`Scope::kind`]), with their ids: for reports by team, tag, …
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn daily_of_all(
+        &self,
+        kind: &str,
+        from: Day,
+        until: Day,
+    ) -> Result<Vec<(String, DailySum)>, StoreError> {
+        Sql::new(
+            "SELECT * FROM daily_spend WHERE kind = $1 AND day >= $2 AND day <= $3
+             ORDER BY day, id, key_id, model, provider",
+        )
+        .bind(kind)
+        .bind(from.0)
+        .bind(until.0)
+        .all(&mut self.reader().await?)
+        .await
+    }
+}
+
+impl Read for (String, DailySum) {
+    fn read(row: &Row) -> Result<Self, sqlx::Error> {
+        Ok((row.get("id")?, DailySum::read(row)?))
+    }
 }
 
 impl Read for DailySum {
