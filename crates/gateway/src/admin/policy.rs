@@ -109,7 +109,7 @@ mod tests {
     }
 
     fn body(value: Value) -> Body {
-        let known: &[&[Field]] = &[api::key::FIELDS, api::terms::TERMS];
+        let known: &[&[field::Field]] = &[api::key::FIELDS, api::terms::TERMS];
         Body::of(value.as_object().cloned().unwrap(), known).unwrap()
     }
 

@@ -27,6 +27,10 @@ const REPORT: Duration = Duration::from_millis(250);
 const RENEW: Duration = Duration::from_secs(5);
 /// How long to wait before asking again for what others were called to give back.
 const ASK_AGAIN: Duration = Duration::from_millis(5);
+/// What was just booked is counted twice until its instance has told it: what was spent, and what is lent. So a
+/// refusal is looked at again, after everybody told: so often, and after so long.
+const DOUBTS: u32 = 3;
+const DOUBT: Duration = Duration::from_millis(50);
 /// When the store is there again, others have so long to say what they used meanwhile, before anybody is lent more.
 const RETURN: Duration = Duration::from_secs(2);
 /// How long an exchange may take: a request waits for it.
@@ -228,6 +232,7 @@ impl Leases {
             }
             (is_back, reports, renews)
         };
+        self.tell_booked(now).await;
         for (name, number) in heard.calls {
             let Ok(resource) = serde_json::from_str::<Resource>(&name) else { continue };
             let Some((live, terms)) = self.registered(resource.account()) else {
@@ -241,7 +246,6 @@ impl Leases {
             };
             _ = self.exchange_one(&live, &terms, &resource, now, &mut purpose).await;
         }
-        self.tell_booked(now).await;
         if reports || renews {
             self.renew(now, renews, is_back).await;
         }
@@ -498,6 +502,7 @@ impl Claims {
     pub async fn admit_shared(&self, demand: &Demand, now: Timestamp) -> Result<Reservation, Refusal> {
         let began = Instant::now();
         let mut calls: HashMap<Resource, i64> = HashMap::new();
+        let mut doubts = 0;
         loop {
             let now = now.plus(began.elapsed());
             let refusal = match self.attempt(demand, now) {
@@ -508,7 +513,15 @@ impl Claims {
             match self.ask(demand, now, &mut calls).await {
                 Asked::Got => {}
                 Asked::Waits if began.elapsed() < CALL_PATIENCE => tokio::time::sleep(ASK_AGAIN).await,
-                Asked::Waits | Asked::Nothing => return Err(refusal),
+                Asked::NothingToSpend if doubts < DOUBTS => {
+                    doubts += 1;
+                    calls.clear();
+                    for leases in self.iter().filter_map(|claim| claim.live.leases.as_ref()).take(1) {
+                        leases.tell_booked(now).await;
+                    }
+                    tokio::time::sleep(DOUBT).await;
+                }
+                Asked::Waits | Asked::Nothing | Asked::NothingToSpend => return Err(refusal),
                 // Nobody can be asked: our own part decides.
                 Asked::Alone => {
                     return self.attempt(demand, now).map_err(Refusal::from);
@@ -550,7 +563,12 @@ impl Claims {
                         calls.insert(resource, number);
                         asked = Asked::Waits;
                     }
-                    Ok(Some(Outcome::Nothing)) => return Asked::Nothing,
+                    Ok(Some(Outcome::Nothing)) => {
+                        return match resource.returns() {
+                            Return::Never => Asked::NothingToSpend,
+                            Return::AfterAMinute | Return::AtOnce => Asked::Nothing,
+                        };
+                    }
                     Err(_) => return Asked::Alone,
                 }
             }
@@ -571,5 +589,6 @@ enum Asked {
     Got,
     Waits,
     Nothing,
+    NothingToSpend,
     Alone,
 }

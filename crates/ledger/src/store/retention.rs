@@ -87,6 +87,11 @@ impl Store {
         {
             done.changes += Sql::new(sql).bind(old).execute(&mut transaction).await?;
         }
+        // Nothing is lent for so long: whoever comes next begins with what was spent.
+        for sql in ["DELETE FROM rooms WHERE exchanged_at < $1", "DELETE FROM instances WHERE until_at < $1"]
+        {
+            Sql::new(sql).bind(ago(DAY).0).execute(&mut transaction).await?;
+        }
         transaction.commit().await?;
         Ok(done)
     }

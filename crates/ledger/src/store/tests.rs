@@ -442,6 +442,8 @@ async fn rows_are_found_by_tag(home: &Home) {
     assert_eq!(found("a").await, "r1");
     assert_eq!(found("\"c\"").await, "r2");
     assert_eq!(found("b").await, "");
+    let sums = store.daily_of_kind("tag", Day(20_000), Day(20_000)).await.unwrap();
+    assert_eq!(sums.into_iter().map(|(tag, _)| tag).collect::<Vec<_>>(), ["\"c\"", "a", "a b"]);
 }
 
 const DAY_MILLIS: i64 = 86_400_000;
