@@ -24,8 +24,8 @@ pub use diagnose::{Problem, ProblemKind, Report, Severity};
 pub use resolved::{
     AwsCredentials, AzureCredentials, CacheMode, CacheSettings, Config, Connection, DeploymentConfig,
     DeploymentId, GeneralSettings, LitellmSettings, LogFormat, LogLevel, MasterKey, MissingVariable,
-    ModelAlias, ModelInfo, ParameterPolicy, RedisSettings, RedisTarget, RouterSettings, S3Key, S3Settings,
-    SemanticSettings, StoreSettings, TlsVerify, TollwaySettings, VertexCredentials,
+    ModelAlias, ModelInfo, ParameterPolicy, QdrantSettings, RedisSettings, RedisTarget, RouterSettings,
+    S3Key, S3Settings, SemanticSettings, StoreSettings, TlsVerify, TollwaySettings, VertexCredentials,
 };
 pub use tollway::Secret;
 

@@ -20,7 +20,8 @@ use tollway::Secret;
 use crate::health::HealthChecks;
 
 pub use cache::{
-    CacheMode, CacheSettings, RedisSettings, RedisTarget, S3Key, S3Settings, SemanticSettings, StoreSettings,
+    CacheMode, CacheSettings, QdrantSettings, RedisSettings, RedisTarget, S3Key, S3Settings,
+    SemanticSettings, StoreSettings,
 };
 
 /// Everything that a configuration says, and this version acts on.
