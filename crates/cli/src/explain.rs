@@ -78,6 +78,23 @@ fn explain_step(step: &Value, out: &mut String) {
     }
 }
 
+/// What the cache said, if it was asked.
+fn explain_cache(used: &Value, out: &mut String) {
+    let Some(state) = used.get("state").and_then(Value::as_str) else { return };
+    let mut line = format!("cache      {state}");
+    if let Some(why) = used.get("why").and_then(Value::as_str) {
+        let _ = write!(line, ": {why}");
+    }
+    if let Some(similar) = used.get("similar").filter(|similar| !similar.is_null()) {
+        let (score, call) = (shown(similar.get("score")), shown(similar.get("call_id")));
+        let _ = write!(line, ": {score} like the question of {call}");
+    }
+    if let Some(age) = used.get("age_s").filter(|age| !age.is_null()) {
+        let _ = write!(line, ", {} s old", shown(Some(age)));
+    }
+    let _ = writeln!(out, "{line}");
+}
+
 /// The trace in words.
 fn explain(trace: &Value) -> String {
     let text = |path: &str| shown(trace.pointer(path));
@@ -99,6 +116,7 @@ fn explain(trace: &Value) -> String {
     if let Some(held) = trace.pointer("/admission/held").filter(|held| !held.is_null()) {
         let _ = writeln!(out, "held       ${}: {}", shown(Some(held)), text("/admission/why"));
     }
+    explain_cache(&trace["cache"], &mut out);
     for step in rows(trace, "/route") {
         explain_step(step, &mut out);
     }

@@ -31,7 +31,7 @@ pub use control::Controls;
 pub use entry::{Entry, Facts, Form, Stop, now_ms};
 pub use flight::{Flights, Landing, Lease, Seat};
 pub use key::{Key, KeyWriter};
-pub use similar::{Match, Similar, Unit};
+pub use similar::{Found, Match, Similar, Unit};
 pub use store::{ServerInfo, Store, StoreError, Work, Write};
 
 use breaker::{Breaker, Change};
@@ -168,7 +168,7 @@ impl Cache {
     /// When the store does not do it.
     pub async fn clear(&self) -> Result<(), StoreError> {
         if let Some(similar) = &self.similar {
-            similar.clear();
+            by_operator(async { similar.clear().await.map_err(StoreError::new) }).await?;
         }
         by_operator(self.store.clear()).await
     }

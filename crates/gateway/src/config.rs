@@ -24,9 +24,9 @@ pub use diagnose::{Problem, ProblemKind, Report, Severity};
 pub use resolved::{
     AwsCredentials, AzureCredentials, BooksConfig, CacheMode, CacheSettings, Config, Connection,
     DeploymentConfig, DeploymentId, GeneralSettings, LitellmSettings, LogFormat, LogLevel, MasterKey,
-    MissingVariable, ModelAlias, ModelInfo, ParameterPolicy, RedisSettings, RedisTarget, RouterSettings,
-    S3Key, S3Settings, SemanticSettings, StoreSettings, TlsVerify, TollwaySettings, UnknownPrice,
-    VertexCredentials,
+    MissingVariable, ModelAlias, ModelInfo, ParameterPolicy, QdrantSettings, RedisSettings, RedisTarget,
+    RouterSettings, S3Key, S3Settings, SemanticSettings, StoreSettings, TlsVerify, TollwaySettings,
+    UnknownPrice, VertexCredentials,
 };
 pub use tollway::Secret;
 

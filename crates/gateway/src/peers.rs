@@ -11,6 +11,7 @@
 //! matters. An entry's age is taken from Redis's clock, so the gateways' clocks need not agree.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -39,8 +40,8 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Where the news is.
 const NEWS: &str = "tollway:fleet:news";
-/// Who checks health for all.
-const CHECKER: &str = "tollway:fleet:checker";
+/// Who checks health for all with the same deployments.
+const CHECKER: &str = "tollway:fleet:checker:";
 
 /// Entries that are kept, about: those of a minute from 30 busy gateways.
 const MAX_ENTRIES: i64 = 10_000;
@@ -160,6 +161,9 @@ pub(crate) async fn watch(gateway: Weak<Gateway>) {
         if link.as_ref().map(|link| &link.settings) != settings {
             gateway.peers().set_checker(Peers::UNKNOWN);
             link = settings.map(Link::open);
+            // What was used before there was anybody to tell is nobody's business.
+            drop(snapshot.fleet().take_news(gateway.now()));
+            snapshot.fleet().tell_again();
         }
         let pause = match &mut link {
             Some(link) => link.exchange(&gateway, &snapshot).await,
@@ -208,8 +212,9 @@ impl Link {
         let fleet = snapshot.fleet();
         let entry = Entry::take(gateway, fleet, gateway.now());
         let entry = entry.and_then(|entry| serde_json::to_string(&entry).ok());
-        let checks = snapshot.health_checks.is_some();
-        let outcome = match tokio::time::timeout(PATIENCE, self.speak(entry, checks)).await {
+        let due = self.lease_asked.is_none_or(|asked| asked.elapsed() >= RENEWAL);
+        let lease = (due && snapshot.health_checks.is_some()).then(|| lease_of(fleet));
+        let outcome = match tokio::time::timeout(PATIENCE, self.speak(entry, lease)).await {
             Ok(Ok(heard)) => Ok(heard),
             Ok(Err(cause)) => Err(cause),
             Err(_) => Err(format!("it did not answer within {} ms", PATIENCE.as_millis())),
@@ -243,7 +248,8 @@ impl Link {
         }
     }
 
-    async fn speak(&mut self, entry: Option<String>, checks: bool) -> Result<Heard, String> {
+    /// `lease`: the one to be asked for, if it is time to.
+    async fn speak(&mut self, entry: Option<String>, lease: Option<String>) -> Result<Heard, String> {
         let pool = self.pool.as_ref().map_err(ToString::to_string)?.clone();
         let told = self.tell(&pool, entry);
         // Sent together, answered in this order.
@@ -251,14 +257,12 @@ impl Link {
         told.and(time.as_ref().map(|_| ()).map_err(Clone::clone)).map_err(|error| error.to_string())?;
         let time = time.unwrap_or_default();
         let entries = self.read(&pool, time).await.map_err(|error| error.to_string())?;
-        let due = self.lease_asked.is_none_or(|asked| asked.elapsed() >= RENEWAL);
-        let checker = if checks && due {
-            let mine = self.ask_for_lease(&pool).await.map_err(|error| error.to_string())?;
+        let mut checker = None;
+        if let Some(lease) = lease {
+            let mine = self.ask_for(&lease, &pool).await.map_err(|error| error.to_string())?;
             self.lease_asked = Some(Instant::now());
-            Some(if mine { Peers::OURSELVES } else { Peers::ANOTHER })
-        } else {
-            None
-        };
+            checker = Some(if mine { Peers::OURSELVES } else { Peers::ANOTHER });
+        }
         Ok(Heard { entries, time, checker })
     }
 
@@ -304,20 +308,20 @@ impl Link {
     }
 
     /// Whether this gateway checks health for all; it does for [`LEASE`] from now on.
-    async fn ask_for_lease(&self, pool: &Pool) -> Result<bool, Error> {
-        let lease = i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX);
+    async fn ask_for(&self, lease: &str, pool: &Pool) -> Result<bool, Error> {
+        let length = i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX);
         let set: Option<String> = pool
-            .set(CHECKER, self.name.as_str(), Some(Expiration::PX(lease)), Some(SetOptions::NX), false)
+            .set(lease, self.name.as_str(), Some(Expiration::PX(length)), Some(SetOptions::NX), false)
             .await?;
         if set.is_some() {
             return Ok(true);
         }
-        let holder: Option<String> = pool.get(CHECKER).await?;
+        let holder: Option<String> = pool.get(lease).await?;
         if holder.as_deref() != Some(self.name.as_str()) {
             return Ok(false);
         }
         // Should it have passed to another in this moment, that one only keeps it a little longer.
-        let () = pool.pexpire(CHECKER, lease, None).await?;
+        let () = pool.pexpire(lease, length, None).await?;
         Ok(true)
     }
 }
@@ -334,6 +338,13 @@ struct Heard {
 
 /// By how many milliseconds a server's clock may step back without being taken for another one.
 const CLOCK_STEP: u64 = 5000;
+
+/// Gateways with other deployments may use the same Redis, and check those.
+fn lease_of(fleet: &Fleet) -> String {
+    let mut hasher = DefaultHasher::new();
+    fleet.plan().deployments().iter().for_each(|planned| planned.settings.id.hash(&mut hasher));
+    format!("{CHECKER}{:016x}", hasher.finish())
+}
 
 /// Redis's clock, in milliseconds. In a cluster, that of the server that has the news.
 async fn time(pool: &Pool) -> Result<u64, Error> {

@@ -2,6 +2,7 @@
 //! vectors of its context: everything about the request but the last words of its user. Only within one context is
 //! anything looked for, so a question never finds the answer of another conversation, model or tenant.
 
+mod qdrant;
 mod scan;
 
 use std::collections::{HashMap, VecDeque};
@@ -11,9 +12,10 @@ use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::breaker::Breaker;
-use super::{Key, now_ms};
+use super::{Entry, Key, now_ms};
 use crate::config::SemanticSettings;
 
+use qdrant::Qdrant;
 use scan::Matrix;
 pub use scan::Unit;
 
@@ -28,13 +30,27 @@ const MAX_LATE: usize = 16;
 #[derive(Debug)]
 pub struct Similar {
     pub settings: SemanticSettings,
-    vectors: Arc<Mutex<Vectors>>,
+    index: Index,
     /// Of the embedding model.
     breaker: Breaker,
     late: Arc<Semaphore>,
 }
 
-/// What was found.
+/// Where vectors are.
+#[derive(Debug)]
+enum Index {
+    Here(Arc<Mutex<Vectors>>),
+    Qdrant(Arc<Qdrant>),
+}
+
+/// A similar question, and its answer where that is kept with it.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub question: Match,
+    pub answer: Option<Arc<Entry>>,
+}
+
+/// A question that was answered before.
 #[derive(Clone, Debug)]
 pub struct Match {
     /// Of the answer.
@@ -49,32 +65,67 @@ impl Similar {
     #[must_use]
     pub fn new(settings: SemanticSettings) -> Self {
         let late = Arc::new(Semaphore::new(MAX_LATE));
-        Self { settings, vectors: Arc::default(), breaker: Breaker::default(), late }
+        let index = match settings.qdrant.clone() {
+            Some(qdrant) => Index::Qdrant(Arc::new(Qdrant::new(qdrant))),
+            None => Index::Here(Arc::default()),
+        };
+        Self { settings, index, breaker: Breaker::default(), late }
     }
 
-    /// Whether there is anything to compare with.
+    /// Whether there may be anything to compare with.
     #[must_use]
     pub fn knows(&self, context: &[u8; 32]) -> bool {
-        locked(&self.vectors).contexts.contains_key(context)
+        match &self.index {
+            Index::Here(vectors) => locked(vectors).contexts.contains_key(context),
+            Index::Qdrant(_) => true,
+        }
     }
 
     /// The most similar question of the context, if it is similar enough.
-    pub async fn find(&self, context: [u8; 32], vector: Unit) -> Option<Match> {
-        let vectors = Arc::clone(&self.vectors);
-        // Milliseconds of work have no place among requests.
-        let looking = tokio::task::spawn_blocking(move || locked(&vectors).nearest(&context, &vector));
-        let found = looking.await.ok().flatten()?;
-        (found.score >= self.settings.threshold).then_some(found)
+    pub async fn find(&self, context: [u8; 32], vector: Unit) -> Option<Found> {
+        let found = match &self.index {
+            Index::Here(vectors) => {
+                let vectors = Arc::clone(vectors);
+                // Milliseconds of work have no place among requests.
+                let looking =
+                    tokio::task::spawn_blocking(move || locked(&vectors).nearest(&context, &vector));
+                looking.await.ok().flatten().map(|question| Found { question, answer: None })
+            }
+            Index::Qdrant(qdrant) => qdrant.find(&context, &vector).await,
+        };
+        found.filter(|found| found.question.score >= self.settings.threshold)
     }
 
     /// Keeps what an answer was given to.
-    pub fn put(&self, context: [u8; 32], vector: &Unit, found: Match, expires_ms: u64) {
-        locked(&self.vectors).put(context, vector, Row { found, expires_ms, number: 0 });
+    pub fn put(&self, context: [u8; 32], vector: Unit, found: Match, entry: Arc<Entry>) {
+        match &self.index {
+            Index::Here(vectors) => {
+                let expires_ms = entry.expires_ms;
+                locked(vectors).put(context, &vector, Row { found, expires_ms, number: 0 });
+            }
+            Index::Qdrant(qdrant) => {
+                let Some(leave) = self.late() else { return };
+                let qdrant = Arc::clone(qdrant);
+                tokio::spawn(async move {
+                    qdrant.put(&context, &vector, &found, &entry).await;
+                    drop(leave);
+                });
+            }
+        }
     }
 
     /// Forgets everything.
-    pub fn clear(&self) {
-        *locked(&self.vectors) = Vectors::default();
+    ///
+    /// # Errors
+    /// When whoever keeps it does not do so.
+    pub async fn clear(&self) -> Result<(), String> {
+        match &self.index {
+            Index::Here(vectors) => {
+                *locked(vectors) = Vectors::default();
+                Ok(())
+            }
+            Index::Qdrant(qdrant) => qdrant.clear().await,
+        }
     }
 
     /// Leave to make a vector of a question that has been answered already.

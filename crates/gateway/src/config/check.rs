@@ -26,8 +26,8 @@ enum Covered {
 }
 
 /// The values of `cache_params.type` with which something is cached.
-const SERVED_CACHES: [&str; 7] =
-    ["local", "redis", "disk", "s3", "semantic", "redis-semantic", "valkey-semantic"];
+const SERVED_CACHES: [&str; 8] =
+    ["local", "redis", "disk", "s3", "semantic", "redis-semantic", "valkey-semantic", "qdrant-semantic"];
 
 struct Checker<'d> {
     diagnosis: &'d mut Diagnosis,

@@ -22,8 +22,8 @@ use super::{Reply, Running, answer, settle};
 use crate::Gateway;
 use crate::body::AnswerBody;
 use crate::cache::{
-    Cache, Controls, Declined, Entry, Facts, Form as Told, Key, KeyWriter, Landing, Lease, Match, Seat, Stop,
-    Write,
+    Cache, Controls, Declined, Entry, Facts, Form as Told, Found as Similarity, Key, KeyWriter, Landing,
+    Lease, Match, Seat, Stop, Write,
 };
 use crate::exchange::{AnswerFacts, Bodies, CacheState, CacheUse, Exchange, Outcome, Saved};
 use crate::operation::Operation;
@@ -335,8 +335,11 @@ impl Recording {
         let text = wording.text.clone();
         let vector = similar::embed(Arc::clone(gateway), Arc::clone(&self.cache), text).await?;
         wording.vector = Some(vector.clone());
-        let found = similar.find(wording.context, vector).await?;
-        let entry = self.cache.get(slice::from_ref(&found.key)).await.pop().flatten()?;
+        let Similarity { question: found, answer } = similar.find(wording.context, vector).await?;
+        let entry = match answer {
+            Some(entry) => entry,
+            None => self.cache.get(slice::from_ref(&found.key)).await.pop().flatten()?,
+        };
         if controls.max_age.is_some_and(|most| entry.age() > most) {
             return None;
         }
@@ -374,7 +377,7 @@ impl Recording {
         let entry = Entry::new(facts, Bytes::from(std::mem::take(&mut self.body)), self.ttl);
         if let Some(wording) = self.wording.take() {
             let (key, id) = (self.key.clone(), &running.exchange.id);
-            similar::remember(&running.gateway, &self.cache, wording, key, id, entry.expires_ms);
+            similar::remember(&running.gateway, &self.cache, wording, key, id, Arc::clone(&entry));
         }
         let mut lease = self.lease.take();
         if let Some(lease) = &mut lease {

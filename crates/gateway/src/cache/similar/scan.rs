@@ -18,6 +18,14 @@ impl Unit {
         let step = |value: &f32| (value / length * ONE) as i16;
         length.is_normal().then(|| Self(vector.iter().map(step).collect()))
     }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn to_floats(&self) -> Vec<f32> {
+        self.0.iter().map(|step| f32::from(*step) / ONE).collect()
+    }
 }
 
 /// Vectors of one length, one behind the other in memory.

@@ -92,6 +92,10 @@ fn cache_parts(settings: &Mapping, environment: &Environment<'_>, diagnosis: &mu
         {
             &["similarity_threshold"]
         }
+        Some("qdrant-semantic") if lacks(&["qdrant_collection_name"], &[]) => &["qdrant_collection_name"],
+        Some("qdrant-semantic") if lacks(&["qdrant_api_base"], &["QDRANT_URL", "QDRANT_API_BASE"]) => {
+            &["qdrant_api_base"]
+        }
         Some("s3") if lacks(&["s3_bucket_name"], &[]) => &["s3_bucket_name"],
         Some("gcs") if lacks(&["gcs_bucket_name"], &["GCS_BUCKET_NAME"]) => &["gcs_bucket_name"],
         Some("azure-blob") if lacks(&["azure_account_url"], &[]) => &["azure_account_url"],
@@ -161,8 +165,12 @@ fn embedding_model(root: &Mapping, settings: &Mapping, diagnosis: &mut Diagnosis
         return;
     }
     let Some(params) = settings.get("cache_params").and_then(Node::mapping) else { return };
-    let keys =
-        ["embedding_model", "redis_semantic_cache_embedding_model", "valkey_semantic_cache_embedding_model"];
+    let keys = [
+        "embedding_model",
+        "redis_semantic_cache_embedding_model",
+        "valkey_semantic_cache_embedding_model",
+        "qdrant_semantic_cache_embedding_model",
+    ];
     let Some(node) = keys.iter().find_map(|key| params.get(key)) else { return };
     let Some(name) = node.scalar().map(|scalar| scalar.text.as_str()) else { return };
     let entries = root.get("model_list").and_then(Node::sequence).unwrap_or_default();

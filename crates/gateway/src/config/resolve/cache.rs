@@ -13,7 +13,8 @@ use crate::config::keys::Section;
 use crate::config::raw::Node;
 use crate::config::references::Environment;
 use crate::config::resolved::{
-    CacheMode, CacheSettings, RedisSettings, RedisTarget, S3Key, S3Settings, SemanticSettings, StoreSettings,
+    CacheMode, CacheSettings, QdrantSettings, RedisSettings, RedisTarget, S3Key, S3Settings,
+    SemanticSettings, StoreSettings,
 };
 
 /// LiteLLM's inner default for its cache in memory.
@@ -60,13 +61,18 @@ pub(super) fn settings(
     let folder = params.text("disk_cache_dir").map_or_else(|| ".litellm_cache".into(), PathBuf::from);
     let in_memory_ttl = params.seconds("default_in_memory_ttl").unwrap_or(MEMORY_TTL);
     let in_redis_ttl = params.seconds("default_in_redis_ttl").unwrap_or(STORED_TTL);
-    let semantic = semantic(&params);
+    let mut semantic = semantic(&params);
+    let qdrant = qdrant(&params, environment);
     let s3 = s3(&params, environment);
     let is_semantic = kind.as_deref().is_some_and(|kind| kind.ends_with("semantic"));
     let (store, default_ttl) = match kind.as_deref() {
         Some("local" | "semantic") => (memory, in_memory_ttl),
         Some("redis" | "redis-semantic" | "valkey-semantic") | None => {
             (StoreSettings::Redis(Box::new(redis?)), in_redis_ttl)
+        }
+        Some("qdrant-semantic") => {
+            semantic.qdrant = Some(qdrant?);
+            (memory, in_redis_ttl)
         }
         Some("s3") => (StoreSettings::S3(Box::new(s3?)), STORED_TTL),
         Some("disk") => (StoreSettings::Disk { folder }, STORED_TTL),
@@ -88,6 +94,16 @@ pub(super) fn settings(
         max_entry_bytes: bounds.max_entry_bytes,
     };
     on.then_some(settings)
+}
+
+/// `None` without an address or a collection, which the checks have reported.
+fn qdrant(params: &Layers<'_>, environment: &Environment<'_>) -> Option<QdrantSettings> {
+    let variable = |name: &str| environment.get(name).filter(|value| !value.is_empty());
+    let base = params.text("qdrant_api_base");
+    let base = base.or_else(|| variable("QDRANT_URL")).or_else(|| variable("QDRANT_API_BASE"));
+    let key = params.secret("qdrant_api_key").or_else(|| variable("QDRANT_API_KEY").map(Secret::new));
+    let collection = params.text("qdrant_collection_name");
+    Some(QdrantSettings { base: base?, key, collection: collection? })
 }
 
 /// `None` without a bucket or a key, which the checks have reported.
@@ -132,9 +148,12 @@ fn s3(params: &Layers<'_>, environment: &Environment<'_>) -> Option<S3Settings> 
 fn semantic(params: &Layers<'_>) -> SemanticSettings {
     // LiteLLM's default where nothing is said of the model.
     let mut model = "text-embedding-ada-002".to_owned();
-    for name in
-        ["valkey_semantic_cache_embedding_model", "redis_semantic_cache_embedding_model", "embedding_model"]
-    {
+    for name in [
+        "qdrant_semantic_cache_embedding_model",
+        "valkey_semantic_cache_embedding_model",
+        "redis_semantic_cache_embedding_model",
+        "embedding_model",
+    ] {
         model = params.text(name).unwrap_or(model);
     }
     #[expect(clippy::cast_possible_truncation, reason = "a number between 0 and 1")]
@@ -144,6 +163,7 @@ fn semantic(params: &Layers<'_>) -> SemanticSettings {
         embedding_model: model,
         timeout: params.seconds("semantic_cache_embedding_timeout").unwrap_or(EMBEDDING_PATIENCE),
         by_end_user: params.text("semantic_cache_scope").as_deref() == Some("end_user"),
+        qdrant: None,
     }
 }
 

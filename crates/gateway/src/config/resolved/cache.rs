@@ -40,6 +40,19 @@ pub struct SemanticSettings {
     pub timeout: Duration,
     /// `semantic_cache_scope`: answers are also kept apart by the `user` of the request.
     pub by_end_user: bool,
+    /// Where the vectors are, if not in this process's memory.
+    pub qdrant: Option<QdrantSettings>,
+}
+
+/// How Qdrant is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QdrantSettings {
+    /// `qdrant_api_base`.
+    pub base: String,
+    /// `qdrant_api_key`.
+    pub key: Option<Secret>,
+    /// `qdrant_collection_name`.
+    pub collection: String,
 }
 
 /// `mode`.

@@ -334,7 +334,10 @@ fn a_cache_is_kept_where_it_says() {
     assert_eq!(own.endpoint, ("http".into(), "minio:9000".into()));
     assert_eq!((own.in_path, own.verify_tls, own.region.as_str()), (true, false, "us-east-1"));
     assert_eq!(cache("type: s3, s3_bucket_name: b"), None);
-    assert_eq!(cache("type: qdrant-semantic, similarity_threshold: 0.8"), None);
+    let qdrant = "qdrant_api_base: 'http://q', qdrant_collection_name: c, similarity_threshold: 0.8";
+    let qdrant = cache(&format!("type: qdrant-semantic, {qdrant}")).expect("it is on").semantic;
+    let qdrant = qdrant.expect("it is semantic").qdrant.expect("it is in Qdrant");
+    assert_eq!((qdrant.base.as_str(), qdrant.collection.as_str(), qdrant.key), ("http://q", "c", None));
     assert_eq!(config("litellm_settings: {cache: false, cache_params: {type: local}}").litellm.cache, None);
 }
 

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::Gateway;
-use crate::cache::{Cache, Key, Match, Unit};
+use crate::cache::{Cache, Entry, Key, Match, Unit};
 use crate::exchange::Identity;
 use crate::operation::Operation;
 use crate::pipeline;
@@ -124,20 +124,20 @@ pub(super) fn remember(
     wording: Wording,
     key: Key,
     call: &str,
-    expires_ms: u64,
+    entry: Arc<Entry>,
 ) {
     let Some(similar) = cache.similar() else { return };
     let Wording { context, text, vector } = wording;
     let found = Match { key, score: 1.0, call: call.into() };
     if let Some(vector) = vector {
-        return similar.put(context, &vector, found, expires_ms);
+        return similar.put(context, vector, found, entry);
     }
     let Some(leave) = similar.late() else { return };
     let (gateway, cache) = (Arc::clone(gateway), Arc::clone(cache));
     tokio::spawn(async move {
         let vector = embed(gateway, Arc::clone(&cache), text).await;
         if let (Some(vector), Some(similar)) = (vector, cache.similar()) {
-            similar.put(context, &vector, found, expires_ms);
+            similar.put(context, vector, found, entry);
         }
         drop(leave);
     });
