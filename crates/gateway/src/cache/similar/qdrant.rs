@@ -161,7 +161,7 @@ impl Qdrant {
             request.headers_mut().insert(API_KEY, key);
         }
         let response =
-            self.transport.send(request, true, PATIENCE).await.map_err(|error| error.to_string())?;
+            self.transport.send(|| request.clone(), true, PATIENCE).await.map_err(|error| error.to_string())?;
         let status = response.status();
         let body = Limited::new(response.into_body(), MAX_BYTES).collect().await;
         Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
