@@ -1,7 +1,7 @@
 //! Which of a provider's headers its caller gets to see, and under which names.
 //!
-//! A name `llm_provider-…` costs 450 instructions to put together and check, and a provider sends the same dozen
-//! headers with every answer. So each thread remembers what became of the names that it has met.
+//! A name `llm_provider-…` costs some hundred instructions to put together and check, and a provider sends the same
+//! dozen headers with every answer. So each thread remembers what became of the names that it has met.
 
 use std::cell::RefCell;
 
