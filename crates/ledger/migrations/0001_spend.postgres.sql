@@ -8,7 +8,8 @@ CREATE TABLE spend (
     cache_read_tokens BIGINT NOT NULL,
     cache_write_tokens BIGINT NOT NULL,
     cost_nano BIGINT NOT NULL,
-    saved_nano BIGINT NOT NULL,
+    -- NULL: nothing, as for nearly all.
+    saved_nano BIGINT,
     failed SMALLINT NOT NULL,
     estimated SMALLINT NOT NULL,
     cache_hit SMALLINT NOT NULL,
@@ -32,4 +33,4 @@ CREATE TABLE spend (
 -- and have the same 64 bits would be taken for one: that is not going to happen.
 CREATE UNIQUE INDEX spend_request ON spend (hashtextextended(request_id, 0), started_at);
 CREATE INDEX spend_key ON spend (hashtextextended(key_id, 0), started_at);
-CREATE INDEX spend_started ON spend (started_at);
+CREATE INDEX spend_started ON spend (started_at) WITH (fillfactor = 100);

@@ -20,7 +20,8 @@ CREATE TABLE spend (
     cache_read_tokens BIGINT NOT NULL,
     cache_write_tokens BIGINT NOT NULL,
     cost_nano BIGINT NOT NULL,
-    saved_nano BIGINT NOT NULL,
+    -- NULL: nothing, as for nearly all.
+    saved_nano BIGINT,
     estimated BIGINT NOT NULL,
     cache_hit BIGINT NOT NULL,
     catalog TEXT,

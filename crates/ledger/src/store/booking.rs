@@ -267,7 +267,7 @@ async fn insert_rows<'b>(
             count(booking.tokens.cache_read).into(),
             count(booking.tokens.cache_write).into(),
             booking.cost.0.into(),
-            booking.saved.0.into(),
+            (booking.saved != NanoUsd::ZERO).then_some(booking.saved.0).into(),
             Value::Flag(booking.estimated),
             Value::Flag(booking.cache_hit),
             booking.catalog.as_deref().into(),

@@ -226,7 +226,7 @@ impl Read for Booking {
                 cache_write: count(row, "cache_write_tokens")?,
             },
             cost: NanoUsd(row.get("cost_nano")?),
-            saved: NanoUsd(row.get("saved_nano")?),
+            saved: NanoUsd(row.get::<Option<i64>>("saved_nano")?.unwrap_or(0)),
             estimated: row.flag("estimated")?,
             cache_hit: row.flag("cache_hit")?,
             catalog: row.get("catalog")?,
