@@ -86,9 +86,6 @@ async fn serve(args: &ServeArgs, plan: Plan) -> Result<(), Failure> {
     let level = if args.debug { Level::Debug } else { level(config.tollway.log_level) };
     let log = Log::to_stdout(level, format(config.tollway.log_format));
     let books = open_books(&config, args.config.as_deref(), &log).await?;
-    if let Some(books) = &books {
-        tokio::spawn(Books::keep(Arc::downgrade(books)));
-    }
     let gateway = Gateway::new(snapshot, log, books.clone());
     if !warnings.is_empty() {
         output::note(warnings.trim_end());
@@ -125,15 +122,29 @@ async fn open_books(config: &Config, file: Option<&Path>, log: &Log) -> Result<O
     let is_chosen = chosen.is_some();
     let beside = || file.and_then(Path::parent).unwrap_or(Path::new("")).join("tollway-data");
     let folder = chosen.unwrap_or_else(beside);
-    match Books::open(&BooksSettings { folder, when_full: config.books.when_full }, log.clone()).await {
-        Ok(books) => Ok(Some(books)),
+    let settings = BooksSettings {
+        folder,
+        database_url: config.books.database_url.clone(),
+        redis: config.router.redis.clone(),
+        when_full: config.books.when_full,
+        retention: config.books.retention,
+    };
+    match Books::open(&settings, log.clone()).await {
+        Ok(books) => {
+            let kept = books.keep().await;
+            kept.map_err(|error| Failure::new(format!("the database does not tell what changes: {error}")))?;
+            Ok(Some(books))
+        }
         Err(error @ OpenError::Folder(..)) if !is_chosen => {
             output::note(&format!(
                 "warning: {error}; there are no virtual keys and spend is not kept. {CHOOSE_A_FOLDER}"
             ));
             Ok(None)
         }
-        Err(error) => Err(Failure::new(format!("{error}. {CHOOSE_A_FOLDER}"))),
+        Err(error @ (OpenError::Folder(..) | OpenError::File(..))) => {
+            Err(Failure::new(format!("{error}. {CHOOSE_A_FOLDER}")))
+        }
+        Err(error) => Err(Failure::new(error.to_string())),
     }
 }
 

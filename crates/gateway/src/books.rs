@@ -15,14 +15,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use ledger::counters::{KEEP, LeaseHealth};
 use ledger::journal::{self, Settings as JournalSettings, WhenFull};
 use ledger::rules::id::KeyHash;
 use ledger::rules::time::Timestamp;
-use ledger::store::StoreError;
-use ledger::{Counters, Journal, Store};
+use ledger::shared::{LeaseError, LeaseStore, RedisLeases};
+use ledger::store::{ChangesFeed, Event, Retention, StoreError};
+use ledger::{Booking, Counters, Journal, Leases, Store};
+use tollway::Secret;
 
+use crate::config::RedisSettings;
 use crate::events::{self, Log};
 use crate::exchange::Identity;
+use crate::{pipeline, redis};
 use guesses::Guesses;
 use people::{Holder, People};
 
@@ -30,16 +35,41 @@ use people::{Holder, People};
 const DRAIN_EVERY: Duration = Duration::from_secs(1);
 /// How often what nobody uses is forgotten.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
+/// To Redis, for what is lent: one exchange waits for no other.
+const LEASE_CONNECTIONS: usize = 2;
 /// Gateways that may share a data folder.
 const MAX_INSTANCES: usize = 64;
 
+/// How often the database is relieved of what is old.
+const RETAIN_EVERY: Duration = Duration::from_secs(3600);
+
 /// Where and how the books are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct BooksSettings {
-    /// The database, if it is SQLite, and the journals.
+    /// The journals, and the database if it is SQLite.
     pub folder: PathBuf,
+    /// PostgreSQL, where there is one.
+    pub database_url: Option<Secret>,
+    /// Where instances that share a database lend each other parts of limits; else they do it in the database.
+    pub redis: Option<RedisSettings>,
     /// What to do while the journal's disk is full.
     pub when_full: WhenFull,
+    /// How long what is booked is kept.
+    pub retention: Retention,
+}
+
+impl BooksSettings {
+    /// SQLite in a folder, and defaults.
+    #[must_use]
+    pub fn new(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            database_url: None,
+            redis: None,
+            when_full: WhenFull::Refuse,
+            retention: Retention::default(),
+        }
+    }
 }
 
 /// See the module.
@@ -48,6 +78,9 @@ pub struct Books {
     store: Store,
     counters: Counters,
     journal: Arc<Journal>,
+    /// Of one of several instances: its parts of limits.
+    leases: Option<Arc<Leases>>,
+    retention: Retention,
     people: People,
     guesses: Guesses,
     /// The operator, who has no terms but the gateway's.
@@ -74,8 +107,14 @@ pub enum NotKnown {
 pub enum OpenError {
     /// The folder cannot be made or written.
     Folder(PathBuf, io::Error),
-    /// The database cannot be opened.
-    Store(PathBuf, StoreError),
+    /// The database's file cannot be opened.
+    File(PathBuf, StoreError),
+    /// The database of `general_settings.database_url` cannot be opened.
+    Database(StoreError),
+    /// The settings of Redis make no client.
+    Redis(String),
+    /// Nothing can be borrowed.
+    Leases(LeaseError),
     /// What an earlier process left in its journal could not be moved into the database.
     Journal(journal::DrainError),
 }
@@ -86,8 +125,19 @@ impl fmt::Display for OpenError {
             Self::Folder(path, error) => {
                 write!(f, "the data folder `{}` cannot be used: {error}", path.display())
             }
-            Self::Store(path, error) => {
+            Self::File(path, error) => {
                 write!(f, "the database `{}` cannot be opened: {error}", path.display())
+            }
+            Self::Database(error) => {
+                write!(
+                    f,
+                    "the database of `general_settings.database_url` cannot be opened: {}",
+                    causes(error)
+                )
+            }
+            Self::Redis(why) => write!(f, "limits cannot be shared through Redis: {why}"),
+            Self::Leases(error) => {
+                write!(f, "limits cannot be shared with other instances: {}", causes(error))
             }
             Self::Journal(error) => write!(f, "the journal cannot be booked: {error}"),
         }
@@ -95,6 +145,18 @@ impl fmt::Display for OpenError {
 }
 
 impl std::error::Error for OpenError {}
+
+/// An error with what caused it.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
+}
 
 impl Books {
     /// Opens the books, and books what earlier processes left in their journals.
@@ -105,13 +167,33 @@ impl Books {
         let folder = &settings.folder;
         let in_folder = |error| OpenError::Folder(folder.clone(), error);
         std::fs::create_dir_all(folder).map_err(in_folder)?;
-        let file = folder.join("tollway.db");
-        let store = Store::open(&file).await.map_err(|error| OpenError::Store(file, error))?;
-        let journal = own_journal(settings).map_err(in_folder)?;
-        let books = Arc::new(Self {
+        let store = match &settings.database_url {
+            Some(url) => Store::connect(url.expose()).await.map_err(OpenError::Database)?,
+            None => {
+                let file = folder.join("tollway.db");
+                Store::open(&file).await.map_err(|error| OpenError::File(file, error))?
+            }
+        };
+        let (journal, own_folder) = own_journal(settings).map_err(in_folder)?;
+        let journal = Arc::new(journal);
+        // Ledgers are opened with what the store knows, so it has to know all.
+        drain(Arc::clone(&journal), store.clone(), None).await.map_err(OpenError::Journal)?;
+        for left in left_behind(folder).map_err(in_folder)? {
+            drain(Arc::new(left), store.clone(), None).await.map_err(OpenError::Journal)?;
+        }
+        let leases = match store.is_shared() {
+            true => {
+                let instance = instance(&own_folder).map_err(in_folder)?;
+                Some(lend(&instance, &store, settings.redis.as_ref()).await?)
+            }
+            false => None,
+        };
+        Ok(Arc::new(Self {
+            counters: leases.clone().map_or_else(Counters::default, Counters::shared),
             store,
-            counters: Counters::default(),
-            journal: Arc::new(journal),
+            journal,
+            leases,
+            retention: settings.retention,
             people: People::default(),
             guesses: Guesses::default(),
             master: Holder::unbounded(Identity::Master.name()).map(Arc::new),
@@ -119,13 +201,7 @@ impl Books {
             semantic_cache: Holder::unbounded(Identity::SemanticCache.name()).map(Arc::new),
             behind: AtomicBool::new(false),
             log,
-        });
-        // Ledgers are opened with what the store knows, so it has to know all.
-        books.drain_now().await.map_err(OpenError::Journal)?;
-        for left in left_behind(folder).map_err(in_folder)? {
-            drain(Arc::new(left), books.store.clone()).await.map_err(OpenError::Journal)?;
-        }
-        Ok(books)
+        }))
     }
 
     #[must_use]
@@ -171,6 +247,12 @@ impl Books {
         &self.counters
     }
 
+    /// Parts of limits that are lent to this instance, where there are others.
+    #[must_use]
+    pub fn leases(&self) -> Option<&Arc<Leases>> {
+        self.leases.as_ref()
+    }
+
     #[must_use]
     pub fn journal(&self) -> &Journal {
         &self.journal
@@ -187,11 +269,26 @@ impl Books {
     /// # Errors
     /// The database's; then it stays in the journal.
     pub async fn drain_now(&self) -> Result<(), journal::DrainError> {
-        drain(Arc::clone(&self.journal), self.store.clone()).await
+        drain(Arc::clone(&self.journal), self.store.clone(), self.leases.clone()).await
     }
 
-    /// Keeps the books for as long as they are there: moves bookings into the database and forgets what is idle.
-    pub async fn keep(books: Weak<Self>) {
+    /// Keeps the books for as long as they are there: moves bookings into the database, hears what other instances
+    /// changed, and forgets what is idle or old.
+    ///
+    /// # Errors
+    /// When the database does not tell what changes; nothing is kept then.
+    pub async fn keep(self: &Arc<Self>) -> Result<(), StoreError> {
+        let feed = self.store.changes_feed().await?;
+        tokio::spawn(Self::keep_booking(Arc::downgrade(self)));
+        tokio::spawn(Self::keep_up(Arc::downgrade(self), feed));
+        tokio::spawn(Self::keep_small(Arc::downgrade(self)));
+        if let Some(leases) = self.leases.clone() {
+            tokio::spawn(keep_lending(Arc::downgrade(&leases), self.log.clone()));
+        }
+        Ok(())
+    }
+
+    async fn keep_booking(books: Weak<Self>) {
         let mut tidied = tokio::time::Instant::now();
         loop {
             let Some(books) = books.upgrade() else { return };
@@ -216,10 +313,54 @@ impl Books {
         }
     }
 
+    /// What anybody changed holds here at once.
+    async fn keep_up(books: Weak<Self>, mut feed: ChangesFeed) {
+        loop {
+            let event = feed.next().await;
+            let Some(books) = books.upgrade() else { return };
+            match event {
+                Event::Changed { .. } | Event::Resync => books.people.changed(),
+                Event::SpendSet { kind, id } => books.respend(&kind, &id).await,
+            }
+        }
+    }
+
+    /// An administrator, perhaps at another instance, has set what somebody spent.
+    async fn respend(&self, kind: &str, id: &str) {
+        if self.drain_now().await.is_err() {
+            return;
+        }
+        for account in self.counters.accounts_of(kind, id) {
+            if let Ok(openings) = self.store.openings(&account).await {
+                self.counters.respend(&account, &openings);
+            }
+        }
+    }
+
+    async fn keep_small(books: Weak<Self>) {
+        loop {
+            let Some(books) = books.upgrade() else { return };
+            let more = match books.store.retain(&books.retention, now()).await {
+                Ok(retained) => retained.more,
+                Err(error) => {
+                    events::trouble(&books.log, "old rows of spend could not be deleted", &error);
+                    false
+                }
+            };
+            drop(books);
+            tokio::time::sleep(if more { DRAIN_EVERY } else { RETAIN_EVERY }).await;
+        }
+    }
+
     /// Books what is left and closes the database.
     pub async fn close(&self) {
         if let Err(error) = self.drain_now().await {
             events::books_behind(&self.log, &error);
+        }
+        if let Some(leases) = &self.leases
+            && let Err(error) = leases.stop(now()).await
+        {
+            events::trouble(&self.log, "what was lent could not be given back; it returns by itself", &error);
         }
         self.store.close().await;
     }
@@ -237,26 +378,81 @@ pub(crate) fn timestamp(time: SystemTime) -> Timestamp {
 }
 
 /// Reading the journal's files blocks.
-async fn drain(journal: Arc<Journal>, store: Store) -> Result<(), journal::DrainError> {
+async fn drain(
+    journal: Arc<Journal>,
+    store: Store,
+    leases: Option<Arc<Leases>>,
+) -> Result<(), journal::DrainError> {
     let runtime = tokio::runtime::Handle::current();
-    let drained =
-        tokio::task::spawn_blocking(move || runtime.block_on(journal::drain(&journal, &store))).await;
-    match drained {
+    let told = move |bookings: &[&Booking]| leases.iter().for_each(|leases| leases.booked(bookings));
+    let draining = move || runtime.block_on(journal::drain_telling(&journal, &store, told));
+    match tokio::task::spawn_blocking(draining).await {
         Ok(result) => result.map(drop),
         // The runtime is going down; the journal keeps what is in it.
         Err(_) => Ok(()),
     }
 }
 
+/// Parts of limits for this instance, from Redis or the database.
+async fn lend(
+    instance: &str,
+    store: &Store,
+    redis: Option<&RedisSettings>,
+) -> Result<Arc<Leases>, OpenError> {
+    let from: Box<dyn LeaseStore> = match redis {
+        Some(settings) => {
+            let pool = redis::connect(settings, LEASE_CONNECTIONS);
+            Box::new(RedisLeases::new(pool.map_err(|error| OpenError::Redis(error.to_string()))?))
+        }
+        None => Box::new(store.clone()),
+    };
+    Leases::start(instance, from, store.clone(), now()).await.map_err(OpenError::Leases)
+}
+
+/// Says, as it changes, whether limits hold across instances.
+async fn keep_lending(leases: Weak<Leases>, log: Log) {
+    let mut alone = false;
+    loop {
+        let Some(leases) = leases.upgrade() else { return };
+        leases.keep(now()).await;
+        match leases.health() {
+            LeaseHealth::Shared { instances } if alone => {
+                alone = false;
+                events::limits_shared_again(&log, instances);
+            }
+            LeaseHealth::Alone { instances, why, .. } if !alone => {
+                alone = true;
+                events::limits_alone(&log, instances, &why);
+            }
+            LeaseHealth::Shared { .. } | LeaseHealth::Alone { .. } => {}
+        }
+        drop(leases);
+        tokio::time::sleep(KEEP).await;
+    }
+}
+
+/// The name under which this instance borrows: that of its journal, so that its next life is known by it.
+fn instance(folder: &Path) -> io::Result<String> {
+    let file = folder.join("instance");
+    match std::fs::read_to_string(&file) {
+        Ok(name) if !name.trim().is_empty() => Ok(name.trim().to_owned()),
+        _ => {
+            let name = pipeline::random_uuid();
+            std::fs::write(&file, &name)?;
+            Ok(name)
+        }
+    }
+}
+
 /// A journal that no other process has.
-fn own_journal(settings: &BooksSettings) -> io::Result<Journal> {
+fn own_journal(settings: &BooksSettings) -> io::Result<(Journal, PathBuf)> {
     let mut taken = io::Error::other("there is no free journal");
     for number in 0..MAX_INSTANCES {
         let folder = journal_folder(&settings.folder, number);
-        match Journal::open(JournalSettings { when_full: settings.when_full, ..JournalSettings::new(folder) })
-        {
+        let own = JournalSettings { when_full: settings.when_full, ..JournalSettings::new(folder.clone()) };
+        match Journal::open(own) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => taken = error,
-            result => return result,
+            result => return result.map(|journal| (journal, folder)),
         }
     }
     Err(taken)

@@ -113,6 +113,21 @@ pub fn books_recovered(log: &Log) {
     log.line(Level::Info, "the database takes bookings again", &[]);
 }
 
+/// Limits are no longer shared with other instances: this one takes its part.
+pub fn limits_alone(log: &Log, instances: u32, cause: &dyn std::fmt::Display) {
+    let fields = [("instances", json!(instances)), ("cause", json!(cause.to_string()))];
+    log.line(
+        Level::Warn,
+        "budgets and limits are not shared at the moment; this instance takes its part",
+        &fields,
+    );
+}
+
+/// They are again.
+pub fn limits_shared_again(log: &Log, instances: u32) {
+    log.line(Level::Info, "budgets and limits are shared again", &[("instances", json!(instances))]);
+}
+
 /// A request could not be journalled.
 pub fn not_journalled(log: &Log, cause: &dyn std::fmt::Display) {
     let cause = json!(cause.to_string());

@@ -39,6 +39,7 @@ use crate::snapshot::Snapshot;
 
 pub use admit::{Admission, is_for};
 pub use authenticate::{Asked, authenticate};
+pub(crate) use receive::random_uuid;
 
 /// Runs one request from its head to the head of its answer; a streamed answer carries the rest with it.
 pub async fn run(
@@ -179,7 +180,7 @@ pub(crate) async fn ask_as(
 ) -> Result<Response<AnswerBody>, Refusal> {
     let path = if identity == Identity::SemanticCache { "/cache" } else { "/health" };
     let caller = Caller { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), user_agent: None, identity };
-    let exchange = Exchange::begin(receive::random_uuid(), operation, path, caller);
+    let exchange = Exchange::begin(random_uuid(), operation, path, caller);
     let mut running = Running::begin(gateway, exchange);
     let endpoint = Endpoint::new(operation);
     let received = Received { endpoint: &endpoint, query: "", body, headers: &HeaderMap::new() };

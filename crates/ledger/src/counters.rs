@@ -127,6 +127,23 @@ impl Counters {
         Claim { live, terms: Arc::clone(terms) }
     }
 
+    /// The open accounts of somebody, named as the database does ([`Scope::kind`](crate::rules::account::Scope::kind)).
+    #[must_use]
+    pub fn accounts_of(&self, kind: &str, id: &str) -> Vec<Account> {
+        let of = |account: &&Account| account.scope.kind() == kind && account.scope.id() == id;
+        let shards = self.shards.iter().map(|shard| shard.read().unwrap_or_else(PoisonError::into_inner));
+        shards.flat_map(|shard| shard.keys().filter(of).cloned().collect::<Vec<_>>()).collect()
+    }
+
+    /// Sets what an open account spent to what the store knows; everything journalled must have been booked.
+    pub fn respend(&self, account: &Account, openings: &[Opening]) {
+        let Some(shard) = self.shard(account) else { return };
+        let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(live) = shard.get(account) {
+            live.lock().ledger.respend(openings);
+        }
+    }
+
     /// Forgets ledgers that nobody has a claim on and on which nothing happened since `then`, which must not be later
     /// than the newest entry that the journal has handed to the store. Returns how many.
     pub fn forget_idle(&self, then: Timestamp) -> usize {

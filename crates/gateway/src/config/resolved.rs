@@ -14,6 +14,7 @@ use std::time::Duration;
 use catalog::NanoUsd;
 use ledger::journal::WhenFull;
 use ledger::rules::circle::Policy;
+use ledger::store::Retention;
 use routing::settings::DeploymentSettings;
 use serde_json::Map;
 use serde_json::value::RawValue;
@@ -308,8 +309,12 @@ pub enum TlsVerify {
 pub struct BooksConfig {
     /// `tollway.data_folder`, else `TOLLWAY_DATA`; absent: a folder beside the configuration.
     pub folder: Option<PathBuf>,
+    /// `general_settings.database_url`, else `DATABASE_URL`: PostgreSQL, or `sqlite:` and a path.
+    pub database_url: Option<Secret>,
     /// `tollway.journal_when_full`.
     pub when_full: WhenFull,
+    /// `general_settings.maximum_spend_logs_retention_period`, and `tollway.spend_log_max_bytes`.
+    pub retention: Retention,
     /// `litellm_settings.max_budget` and `budget_duration`, and `general_settings.apply_user_budget_to_team_keys`.
     pub policy: Policy,
     /// `litellm_settings.budget_exceeded_status_code`.

@@ -58,9 +58,6 @@ pub(super) struct Size<'r> {
     pub headers: &'r HeaderMap,
 }
 
-/// Counts the input's tokens as a model does; whether that is exact comes with it. Only asked where it decides.
-pub(super) type Count<'c> = dyn Fn(&str) -> Option<(u64, bool)> + 'c;
-
 /// The name that the caller's model has for its key or team, if it may use it.
 ///
 /// # Errors
@@ -142,18 +139,86 @@ pub(super) async fn accounts(
 ///
 /// # Errors
 /// 429 when a limit has no room, 422 (or what is configured) when a budget has not.
-pub(super) fn hold(
+pub(super) async fn hold(
     running: &mut Running,
     snapshot: &Snapshot,
     admission: Option<Box<Admission>>,
     size: &Size<'_>,
-    count: &Count<'_>,
-) -> Result<(), Refusal> {
-    let Some(mut admission) = admission else { return Ok(()) };
+) -> Result<(), Short> {
+    let Some(admission) = admission else { return Ok(()) };
     running.exchange.held = Some(Box::new(admission.standing(size)));
-    admission.reservation = Some(admission.reserve(running, snapshot, size, count)?);
-    running.admission = Some(admission);
-    Ok(())
+    admit(running, snapshot, admission, size, None).await
+}
+
+/// A request that was not let in.
+pub(super) struct Short {
+    pub refusal: Refusal,
+    /// Near the edge of a budget it is worth to know exactly how long the input is.
+    pub uncounted: Option<Uncounted>,
+}
+
+/// A request whose input was taken for as many tokens as it has bytes.
+pub(super) struct Uncounted {
+    admission: Box<Admission>,
+    /// By whose tokens to count.
+    pub model: String,
+}
+
+impl From<Short> for Refusal {
+    fn from(short: Short) -> Self {
+        short.refusal
+    }
+}
+
+impl Uncounted {
+    /// Tries again, with as many tokens as the input has.
+    ///
+    /// # Errors
+    /// As [`hold`].
+    pub(super) async fn hold(
+        self,
+        running: &mut Running,
+        snapshot: &Snapshot,
+        size: &Size<'_>,
+        counted: catalog::tokens::TokenCount,
+    ) -> Result<(), Refusal> {
+        let tokens = counted.tokens;
+        let tokens = if counted.exact { tokens } else { tokens.saturating_add(tokens / 4) };
+        Ok(admit(running, snapshot, self.admission, size, Some(tokens)).await?)
+    }
+}
+
+async fn admit(
+    running: &mut Running,
+    snapshot: &Snapshot,
+    mut admission: Box<Admission>,
+    size: &Size<'_>,
+    counted: Option<u64>,
+) -> Result<(), Short> {
+    let group = snapshot.group(admission.model.as_str());
+    let prices = Prices { group: group.as_deref(), operation: running.exchange.operation };
+    let certain = |refusal| Short { refusal, uncounted: None };
+    let hold = admission.cost(&prices, snapshot, size, counted).map_err(certain)?;
+    if let Some(held) = &mut running.exchange.held {
+        held.cost = (hold != Hold::Free).then_some(hold);
+    }
+    let demand = Demand { hold, tokens: receive::rough_tokens(size.body_bytes), lease: LEASE };
+    match admission.claims.admit_shared(&demand, books::now()).await {
+        Ok(reservation) => {
+            admission.reservation = Some(reservation);
+            running.admission = Some(admission);
+            Ok(())
+        }
+        Err(denied) => {
+            let by_bytes =
+                counted.is_none() && matches!((&denied, hold), (Denied::OverBudget(_), Hold::AtMost(_)));
+            let model = prices.model().filter(|_| by_bytes).map(str::to_owned);
+            Err(Short {
+                refusal: Refusal::denied(&denied, snapshot.over_budget_status),
+                uncounted: model.map(|model| Uncounted { admission, model }),
+            })
+        }
+    }
 }
 
 /// Books a request that nobody asked for: whoever pays for it, no limit of theirs stands in its way.
@@ -266,50 +331,26 @@ impl Admission {
         }
     }
 
-    fn reserve(
+    /// What the request may cost.
+    fn cost(
         &self,
-        running: &mut Running,
+        prices: &Prices<'_>,
         snapshot: &Snapshot,
         size: &Size<'_>,
-        count: &Count<'_>,
-    ) -> Result<Reservation, Refusal> {
-        let now = books::now();
-        let operation = running.exchange.operation;
-        let tokens = receive::rough_tokens(size.body_bytes);
-        let held = &mut running.exchange.held;
-        let mut admit = |hold| {
-            if let Some(held) = held {
-                held.cost = (hold != Hold::Free).then_some(hold);
-            }
-            self.claims.admit(&Demand { hold, tokens, lease: LEASE }, now)
-        };
-        let denied = |denied| Refusal::denied(&denied, snapshot.over_budget_status);
-        if self.claims.room(now).is_none() {
-            // There is no budget, so nobody needs to know what it may cost.
-            return admit(Hold::Free).map_err(denied);
+        counted: Option<u64>,
+    ) -> Result<Hold, Refusal> {
+        if self.claims.room(books::now()).is_none() {
+            // There is no budget, so nobody needs to know.
+            return Ok(Hold::Free);
         }
-        let group = snapshot.group(self.model.as_str());
-        let prices = Prices { group: group.as_deref(), operation };
-        let known = self.holder_claim().map_or(NanoUsd::ZERO, |claim| claim.expected_cost(&self.model));
-        let bound = declared(prices.operation, size).and_then(|output| {
-            // A token has at least one byte.
-            Some((prices.most(size.body_bytes as u64, output)?, output))
-        });
-        let (hold, output) = match bound {
-            Some((bound, output)) => (Hold::AtMost(bound), Some(output)),
-            None if prices.are_known() => (Hold::About(known), None),
-            None => (snapshot.unknown_price.hold(&self.model, known)?, None),
-        };
-        match admit(hold) {
-            Err(Denied::OverBudget(_)) if let Some(output) = output => {
-                // Near the edge it is worth to know exactly.
-                let model = prices.model().unwrap_or_default();
-                let Some((input, exact)) = count(model) else { return admit(hold).map_err(denied) };
-                let input = if exact { input } else { input.saturating_add(input / 4) };
-                let bound = prices.most(input.min(size.body_bytes as u64), output).unwrap_or(hold.amount());
-                admit(Hold::AtMost(bound)).map_err(denied)
-            }
-            admitted => admitted.map_err(denied),
+        let known = || self.holder_claim().map_or(NanoUsd::ZERO, |claim| claim.expected_cost(&self.model));
+        // A token has at least one byte.
+        let bytes = size.body_bytes as u64;
+        let input = counted.map_or(bytes, |tokens| tokens.min(bytes));
+        match declared(prices.operation, size).and_then(|output| prices.most(input, output)) {
+            Some(most) => Ok(Hold::AtMost(most)),
+            None if prices.are_known() => Ok(Hold::About(known())),
+            None => snapshot.unknown_price.hold(&self.model, known()),
         }
     }
 

@@ -40,11 +40,11 @@ pub(super) async fn converse(
         headers,
     };
     let admission = admit::accounts(running, snapshot, &model, &size).await?;
-    let count = |model: &str| {
-        let counted = catalog::tokens::count(model, ask.request().ok()?);
-        Some((counted.tokens, counted.exact))
-    };
-    admit::hold(running, snapshot, admission, &size, &count)?;
+    if let Err(short) = admit::hold(running, snapshot, admission, &size).await {
+        let Some(uncounted) = short.uncounted else { return Err(short.refusal) };
+        let counted = catalog::tokens::count(&uncounted.model, ask.request()?);
+        uncounted.hold(running, snapshot, &size, counted).await?;
+    }
     let events = dialect != Dialect::Gemini || query.split('&').any(|pair| pair == "alt=sse");
     let format = if events { Format::Events } else { Format::Array };
     let question =

@@ -56,7 +56,7 @@ pub(super) async fn forward(
         headers,
     };
     let admission = admit::accounts(running, snapshot, &model, &size).await?;
-    admit::hold(running, snapshot, admission, &size, &|_| None)?;
+    admit::hold(running, snapshot, admission, &size).await?;
     routed.permit = admit::permit(running, snapshot);
     let question = Question {
         document: &fields,

@@ -65,7 +65,7 @@ pub(super) fn call_id(headers: &HeaderMap) -> String {
 }
 
 /// A version 4 UUID (RFC 9562). It names a request and protects nothing, so the generator need not be secret.
-pub(super) fn random_uuid() -> String {
+pub(crate) fn random_uuid() -> String {
     let random = fastrand::u128(..) & !(0xf << 76) & !(0b11 << 62) | (4 << 76) | (0b10 << 62);
     let digits = hex(random);
     let mut id = String::with_capacity(36);

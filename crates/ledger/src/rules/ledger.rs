@@ -401,6 +401,19 @@ impl Ledger {
         till.spend = spend;
     }
 
+    /// Sets what was spent to what the store knows, in those windows that it knows of.
+    pub fn respend(&mut self, openings: &[Opening]) {
+        for till in &mut self.tills {
+            let known = |opening: &&Opening| {
+                opening.period == till.period
+                    && opening.period.is_none_or(|_| opening.window == till.span.start)
+            };
+            if let Some(opening) = openings.iter().find(known) {
+                till.spend = opening.spend;
+            }
+        }
+    }
+
     /// How the account stands under its terms.
     pub fn standing(&mut self, terms: &Terms, now: Timestamp) -> Standing {
         self.advance(terms, now);

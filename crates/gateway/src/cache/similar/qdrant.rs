@@ -160,8 +160,11 @@ impl Qdrant {
         if let Some(key) = key.as_ref().and_then(|key| key.header("")) {
             request.headers_mut().insert(API_KEY, key);
         }
-        let response =
-            self.transport.send(|| request.clone(), true, PATIENCE).await.map_err(|error| error.to_string())?;
+        let response = self
+            .transport
+            .send(|| request.clone(), true, PATIENCE)
+            .await
+            .map_err(|error| error.to_string())?;
         let status = response.status();
         let body = Limited::new(response.into_body(), MAX_BYTES).collect().await;
         Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))

@@ -37,7 +37,12 @@ pub(super) const KEYS: &[Group] = &[
         "add the models of every provider whose variable is set",
         &[("infer_model_from_keys", Bool)],
     ),
-    group(NotYet, P0, "PostgreSQL (env DATABASE_URL)", &[("database_url", Secret)]),
+    group(
+        Effective,
+        P0,
+        "PostgreSQL (env DATABASE_URL), or `sqlite:` and a path; without it SQLite in `tollway.data_folder`",
+        &[("database_url", Secret)],
+    ),
     group(
         NotYet,
         P1,
@@ -84,11 +89,16 @@ pub(super) const KEYS: &[Group] = &[
         ],
     ),
     group(
+        Effective,
+        P2,
+        "how long rows of the log of spend are kept (90d); their sums stay",
+        &[("maximum_spend_logs_retention_period", Text)],
+    ),
+    group(
         NotYet,
         P2,
         "how long records are kept",
         &[
-            ("maximum_spend_logs_retention_period", Text),
             ("maximum_spend_logs_retention_interval", Text),
             ("maximum_spend_logs_cleanup_cron", Text),
             ("maximum_spend_logs_cleanup_batch_size", Integer),

@@ -120,6 +120,12 @@ pub(super) const KEYS: &[Group] = &[
     group(
         Effective,
         P1,
+        "bytes that the log of spend may take (20 GiB); then its oldest days are deleted, their sums stay",
+        &[("spend_log_max_bytes", Integer)],
+    ),
+    group(
+        Effective,
+        P1,
         "requests under a budget to models without a price: `allow` (default), `refuse`, or the USD to hold for each",
         &[("unknown_price", Any)],
     ),

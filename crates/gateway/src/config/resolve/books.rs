@@ -1,6 +1,7 @@
 //! Keys, budgets and spend: `general_settings`, `litellm_settings` and `tollway`, as far as they are about money.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use api::body::Body;
 use api::field::Field;
@@ -9,6 +10,8 @@ use ledger::journal::WhenFull;
 use ledger::rules::budget::{Allowance, Budget};
 use ledger::rules::circle::Policy;
 use ledger::rules::period::Period;
+use ledger::store::Retention;
+use tollway::Secret;
 
 use super::layers::Layers;
 use crate::admin::IssuePolicy;
@@ -34,6 +37,11 @@ pub(super) fn config(
     let status = litellm.integer("budget_exceeded_status_code").and_then(|status| u16::try_from(status).ok());
     BooksConfig {
         folder: tollway.text("data_folder").or_else(|| environment.get("TOLLWAY_DATA")).map(PathBuf::from),
+        database_url: general
+            .secret("database_url")
+            .or_else(|| environment.get("DATABASE_URL").map(Secret::new))
+            .filter(|url| !url.is_empty()),
+        retention: retention(general, tollway, start, diagnosis),
         when_full: match tollway.text("journal_when_full").as_deref() {
             Some("serve") => WhenFull::ServeUnbooked,
             _ => WhenFull::Refuse,
@@ -144,6 +152,51 @@ fn period(layers: &Layers<'_>, key: &str, start: &Span, diagnosis: &mut Diagnosi
             None
         }
     }
+}
+
+/// What is not said is the ledger's default.
+fn retention(
+    general: &Layers<'_>,
+    tollway: &Layers<'_>,
+    start: &Span,
+    diagnosis: &mut Diagnosis,
+) -> Retention {
+    const PERIOD: &str = "maximum_spend_logs_retention_period";
+    let mut retention = Retention::default();
+    if let Some(text) = general.text(PERIOD) {
+        match length(text.trim()) {
+            Some(period) => retention.rows_for = period,
+            None => {
+                let wrong = format!("`{PERIOD}`: `{text}` is no length of time");
+                report(
+                    general,
+                    PERIOD,
+                    start,
+                    diagnosis,
+                    wrong,
+                    "a number and a unit, such as `30d` or `12h`",
+                );
+            }
+        }
+    }
+    if let Some(bytes) = tollway.integer("spend_log_max_bytes") {
+        retention.rows_bytes = bytes;
+    }
+    retention
+}
+
+/// `45s`, `30m`, `12h`, `7d`, `4w`.
+fn length(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at(text.find(|digit: char| !digit.is_ascii_digit())?);
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        "w" => 7 * 86_400,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(seconds).filter(|length| *length > 0).map(Duration::from_secs)
 }
 
 fn report(

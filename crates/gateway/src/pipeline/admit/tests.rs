@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use dialects::Dialect;
 use http_body_util::BodyExt;
-use ledger::journal::WhenFull;
 use ledger::rules::id::KeyHash;
 use ledger::store::LogFilter;
 use serde_json::json;
@@ -36,9 +35,8 @@ impl World {
     async fn new(name: &str, settings: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("tollway-admit-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
-        let settings_of_books = BooksSettings { folder: folder.clone(), when_full: WhenFull::Refuse };
-        let books =
-            Books::open(&settings_of_books, Log::to_stdout(Level::Error, Format::Text)).await.unwrap();
+        let log = Log::to_stdout(Level::Error, Format::Text);
+        let books = Books::open(&BooksSettings::new(folder.clone()), log.clone()).await.unwrap();
         let text = format!(
             "model_list:\n\
              - {{model_name: m, litellm_params: {{model: openai/gpt-4o, api_key: k, mock_response: hi}}}}\n\
@@ -51,10 +49,7 @@ impl World {
         let sources = Sources { environment: &none, file: &no_file, provider: &any };
         let loaded = Config::from_text(Path::new("config.yaml"), text, &sources);
         let snapshot = Snapshot::build(&loaded.config.unwrap(), Vec::new());
-        Self {
-            folder,
-            gateway: Gateway::new(snapshot, Log::to_stdout(Level::Error, Format::Text), Some(books)),
-        }
+        Self { folder, gateway: Gateway::new(snapshot, log, Some(books)) }
     }
 
     fn books(&self) -> &Arc<Books> {
