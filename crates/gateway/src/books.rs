@@ -51,6 +51,8 @@ pub struct Books {
     health_checks: Option<Arc<Holder>>,
     /// Somebody waits for the journal to be drained.
     drain: Notify,
+    /// Who moves bookings at the moment: one at a time, since a round deletes the files that it has read.
+    draining: tokio::sync::Mutex<()>,
     log: Log,
 }
 
@@ -101,6 +103,7 @@ impl Books {
             master: Holder::unbounded(Identity::Master.name()).map(Arc::new),
             health_checks: Holder::unbounded(Identity::HealthCheck.name()).map(Arc::new),
             drain: Notify::new(),
+            draining: tokio::sync::Mutex::default(),
             log,
         });
         // Ledgers are opened with what the store knows, so it has to know all.
@@ -147,6 +150,7 @@ impl Books {
     /// # Errors
     /// The database's; then it stays in the journal.
     pub async fn drain_now(&self) -> Result<(), journal::DrainError> {
+        let _turn = self.draining.lock().await;
         drain(Arc::clone(&self.journal), self.store.clone()).await
     }
 

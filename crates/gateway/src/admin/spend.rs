@@ -201,13 +201,9 @@ async fn log_pages(asker: Asker) -> Result<Response, Refusal> {
     let next = rows.last().map(|last| format!("{}:{}", last.started_at.0, last.request));
     let shown: Vec<Value> = rows.iter().map(spend::row).collect();
     if query.text("format") == Some("csv") {
-        let mut text = format!("{}\n", spend::CSV_COLUMNS.join(","));
-        for row in &shown {
-            text.push_str(&spend::csv_line(row));
-            text.push('\n');
-        }
+        let text = api::csv::table(&spend::COLUMNS, &shown);
         let headers = [
-            (CONTENT_TYPE, "text/csv; charset=utf-8"),
+            (CONTENT_TYPE, api::csv::CONTENT_TYPE),
             (CONTENT_DISPOSITION, "attachment; filename=\"spend.csv\""),
         ];
         return Ok((headers, text).into_response());
