@@ -148,7 +148,9 @@ pub(super) async fn check_change(
     if before.details.blocked != after.details.blocked {
         return Err(overseers_only("blocked"));
     }
-    if before.details.created_by.as_deref() != asker.caller.user.as_ref().map(|user| user.as_str()) {
+    if before.details.created_by.as_deref()
+        != asker.caller.user.as_ref().map(ledger::rules::id::UserId::as_str)
+    {
         check_against_key(asker, after, before, "the key as it was made")?;
     }
     Ok(())

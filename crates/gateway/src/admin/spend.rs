@@ -117,7 +117,7 @@ async fn filter(asker: &Asker, query: &Body) -> Result<LogFilter, Refusal> {
     }
     match &asker.caller.user {
         Some(own) if filter.user.as_ref().is_none_or(|wanted| wanted == own) => {
-            filter.user = Some(own.clone())
+            filter.user = Some(own.clone());
         }
         _ => asker
             .permit(&api::caller::Object { user: filter.user.clone(), ..api::caller::Object::default() })?,
@@ -147,8 +147,8 @@ async fn summary(asker: &Asker, query: &Body, filter: &LogFilter) -> Answer {
         (None, None, Some(team)) => Scope::Team(team.clone()),
         (None, None, None) => Scope::Gateway,
     };
-    let mut per_day: BTreeMap<Day, (NanoUsd, BTreeMap<String, NanoUsd>, BTreeMap<String, NanoUsd>)> =
-        BTreeMap::new();
+    type ByName = BTreeMap<String, NanoUsd>;
+    let mut per_day: BTreeMap<Day, (NanoUsd, ByName, ByName)> = BTreeMap::new();
     for sum in asker.store().daily(&scope, from, until).await? {
         let (all, models, keys) = per_day.entry(sum.day).or_default();
         *all = all.saturating_add(sum.cost);
