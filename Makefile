@@ -16,10 +16,10 @@ run: ## Build and serve: the demo model, or what ARGS say (ARGS="--config config
 check: ## Format, lints, unit tests: the inner loop
 	scripts/check
 
-test: .venv/.complete ## Everything: check, doc tests, and the outer suite with the official clients
+test: .venv/.complete .venv-litellm/.complete ## Everything: check, doc tests, and the outer suite with the official clients
 	scripts/check --all
 
-outer: .venv/.complete ## The outer suite alone; ARGS go to pytest (ARGS="-k gemini -x")
+outer: .venv/.complete .venv-litellm/.complete ## The outer suite alone; ARGS go to pytest (ARGS="-k gemini -x")
 	cargo build -p tollway-cli
 	.venv/bin/pytest tests $(or $(ARGS),-n auto)
 
@@ -30,4 +30,9 @@ bench: ## Against nginx and a mock provider, in one table
 .venv/.complete: tests/requirements.txt
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	touch $@
+
+.venv-litellm/.complete: tests/requirements-litellm.txt
+	$(PYTHON) -m venv .venv-litellm
+	.venv-litellm/bin/pip install --quiet --disable-pip-version-check -r tests/requirements-litellm.txt
 	touch $@

@@ -82,7 +82,7 @@ impl Part {
         self.keys.entry(sum.key.clone()).or_default().add(sum);
     }
 
-    fn show(&self, keys: &Names, metadata: Value) -> Value {
+    fn show(&self, keys: &Names, metadata: &Value) -> Value {
         let of_keys = self.keys.iter().map(|(key, sums)| (key.clone(), of_key(key, sums, keys)));
         json!({
             "metrics": self.sums.metrics(),
@@ -144,13 +144,55 @@ pub fn daily(sums: &[(String, DailySum)], paging: Paging, keys: &Names, entities
     })
 }
 
+/// The columns of [`rows`].
+pub const COLUMNS: [&str; 14] = [
+    "date",
+    "entity",
+    "entity_alias",
+    "api_key",
+    "key_alias",
+    "model",
+    "provider",
+    "spend",
+    "api_requests",
+    "failed_requests",
+    "prompt_tokens",
+    "completion_tokens",
+    "total_tokens",
+    "cache_read_input_tokens",
+];
+
+/// Every sum as a row: for exports, and for reports that sum by something else.
+#[must_use]
+pub fn rows(sums: &[(String, DailySum)], keys: &Names, entities: &Names) -> Vec<Value> {
+    let row = |(entity, sum): &(String, DailySum)| {
+        json!({
+            "date": sum.day.to_string(),
+            "entity": entity,
+            "entity_alias": entities.get(entity).and_then(|name| name.alias.as_ref()),
+            "api_key": sum.key,
+            "key_alias": keys.get(&sum.key).and_then(|name| name.alias.as_ref()),
+            "model": sum.model,
+            "provider": sum.provider,
+            "spend": sum.cost,
+            "api_requests": sum.requests,
+            "failed_requests": sum.failed,
+            "prompt_tokens": sum.input_tokens,
+            "completion_tokens": sum.output_tokens,
+            "total_tokens": sum.input_tokens.saturating_add(sum.output_tokens),
+            "cache_read_input_tokens": sum.cache_read_tokens,
+        })
+    };
+    sums.iter().map(row).collect()
+}
+
 fn result(day: Day, parts: &Breakdown, keys: &Names, entities: &Names) -> Value {
     let named = |parts: &BTreeMap<String, Part>| -> Value {
-        parts.iter().map(|(name, part)| (name.clone(), part.show(keys, json!({})))).collect()
+        parts.iter().map(|(name, part)| (name.clone(), part.show(keys, &json!({})))).collect()
     };
     let of_entities = parts.entities.iter().map(|(id, part)| {
         let alias = entities.get(id).and_then(|name| name.alias.clone());
-        (id.clone(), part.show(keys, json!({"alias": alias, "team_alias": alias})))
+        (id.clone(), part.show(keys, &json!({"alias": alias, "team_alias": alias})))
     });
     json!({
         "date": day.to_string(),

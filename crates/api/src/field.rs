@@ -116,7 +116,7 @@ impl Kind {
         .to_owned()
     }
 
-    /// As a JSON schema, for OpenAPI.
+    /// As a JSON schema, for `OpenAPI`.
     #[must_use]
     pub fn schema(self) -> Value {
         use serde_json::json;

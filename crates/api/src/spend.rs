@@ -54,7 +54,7 @@ fn status(booking: &Booking) -> &'static str {
 }
 
 /// The columns of the log as CSV.
-pub const CSV_COLUMNS: [&str; 18] = [
+pub const COLUMNS: [&str; 18] = [
     "request_id",
     "startTime",
     "endTime",
@@ -74,35 +74,3 @@ pub const CSV_COLUMNS: [&str; 18] = [
     "total_tokens",
     "spend",
 ];
-
-/// A line of the log as CSV, without its end.
-#[must_use]
-pub fn csv_line(row: &Value) -> String {
-    let cells = CSV_COLUMNS.iter().map(|column| match row.get(column) {
-        None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => csv_cell(text),
-        Some(other) => other.to_string(),
-    });
-    cells.collect::<Vec<_>>().join(",")
-}
-
-/// Quoted where it must be. What a spreadsheet would take for a formula is made a text.
-fn csv_cell(text: &str) -> String {
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let text = if formula { format!("'{text}") } else { text.to_owned() };
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cell_is_text_and_nothing_else() {
-        let row = json!({"request_id": "a,\"b\"", "user": "=cmd()", "spend": 0.5});
-        let line = csv_line(&row);
-        assert!(line.starts_with("\"a,\"\"b\"\"\","), "{line}");
-        assert!(line.contains(",'=cmd(),") && line.ends_with(",0.5"), "{line}");
-        assert_eq!(line.matches(',').count(), CSV_COLUMNS.len());
-    }
-}

@@ -39,6 +39,18 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Show how each deployment of a running gateway is doing.
     Router(RouterArgs),
+    /// Make, show, change, block and delete virtual keys of a running gateway.
+    Keys(ManageArgs),
+    /// Make, show, change, block and delete teams of a running gateway.
+    Teams(ManageArgs),
+    /// Make, show, change and delete users of a running gateway.
+    Users(ManageArgs),
+    /// Make, show, change and delete shared budgets of a running gateway.
+    Budgets(ManageArgs),
+    /// Show what was spent, by team, key, user, model, …
+    Report(ReportArgs),
+    /// Show who changed what.
+    Audit(AuditArgs),
     /// Write a commented starter configuration for the provider keys found in the environment.
     Init(InitArgs),
 }
@@ -139,6 +151,103 @@ pub(crate) struct ExplainArgs {
     #[command(flatten)]
     pub remote: RemoteArgs,
     /// Print the trace as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ManageArgs {
+    #[command(subcommand)]
+    pub action: Action,
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Action {
+    /// List them.
+    List {
+        /// At most so many.
+        #[arg(long, default_value_t = 100, value_name = "N")]
+        limit: u32,
+    },
+    /// Make one, from the API's fields: `max_budget=10 models=gpt-4o,o3 duration=30d`.
+    New {
+        #[arg(value_name = "FIELD=VALUE")]
+        fields: Vec<String>,
+    },
+    /// Show one.
+    Info {
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+    /// Change one; `field=null` takes a field away.
+    Update {
+        #[arg(value_name = "ID")]
+        id: String,
+        #[arg(value_name = "FIELD=VALUE", required = true)]
+        fields: Vec<String>,
+    },
+    /// Delete one or several.
+    Delete {
+        #[arg(value_name = "ID", required = true)]
+        ids: Vec<String>,
+    },
+    /// Block one: requests are refused.
+    Block {
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+    /// Unblock one.
+    Unblock {
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ReportArgs {
+    /// What to sum by: one or several of team, key, user, organization, customer, tag, model, provider, day.
+    #[arg(long, value_delimiter = ',', default_value = "team,model", value_name = "WHAT")]
+    pub by: Vec<By>,
+    /// Since when: so many days (`7d`), or a date.
+    #[arg(long, default_value = "30d", value_name = "WHEN")]
+    pub since: String,
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What a report sums by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum By {
+    Team,
+    Key,
+    User,
+    Organization,
+    Customer,
+    Tag,
+    Model,
+    Provider,
+    Day,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct AuditArgs {
+    /// At most so many changes, the newest first.
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub limit: u32,
+    /// Only changes of this key, team, …
+    #[arg(long, value_name = "ID")]
+    pub object: Option<String>,
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+    /// Print JSON, with what was before and after.
     #[arg(long)]
     pub json: bool,
 }

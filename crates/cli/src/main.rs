@@ -6,11 +6,14 @@ mod check;
 mod explain;
 mod init;
 mod local;
+mod manage;
 mod models;
 mod output;
 mod remote;
+mod report;
 mod router;
 mod serve;
+mod table;
 mod watch;
 
 use std::process::ExitCode;
@@ -32,6 +35,12 @@ fn main() -> ExitCode {
         Some(Command::Chat(chat)) => chat::run(&chat),
         Some(Command::Explain(explain)) => explain::run(&explain),
         Some(Command::Router(router)) => router::run(&router),
+        Some(Command::Keys(keys)) => manage::run(manage::KEYS, &keys),
+        Some(Command::Teams(teams)) => manage::run(manage::TEAMS, &teams),
+        Some(Command::Users(users)) => manage::run(manage::USERS, &users),
+        Some(Command::Budgets(budgets)) => manage::run(manage::BUDGETS, &budgets),
+        Some(Command::Report(report)) => report::run(&report),
+        Some(Command::Audit(audit)) => report::audit(&audit),
         Some(Command::Init(init)) => init::run(&init),
     };
     match result {

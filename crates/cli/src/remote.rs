@@ -82,6 +82,15 @@ impl Remote {
     }
 }
 
+impl Remote {
+    /// Sends a body and reads the answer.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        let response = self.send(Method::POST, path, Some(body)).await?;
+        let body = response.into_body().collect().await?.to_bytes();
+        Ok(serde_json::from_slice(&body)?)
+    }
+}
+
 /// A runtime for commands: one thread is enough.
 pub(crate) fn block_on<F: Future>(future: F) -> Result<F::Output, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -3,6 +3,7 @@ use serde_json::Value;
 use crate::args::RouterArgs;
 use crate::output::{self, Failure};
 use crate::remote::{Remote, block_on};
+use crate::table;
 
 const COLUMNS: [(&str, &str); 8] = [
     ("group", "/model_group"),
@@ -23,13 +24,13 @@ pub(crate) fn run(args: &RouterArgs) -> Result<(), Failure> {
     }
     let deployments =
         state.get("deployments").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    for line in table(deployments) {
-        output::line(line.trim_end());
+    for line in deployment_lines(deployments) {
+        output::line(&line);
     }
     Ok(())
 }
 
-fn table(deployments: &[Value]) -> Vec<String> {
+fn deployment_lines(deployments: &[Value]) -> Vec<String> {
     let header = COLUMNS.iter().map(|(title, _)| (*title).to_owned()).collect();
     let mut rows: Vec<Vec<String>> = vec![header];
     for deployment in deployments {
@@ -41,13 +42,7 @@ fn table(deployments: &[Value]) -> Vec<String> {
         }
         rows.push(row);
     }
-    let width =
-        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<usize> = (0..=COLUMNS.len()).map(|column| width(column).unwrap_or_default()).collect();
-    let line = |row: &Vec<String>| {
-        row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}  ")).collect::<String>()
-    };
-    rows.iter().map(line).collect()
+    table::lines(&rows)
 }
 
 /// Ids are long; their beginning tells them apart.
@@ -73,7 +68,7 @@ mod tests {
             json!({"model_group": "gpt-4o", "model_id": "west", "state": "cooling down", "in_flight": 0,
                    "cooldown_reason": "rate limited", "cooldown_left_s": 3.25}),
         ];
-        let lines = table(&deployments);
+        let lines = deployment_lines(&deployments);
         assert_eq!(lines.len(), 3);
         let at = |line: &String, text: &str| line.find(text).map(|at| line.chars().take(at).count());
         assert_eq!(at(&lines[1], "well"), at(&lines[2], "cooling down"));

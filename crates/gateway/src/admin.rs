@@ -4,6 +4,8 @@
 //! which object it is about with [`Asker::permit`], and changes things through [`Changes`] alone, so that nothing is
 //! changed that is not in the log of changes.
 
+#![allow(clippy::indexing_slicing, reason = "a field of a JSON object is set, which cannot panic")]
+
 mod activity;
 mod asker;
 mod audit;

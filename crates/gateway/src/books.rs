@@ -90,6 +90,8 @@ pub struct Books {
     semantic_cache: Option<Arc<Holder>>,
     /// The database takes no bookings.
     behind: AtomicBool,
+    /// Who moves bookings at the moment: one at a time, since a round deletes the files that it has read.
+    draining: tokio::sync::Mutex<()>,
     log: Log,
 }
 
@@ -200,6 +202,7 @@ impl Books {
             health_checks: Holder::unbounded(Identity::HealthCheck.name()).map(Arc::new),
             semantic_cache: Holder::unbounded(Identity::SemanticCache.name()).map(Arc::new),
             behind: AtomicBool::new(false),
+            draining: tokio::sync::Mutex::default(),
             log,
         }))
     }
@@ -269,6 +272,7 @@ impl Books {
     /// # Errors
     /// The database's; then it stays in the journal.
     pub async fn drain_now(&self) -> Result<(), journal::DrainError> {
+        let _turn = self.draining.lock().await;
         drain(Arc::clone(&self.journal), self.store.clone(), self.leases.clone()).await
     }
 

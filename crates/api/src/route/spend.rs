@@ -47,6 +47,7 @@ const ACTIVITY: &[Field] = &[
     field("page", Kind::Count),
     field("page_size", Kind::Count),
     field("timezone", Kind::Any),
+    field("format", Kind::OneOf(&["json", "csv"])),
 ];
 
 const REPORT: &[Field] = &[
@@ -127,7 +128,7 @@ pub(super) const ROUTES: &[Route] = &[
     get("/global/activity", TAG, "Requests and tokens per day", VIEW).query(&DATES),
     get("/global/activity/model", TAG, "Requests and tokens per day and model", VIEW).query(&DATES),
     get("/user/daily/activity", TAG, "What users did per day", OWN)
-        .also(&["/user/daily/activity/aggregated"])
+        .also(&["/user/daily/activity/aggregated", "/user/daily/activity/export"])
         .query(ACTIVITY),
     get(
         "/team/daily/activity",
@@ -135,10 +136,10 @@ pub(super) const ROUTES: &[Route] = &[
         "What teams did per day",
         &[Who::Viewer, Who::Member, Who::TeamAdmin, Who::OrganizationAdmin],
     )
-    .also(&["/team/daily/activity/aggregated"])
+    .also(&["/team/daily/activity/aggregated", "/team/daily/activity/export"])
     .query(ACTIVITY),
     get("/tag/daily/activity", TAG, "What was done under tags per day", VIEW)
-        .also(&["/tag/daily/activity/aggregated"])
+        .also(&["/tag/daily/activity/aggregated", "/tag/daily/activity/export"])
         .query(ACTIVITY),
     get(
         "/organization/daily/activity",
@@ -146,16 +147,20 @@ pub(super) const ROUTES: &[Route] = &[
         "What organizations did per day",
         &[Who::Viewer, Who::OrganizationAdmin],
     )
-    .also(&["/organization/daily/activity/aggregated"])
+    .also(&["/organization/daily/activity/aggregated", "/organization/daily/activity/export"])
     .query(ACTIVITY),
     get("/customer/daily/activity", TAG, "What customers did per day", VIEW)
         .also(&[
             "/end_user/daily/activity",
             "/customer/daily/activity/aggregated",
             "/end_user/daily/activity/aggregated",
+            "/customer/daily/activity/export",
+            "/end_user/daily/activity/export",
         ])
         .query(ACTIVITY),
-    get("/gateway/daily/activity", TAG, "What all did per day", VIEW).query(ACTIVITY),
+    get("/gateway/daily/activity", TAG, "What all did per day", VIEW)
+        .also(&["/gateway/daily/activity/export"])
+        .query(ACTIVITY),
     get("/audit", TAG, "Changes through this API, newest first", VIEW).query(&[
         field("page", Kind::Count),
         field("page_size", Kind::Count),

@@ -114,13 +114,13 @@ fn matrix() -> String {
 fn who_may_call_what_is_as_it_was_decided() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/permissions.txt");
     let found = matrix();
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+    if std::env::var_os("TOLLWAY_GOLDEN").is_some_and(|value| value == "write") {
         std::fs::write(file, &found).unwrap();
     }
     let decided = std::fs::read_to_string(file).unwrap_or_default();
     assert!(
         found == decided,
-        "permissions.txt is not what the table says; see UPDATE_GOLDEN in CONTRIBUTING.md\n{found}"
+        "permissions.txt is not what the table says; see TOLLWAY_GOLDEN in CONTRIBUTING.md\n{found}"
     );
 }
 

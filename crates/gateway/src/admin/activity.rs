@@ -7,15 +7,16 @@ use api::activity::{Name, Names};
 use api::body::Body;
 use api::query::Paging;
 use axum::Router;
-use axum::response::Json;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use ledger::rules::account::Scope;
 use ledger::rules::entity::{Key, Organization, Team};
 use ledger::store::{DailySum, Filter};
 
 use super::asker::{self, Asker};
+use super::issue;
 use super::spend::days;
-use super::{Answer, issue};
 use crate::Gateway;
 use crate::refusal::Refusal;
 
@@ -38,6 +39,13 @@ pub(super) fn router() -> Router<Arc<Gateway>> {
         "/end_user/daily/activity",
         "/end_user/daily/activity/aggregated",
         "/gateway/daily/activity",
+        "/user/daily/activity/export",
+        "/team/daily/activity/export",
+        "/tag/daily/activity/export",
+        "/organization/daily/activity/export",
+        "/customer/daily/activity/export",
+        "/end_user/daily/activity/export",
+        "/gateway/daily/activity/export",
     ] {
         router = router.route(path, get(daily));
     }
@@ -56,7 +64,7 @@ fn subject(path: &str) -> (&'static str, &'static str) {
     }
 }
 
-async fn daily(asker: Asker) -> Answer {
+async fn daily(asker: Asker) -> Result<Response, Refusal> {
     let query = asker.query()?;
     asker.bring_up_to_date().await;
     let aggregated = asker.path.ends_with("/aggregated");
@@ -92,7 +100,15 @@ async fn daily(asker: Asker) -> Answer {
     });
     let keys = key_names(&asker, &sums).await?;
     let entities = entity_names(&asker, kind, &sums).await?;
-    Ok(Json(api::activity::daily(&sums, paging, &keys, &entities)))
+    if !asker.path.ends_with("/export") {
+        return Ok(Json(api::activity::daily(&sums, paging, &keys, &entities)).into_response());
+    }
+    let rows = api::activity::rows(&sums, &keys, &entities);
+    if query.text("format") == Some("csv") {
+        let text = api::csv::table(&api::activity::COLUMNS, &rows);
+        return Ok(([(CONTENT_TYPE, api::csv::CONTENT_TYPE)], text).into_response());
+    }
+    Ok(Json(rows).into_response())
 }
 
 /// The ids that are asked for and that the caller may see; `None`: all.

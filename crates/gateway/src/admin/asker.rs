@@ -176,7 +176,7 @@ impl Asker {
     }
 
     pub(super) fn wrong_role(&self) -> Refusal {
-        let user = self.caller.user.as_ref().map(|user| user.as_str());
+        let user = self.caller.user.as_ref().map(UserId::as_str);
         Problem::wrong_role(&self.path, self.caller.role.name(), user).into()
     }
 

@@ -51,6 +51,10 @@ pub(super) async fn new_key(
     asker.check_budget(body).await?;
     let surroundings = Surroundings::of(asker, &made).await?;
     surroundings.permit(asker, &made)?;
+    if is_of_another(asker, &made) && made.routes.0.is_empty() {
+        made.routes.0.push(MODEL_ROUTES.to_owned());
+    }
+    check_impersonation(asker, &made)?;
     if !asker.is_admin() {
         if let Some(holder) = &asker.holder {
             let own = &holder.key;
@@ -66,6 +70,26 @@ pub(super) async fn new_key(
         surroundings.check(asker, &made)?;
     }
     Ok(NewKey { key: made, secret })
+}
+
+/// The group of routes that call models.
+const MODEL_ROUTES: &str = "llm_api_routes";
+
+/// Whether a key is somebody else's, of whose rights the caller has no part.
+fn is_of_another(asker: &Asker, key: &Key) -> bool {
+    !asker.is_admin() && key.user.is_some() && key.user != asker.caller.user
+}
+
+/// Whoever knows a key can do what its user can. So those who oversee a team or an organization may make and renew
+/// keys of others that call models, and none that manage: nobody gives what they do not have.
+fn check_impersonation(asker: &Asker, key: &Key) -> Result<(), Refusal> {
+    let calls_models = !key.routes.0.is_empty() && key.routes.0.iter().all(|route| route == MODEL_ROUTES);
+    if calls_models || !is_of_another(asker, key) {
+        return Ok(());
+    }
+    let told = "a key of somebody else could do what they can; for others you can make and renew keys with \
+                `key_type: llm_api` only";
+    Err(Problem::forbidden(Some("allowed_routes"), told).into())
 }
 
 /// LiteLLM notes which service account a key is.
@@ -108,6 +132,9 @@ pub(super) async fn check_change(
     if asker.is_admin() {
         return Ok(());
     }
+    if before.user != after.user || before.hash != after.hash || before.routes != after.routes {
+        check_impersonation(asker, after)?;
+    }
     surroundings.check(asker, after)?;
     if asker.could("/key/block", &key::object(before)) {
         return Ok(());
@@ -121,7 +148,9 @@ pub(super) async fn check_change(
     if before.details.blocked != after.details.blocked {
         return Err(overseers_only("blocked"));
     }
-    if before.details.created_by.as_deref() != asker.caller.user.as_ref().map(|user| user.as_str()) {
+    if before.details.created_by.as_deref()
+        != asker.caller.user.as_ref().map(ledger::rules::id::UserId::as_str)
+    {
         check_against_key(asker, after, before, "the key as it was made")?;
     }
     Ok(())

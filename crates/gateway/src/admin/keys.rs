@@ -186,7 +186,7 @@ async fn change_each(asker: &Asker, each: Vec<Value>) -> Result<Value, Refusal> 
         match result.await {
             Ok(row) => done.push(json!({"key": shown, "key_info": row})),
             Err(refusal) => {
-                failed.push(json!({"key": shown, "key_info": null, "failed_reason": refusal.tell}))
+                failed.push(json!({"key": shown, "key_info": null, "failed_reason": refusal.tell}));
             }
         }
     }
@@ -314,10 +314,9 @@ async fn aliases(asker: Asker) -> Answer {
 async fn visible(asker: &Asker, query: &Body, paging: Paging) -> Result<(Vec<Stored<Key>>, i64), Refusal> {
     let filter = filter(query, asker.now)?;
     let sorting = sorting(query);
-    let by_hash = match query.text("key_hash") {
-        Some(text) => Some(issue::hash_of(text).map(|hash| hash.to_string()).unwrap_or_default()),
-        None => None,
-    };
+    let by_hash = query
+        .text("key_hash")
+        .map(|text| issue::hash_of(text).map(|hash| hash.to_string()).unwrap_or_default());
     let is_active = query.text("status") == Some("active");
     if asker.sees_all() && by_hash.is_none() && !is_active {
         let page = asker.store().list::<Key>(&filter, sorting, paging.offset(), paging.size).await?;

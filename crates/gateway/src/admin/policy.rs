@@ -35,7 +35,7 @@ impl IssuePolicy {
                 body.set(name, most.clone());
                 continue;
             };
-            self.bound(name, &wanted, most, now)?;
+            Self::bound(name, &wanted, most, now)?;
         }
         Ok(())
     }
@@ -44,7 +44,7 @@ impl IssuePolicy {
     pub(super) fn for_changed_key(&self, body: &Body, now: Timestamp) -> Result<(), Problem> {
         for (name, most) in &self.keys_at_most {
             match body.get(name).filter(|wanted| wanted.as_str() != Some("-1")) {
-                Some(wanted) => self.bound(name, wanted, most, now)?,
+                Some(wanted) => Self::bound(name, wanted, most, now)?,
                 None if body.has(name) => return Err(grant::over(name, "none", &shown(most))),
                 None => {}
             }
@@ -52,7 +52,7 @@ impl IssuePolicy {
         Ok(())
     }
 
-    fn bound(&self, name: &str, wanted: &Value, most: &Value, now: Timestamp) -> Result<(), Problem> {
+    fn bound(name: &str, wanted: &Value, most: &Value, now: Timestamp) -> Result<(), Problem> {
         let is_over = match name {
             "duration" | "budget_duration" => {
                 let end = |value: &Value| moment::after(now, value.as_str()?);
@@ -108,14 +108,14 @@ mod tests {
         }
     }
 
-    fn body(value: Value) -> Body {
+    fn body(value: &Value) -> Body {
         let known: &[&[field::Field]] = &[api::key::FIELDS, api::terms::TERMS];
         Body::of(value.as_object().cloned().unwrap(), known).unwrap()
     }
 
     #[test]
     fn what_is_left_open_is_filled_in() {
-        let mut body = body(json!({"rpm_limit": 5}));
+        let mut body = body(&json!({"rpm_limit": 5}));
         policy().for_key(&mut body, NOW).unwrap();
         let filled = json!({"rpm_limit": 5, "max_budget": 2, "models": ["gpt-4o"], "duration": "30d"});
         assert_eq!(json!(body.fields()), filled);
@@ -137,10 +137,10 @@ mod tests {
                 "rpm_limit is over max limit set in config - user_value=101; max_value=100",
             ),
         ] {
-            assert_eq!(policy().for_key(&mut body(wanted), NOW).unwrap_err().message, told);
+            assert_eq!(policy().for_key(&mut body(&wanted), NOW).unwrap_err().message, told);
         }
-        let cleared = body(json!({"max_budget": null}));
+        let cleared = body(&json!({"max_budget": null}));
         assert!(policy().for_changed_key(&cleared, NOW).is_err(), "no bound is more than any");
-        assert_eq!(policy().for_changed_key(&body(json!({"key_alias": "a"})), NOW), Ok(()));
+        assert_eq!(policy().for_changed_key(&body(&json!({"key_alias": "a"})), NOW), Ok(()));
     }
 }

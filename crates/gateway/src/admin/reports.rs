@@ -203,7 +203,7 @@ async fn end_users(asker: Asker, bytes: Bytes) -> Answer {
     let body = asker.body(&bytes)?;
     asker.bring_up_to_date().await;
     let until = body.moment("endTime").unwrap_or(asker.now).day();
-    let from = body.moment("startTime").map_or(Day(until.0 - 30), |at| at.day());
+    let from = body.moment("startTime").map_or(Day(until.0 - 30), ledger::rules::time::Timestamp::day);
     let only = match body.text("api_key") {
         Some(text) => Some(key_id(&asker, text).await?),
         None => None,

@@ -117,7 +117,7 @@ async fn filter(asker: &Asker, query: &Body) -> Result<LogFilter, Refusal> {
     }
     match &asker.caller.user {
         Some(own) if filter.user.as_ref().is_none_or(|wanted| wanted == own) => {
-            filter.user = Some(own.clone())
+            filter.user = Some(own.clone());
         }
         _ => asker
             .permit(&api::caller::Object { user: filter.user.clone(), ..api::caller::Object::default() })?,
@@ -147,8 +147,8 @@ async fn summary(asker: &Asker, query: &Body, filter: &LogFilter) -> Answer {
         (None, None, Some(team)) => Scope::Team(team.clone()),
         (None, None, None) => Scope::Gateway,
     };
-    let mut per_day: BTreeMap<Day, (NanoUsd, BTreeMap<String, NanoUsd>, BTreeMap<String, NanoUsd>)> =
-        BTreeMap::new();
+    type ByName = BTreeMap<String, NanoUsd>;
+    let mut per_day: BTreeMap<Day, (NanoUsd, ByName, ByName)> = BTreeMap::new();
     for sum in asker.store().daily(&scope, from, until).await? {
         let (all, models, keys) = per_day.entry(sum.day).or_default();
         *all = all.saturating_add(sum.cost);
@@ -201,13 +201,9 @@ async fn log_pages(asker: Asker) -> Result<Response, Refusal> {
     let next = rows.last().map(|last| format!("{}:{}", last.started_at.0, last.request));
     let shown: Vec<Value> = rows.iter().map(spend::row).collect();
     if query.text("format") == Some("csv") {
-        let mut text = format!("{}\n", spend::CSV_COLUMNS.join(","));
-        for row in &shown {
-            text.push_str(&spend::csv_line(row));
-            text.push('\n');
-        }
+        let text = api::csv::table(&spend::COLUMNS, &shown);
         let headers = [
-            (CONTENT_TYPE, "text/csv; charset=utf-8"),
+            (CONTENT_TYPE, api::csv::CONTENT_TYPE),
             (CONTENT_DISPOSITION, "attachment; filename=\"spend.csv\""),
         ];
         return Ok((headers, text).into_response());

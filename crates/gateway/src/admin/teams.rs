@@ -306,7 +306,7 @@ async fn list(asker: Asker) -> Answer {
     let organization = query.text("organization_id");
     let mut rows = Vec::new();
     for stored in visible(&asker, query.text("user_id")).await? {
-        let own = stored.record.organization.as_ref().map(|id| id.as_str());
+        let own = stored.record.organization.as_ref().map(ledger::rules::id::OrganizationId::as_str);
         if organization.is_none() || organization == own {
             let mut row = full_row(&asker, &stored).await?;
             row["keys"] = json!(keys_of(&asker, &stored.record.id, 100).await?);
@@ -335,7 +335,7 @@ async fn list_pages(asker: Asker) -> Answer {
     };
     teams.retain(|stored| {
         let team = &stored.record;
-        let own = team.organization.as_ref().map(|id| id.as_str());
+        let own = team.organization.as_ref().map(ledger::rules::id::OrganizationId::as_str);
         query.text("organization_id").is_none_or(|wanted| own == Some(wanted))
             && query.text("team_id").is_none_or(|wanted| team.id.as_str() == wanted)
             && has(&alias, team.details.alias.as_deref())

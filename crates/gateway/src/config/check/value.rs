@@ -56,8 +56,7 @@ pub(super) fn fit(key: KnownKey, node: &Node) -> Fit {
     }
     match (&node.value, key.kind) {
         (_, Kind::Any)
-        | (Value::Sequence(_), Kind::List | Kind::Fallbacks)
-        | (Value::Sequence(_), Kind::ListOrMap)
+        | (Value::Sequence(_), Kind::List | Kind::ListOrMap | Kind::Fallbacks)
         | (Value::Mapping(_), Kind::Map | Kind::ListOrMap | Kind::MapOrFalse | Kind::SecretOrMap) => {
             Fit::Fits
         }
