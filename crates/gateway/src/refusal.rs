@@ -32,7 +32,7 @@ pub struct Refusal {
     /// When a next try makes sense. A provider's own wish is for routing; clients get it as the provider's header.
     pub retry_after: Option<Duration>,
     /// The limit of the caller's own that has no room.
-    pub limit: Option<LimitReached>,
+    pub limit: Option<Box<LimitReached>>,
     /// For the operator: never part of an answer.
     log: String,
 }

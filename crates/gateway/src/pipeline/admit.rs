@@ -477,7 +477,8 @@ impl Refusal {
         refusal.param = denied.param().map(str::to_owned);
         refusal.retry_after = denied.retry_after();
         if let Denied::OverLimit(over) = denied {
-            refusal.limit = Some(LimitReached { kind: over.kind.name(), resets_at: over.resets_at });
+            let reached = LimitReached { kind: over.kind.name(), resets_at: over.resets_at };
+            refusal.limit = Some(Box::new(reached));
         }
         refusal
     }

@@ -75,7 +75,7 @@ pub(super) fn refuse(mut running: Running, refusal: &Refusal) -> Response<Answer
         let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
     }
-    if let Some(limit) = refusal.limit {
+    if let Some(limit) = &refusal.limit {
         put(&mut headers, "rate_limit_type", limit.kind);
         if let Some(at) = limit.resets_at {
             put(&mut headers, "reset_at", &at.to_string());

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ledger::rules::id::{TeamId, UserId};
 use prometheus_client::encoding::EncodeLabelSet;
 
 use crate::exchange::Identity;
@@ -35,9 +36,9 @@ impl Callers {
         }
         let own = |text: Option<&str>| text.unwrap_or("None").to_owned();
         labels.api_key_alias = own(holder.key.details.alias.as_deref());
-        labels.team = own(holder.key.team.as_ref().map(|team| team.as_str()));
+        labels.team = own(holder.key.team.as_ref().map(TeamId::as_str));
         labels.team_alias = own(holder.team.as_ref().and_then(|team| team.details.alias.as_deref()));
-        labels.user = own(holder.key.user.as_ref().map(|user| user.as_str()));
+        labels.user = own(holder.key.user.as_ref().map(UserId::as_str));
         labels
     }
 
