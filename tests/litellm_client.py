@@ -72,6 +72,13 @@ def models() -> None:
     [info] = [model for model in client.info() if model["model_name"] == "to-openai"]
     assert client.get(model_name="to-openai")["model_info"]["id"] == info["model_info"]["id"]
     raises(NotFoundError, client.get, None, "no-such")
+    made = client.new("mine", {"model": "openai/gpt-4o", "api_key": "sk-mine-1", "mock_response": "hello"})
+    assert made["model_name"] == "mine" and "sk-mine-1" not in str(made)
+    assert client.get(model_name="mine")["model_info"]["db_model"] is True
+    changed = client.update(made["model_id"], {"model": "openai/gpt-4o-mini"})
+    assert changed["litellm_params"]["model"] == "openai/gpt-4o-mini"
+    client.delete(made["model_id"])
+    raises(NotFoundError, client.delete, made["model_id"])
 
 
 def spend() -> None:

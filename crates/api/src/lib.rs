@@ -19,6 +19,7 @@ pub mod customer;
 pub mod field;
 pub mod grant;
 pub mod key;
+pub mod model;
 pub mod moment;
 pub mod organization;
 pub mod problem;

@@ -2,6 +2,7 @@
 
 mod budgets;
 mod keys;
+mod models;
 mod people;
 mod spend;
 mod teams;
@@ -67,7 +68,9 @@ impl Route {
 
 /// All routes.
 pub fn all() -> impl Iterator<Item = &'static Route> {
-    [keys::ROUTES, teams::ROUTES, people::ROUTES, budgets::ROUTES, spend::ROUTES].into_iter().flatten()
+    [keys::ROUTES, teams::ROUTES, people::ROUTES, budgets::ROUTES, spend::ROUTES, models::ROUTES]
+        .into_iter()
+        .flatten()
 }
 
 /// The route of a request.

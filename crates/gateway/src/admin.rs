@@ -15,6 +15,7 @@ mod customers;
 mod issue;
 mod keys;
 mod members;
+mod models;
 mod organizations;
 mod policy;
 mod reports;
@@ -65,6 +66,7 @@ pub(crate) fn router() -> Router<Arc<Gateway>> {
         .merge(spend::router())
         .merge(reports::router())
         .merge(activity::router())
+        .merge(models::router())
         .route("/audit", get(audit::list))
         .route("/audit/{id}", get(audit::one))
 }
@@ -86,6 +88,7 @@ mod tests {
             include_str!("admin/spend.rs"),
             include_str!("admin/reports.rs"),
             include_str!("admin/activity.rs"),
+            include_str!("admin/models.rs"),
         ]
         .concat();
         for route in api::route::all() {

@@ -21,7 +21,7 @@ use tollway::Deployment;
 use tollway::transport::TransportOptions;
 
 use crate::admin::IssuePolicy;
-use crate::config::{CacheSettings, UnknownPrice};
+use crate::config::{CacheSettings, Config, UnknownPrice};
 use crate::events::Metrics;
 use crate::events::metrics::{Handles, ServedLabels};
 use crate::health::HealthChecks;
@@ -59,6 +59,8 @@ pub struct Snapshot {
     /// The status of a request over a budget.
     pub over_budget_status: u16,
     pub unknown_price: UnknownPrice,
+    /// What it was worked out from.
+    pub base: Arc<Config>,
     groups: HashMap<Arc<str>, Arc<Group>>,
     /// Group names in the order of the configuration.
     order: Vec<Arc<str>>,

@@ -134,7 +134,9 @@ fn info_entries(snapshot: &Snapshot, id: Option<&str>) -> Vec<Value> {
         .map(|served| {
             let mut info = served.info.clone();
             info.insert("id".into(), json!(&*served.deployment.id));
-            info.insert("db_model".into(), json!(false));
+            let written =
+                snapshot.base.deployments.iter().any(|own| own.id.as_str() == &*served.deployment.id);
+            info.insert("db_model".into(), json!(!written));
             json!({
                 "model_name": &*served.deployment.group,
                 "litellm_params": served.shown_params,
