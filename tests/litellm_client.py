@@ -1,4 +1,4 @@
-"""LiteLLM's own client of its proxy against a gateway: `python litellm_client.py URL KEY`. Run by test_litellm_client.py."""
+"""LiteLLM's own client against a gateway: `python litellm_client.py URL KEY`. Run by test_litellm_client.py."""
 
 import sys
 
@@ -23,7 +23,8 @@ def raises(kind, call, *arguments):
 
 def keys() -> None:
     client = KeysManagementClient(url, master_key)
-    made = client.generate(models=["to-openai"], key_alias="litellm-client", aliases={"best": "to-openai"}, duration="24h", user_id="ada")
+    fields = {"models": ["to-openai"], "aliases": {"best": "to-openai"}, "duration": "24h", "user_id": "ada"}
+    made = client.generate(key_alias="litellm-client", **fields)
     assert made["key"].startswith("sk-") and made["key_alias"] == "litellm-client" and made["expires"]
     info = client.info(made["key"])
     assert info["info"]["models"] == ["to-openai"] and info["info"]["user_id"] == "ada"

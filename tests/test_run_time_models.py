@@ -15,7 +15,8 @@ def admin(gateway: Gateway) -> Management:
 
 
 def params(provider_side, name: str, **more: object) -> dict:
-    return {"model": "openai/gpt-4o", "api_base": f"{provider_side.url}/{name}/v1", "api_key": deployments.server.KEY, **more}
+    base = f"{provider_side.url}/{name}/v1"
+    return {"model": "openai/gpt-4o", "api_base": base, "api_key": deployments.server.KEY, **more}
 
 
 class TestRunTimeModels:
@@ -51,10 +52,11 @@ class TestRunTimeModels:
 
     def test_what_is_wrong_with_it_is_told_and_nothing_is_kept(self, admin: Management):
         name = unique("wrong")
+        of_team = {"model_name": name, "litellm_params": {"model": "openai/x"}, "model_info": {"team_id": "t"}}
         for body, param in (
             ({"model_name": name, "litellm_params": {"model": "opnai/gpt-4o"}}, "litellm_params"),
             ({"model_name": name, "litellm_params": {}}, "litellm_params"),
-            ({"model_name": name, "litellm_params": {"model": "openai/x"}, "model_info": {"team_id": "t"}}, "model_info.team_id"),
+            (of_team, "model_info.team_id"),
             ({"model_name": name}, "litellm_params"),
             ({"litellm_params": {"model": "openai/x"}}, "model_name"),
         ):

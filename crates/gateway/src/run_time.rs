@@ -11,7 +11,7 @@ use ledger::vault::{Place, Sealed, Vault, VaultError};
 use serde_json::{Map, Value, json};
 
 use crate::config::keys::{self, Kind, Section};
-use crate::config::{Config, DeploymentConfig, Severity, Sources};
+use crate::config::{Config, DeploymentConfig, Sources};
 use crate::{Gateway, events};
 
 /// The most models that are added at run time.
@@ -86,15 +86,21 @@ pub fn deployment(vault: &Vault, model: &RuntimeModel) -> Result<DeploymentConfi
     }
     let entry = json!({"model_name": model.name, "litellm_params": params, "model_info": info});
     // JSON is YAML.
-    let text = json!({"model_list": [entry]}).to_string();
+    let text = json!({
+        "model_list": [entry],
+        // Whether there is a master key is not asked here.
+        "general_settings": {"dangerously_permit_weak_or_unset_master_key": true},
+    })
+    .to_string();
     let known = |model: &str, provider: Option<&str>| {
         catalog::split_model(model, provider, None).map(drop).map_err(|unknown| unknown.to_string())
     };
     let loaded = Config::from_text(Path::new(id), text, &Sources::system(&known));
-    let errors = loaded.report.problems.iter().filter(|problem| problem.severity == Severity::Error);
-    let told = errors.map(|problem| problem.message.clone()).next();
+    // One that cannot be served is left out of a configuration with a warning; here it is all there is.
+    let told: Vec<&str> = loaded.report.problems.iter().map(|problem| problem.message.as_str()).collect();
+    let told = told.join("; ");
     let deployment = loaded.config.and_then(|config| config.deployments.into_iter().next());
-    deployment.ok_or_else(|| Unservable::Settings(told.unwrap_or_else(|| "it cannot be served".to_owned())))
+    deployment.ok_or(Unservable::Settings(told))
 }
 
 impl Gateway {
@@ -133,7 +139,7 @@ mod tests {
         Vault::new(SaltKey::new("a salt key for tests").unwrap(), Vec::new())
     }
 
-    fn model(vault: &Vault, params: Value) -> RuntimeModel {
+    fn model(vault: &Vault, params: &Value) -> RuntimeModel {
         let mut params = params.as_object().cloned().unwrap();
         let secrets = seal(vault, "m1", &mut params).unwrap();
         let mut model: RuntimeModel = serde_json::from_value(json!({
@@ -149,7 +155,7 @@ mod tests {
         let vault = vault();
         let model = model(
             &vault,
-            json!({"model": "openai/gpt-4o", "api_key": "sk-secret-1", "extra_headers": {"x-key": "secret-2"}, "rpm": 5}),
+            &json!({"model": "openai/gpt-4o", "api_key": "sk-secret-1", "extra_headers": {"x-key": "secret-2"}, "rpm": 5}),
         );
         assert!(!serde_json::to_string(&model).unwrap().contains("secret-"), "{model:?}");
         let deployment = deployment(&vault, &model).unwrap();
@@ -167,7 +173,7 @@ mod tests {
     fn wrong_settings_are_told_as_in_a_configuration() {
         let vault = vault();
         let wrong =
-            deployment(&vault, &model(&vault, json!({"model": "opnai/gpt-4o"}))).unwrap_err().to_string();
+            deployment(&vault, &model(&vault, &json!({"model": "opnai/gpt-4o"}))).unwrap_err().to_string();
         assert!(wrong.contains("opnai"), "{wrong}");
     }
 }
