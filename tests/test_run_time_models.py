@@ -79,3 +79,25 @@ class TestRunTimeModels:
         with start(config, TOLLWAY_SALT_KEY="another") as third:
             assert Management(third).ask("mine")[0] == 400
             assert "is not served" in third.log
+
+
+class TestCredentials:
+    def test_models_refer_to_them_and_their_values_are_never_shown(self, admin: Management, provider_side):
+        name = unique("credential")
+        base = f"{provider_side.url}/to-openai/v1"
+        values = {"api_key": deployments.server.KEY, "api_base": base}
+        body = {"credential_name": name, "credential_info": {"description": "ours"}, "credential_values": values}
+        assert admin.post("/credentials", body)["success"] is True
+        assert admin.refused("/credentials", body)[0] == 400, "the name is taken"
+        shown = admin.get(f"/credentials/by_name/{name}")
+        assert shown["credential_values"] == {"api_key": "****", "api_base": "****"}
+        assert deployments.server.KEY not in str(admin.get("/credentials"))
+        model = unique("mine")
+        params = {"model": "openai/gpt-4o", "litellm_credential_name": name}
+        id = admin.post("/model/new", {"model_name": model, "litellm_params": params})["model_id"]
+        assert admin.ask(model)[0] == 200
+        admin.post(f"/credentials/{name}", {"credential_values": {"api_key": "sk-wrong"}}, method="PATCH")
+        assert admin.ask(model)[0] == 401, "the new value counts from the next request on"
+        admin.post("/model/delete", {"id": id})
+        admin.post(f"/credentials/{name}", method="DELETE")
+        assert admin.refused(f"/credentials/by_name/{name}", method="GET")[0] == 404

@@ -14,6 +14,7 @@ pub mod activity;
 pub mod body;
 pub mod budget;
 pub mod caller;
+pub mod credential;
 pub mod csv;
 pub mod customer;
 pub mod field;

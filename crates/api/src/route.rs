@@ -116,6 +116,11 @@ impl Route {
         Self { method, ..self }
     }
 
+    /// What is no POST and changes something.
+    const fn writing(self) -> Self {
+        Self { effect: Effect::Writes, ..self }
+    }
+
     /// A POST that changes nothing.
     const fn reading(self) -> Self {
         Self { effect: Effect::Reads, ..self }

@@ -11,6 +11,7 @@ mod asker;
 mod audit;
 mod budgets;
 mod change;
+mod credentials;
 mod customers;
 mod issue;
 mod keys;
@@ -67,6 +68,7 @@ pub(crate) fn router() -> Router<Arc<Gateway>> {
         .merge(reports::router())
         .merge(activity::router())
         .merge(models::router())
+        .merge(credentials::router())
         .route("/audit", get(audit::list))
         .route("/audit/{id}", get(audit::one))
 }
@@ -89,6 +91,7 @@ mod tests {
             include_str!("admin/reports.rs"),
             include_str!("admin/activity.rs"),
             include_str!("admin/models.rs"),
+            include_str!("admin/credentials.rs"),
         ]
         .concat();
         for route in api::route::all() {

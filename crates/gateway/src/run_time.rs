@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-use ledger::rules::entity::RuntimeModel;
+use ledger::rules::entity::{Credential, RuntimeModel};
 use ledger::store::{Filter, Record, Sorting, StoreError};
 use ledger::vault::{Place, Sealed, Vault, VaultError};
 use serde_json::{Map, Value, json};
@@ -65,11 +65,16 @@ pub fn seal(
     Ok(sealed)
 }
 
-/// The deployment that a model is, worked out as an entry of `model_list` is.
+/// The deployment that a model is, worked out as an entry of `model_list` is; `credentials` are as in
+/// `credential_list`.
 ///
 /// # Errors
 /// When its settings are wrong, or its secrets do not open.
-pub fn deployment(vault: &Vault, model: &RuntimeModel) -> Result<DeploymentConfig, Unservable> {
+pub fn deployment(
+    vault: &Vault,
+    model: &RuntimeModel,
+    credentials: &[Value],
+) -> Result<DeploymentConfig, Unservable> {
     let part = |name: &str| model.data.get(name).and_then(Value::as_object).cloned().unwrap_or_default();
     let (mut params, mut info) = (part("litellm_params"), part("model_info"));
     let id = model.id.as_str();
@@ -88,6 +93,7 @@ pub fn deployment(vault: &Vault, model: &RuntimeModel) -> Result<DeploymentConfi
     // JSON is YAML.
     let text = json!({
         "model_list": [entry],
+        "credential_list": credentials,
         // Whether there is a master key is not asked here.
         "general_settings": {"dangerously_permit_weak_or_unset_master_key": true},
     })
@@ -113,9 +119,10 @@ impl Gateway {
         let (Some(books), Some(vault)) = (self.books(), self.vault()) else { return Ok(()) };
         let oldest_first = Sorting { descending: false, ..Sorting::default() };
         let stored = books.store().list::<RuntimeModel>(&Filter::default(), oldest_first, 0, MOST).await?;
+        let credentials = self.stored_credentials().await?;
         let mut deployments = Vec::new();
         for stored in stored.items {
-            match deployment(vault, &stored.record) {
+            match deployment(vault, &stored.record, &credentials) {
                 Ok(deployment) => deployments.push(deployment),
                 Err(error) => {
                     let what =
@@ -126,6 +133,35 @@ impl Gateway {
         }
         self.serve_run_time(deployments);
         Ok(())
+    }
+
+    /// The credentials of the database, as `credential_list` has them. Values that do not open are left out and named
+    /// in the log: a model that needs them says what it lacks.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn stored_credentials(&self) -> Result<Vec<Value>, StoreError> {
+        let (Some(books), Some(vault)) = (self.books(), self.vault()) else { return Ok(Vec::new()) };
+        let stored =
+            books.store().list::<Credential>(&Filter::default(), Sorting::default(), 0, MOST).await?;
+        let mut credentials = Vec::new();
+        for Credential { id, values, data, .. } in stored.items.into_iter().map(|stored| stored.record) {
+            let mut opened = Map::new();
+            for (field, sealed) in values {
+                let place = Place { kind: Credential::KIND, id: id.as_str(), field: &field };
+                match vault.open(&sealed, place) {
+                    Ok(secret) => _ = opened.insert(field, json!(secret)),
+                    Err(error) => {
+                        let what = format!("`{field}` of the credential `{id}` cannot be used");
+                        events::trouble(&self.log, &what, &error);
+                    }
+                }
+            }
+            let credential =
+                json!({"credential_name": id, "credential_values": opened, "credential_info": data});
+            credentials.push(credential);
+        }
+        Ok(credentials)
     }
 }
 
@@ -158,7 +194,7 @@ mod tests {
             &json!({"model": "openai/gpt-4o", "api_key": "sk-secret-1", "extra_headers": {"x-key": "secret-2"}, "rpm": 5}),
         );
         assert!(!serde_json::to_string(&model).unwrap().contains("secret-"), "{model:?}");
-        let deployment = deployment(&vault, &model).unwrap();
+        let deployment = deployment(&vault, &model, &[]).unwrap();
         assert_eq!(deployment.id.as_str(), "m1");
         assert_eq!(
             deployment.connection.api_key.as_ref().map(|key| key.expose().to_owned()),
@@ -166,14 +202,15 @@ mod tests {
         );
         assert_eq!(deployment.connection.headers["x-key"].expose(), "secret-2");
         let other = Vault::new(SaltKey::new("another").unwrap(), Vec::new());
-        assert!(matches!(super::deployment(&other, &model), Err(Unservable::Secret(_))));
+        assert!(matches!(super::deployment(&other, &model, &[]), Err(Unservable::Secret(_))));
     }
 
     #[test]
     fn wrong_settings_are_told_as_in_a_configuration() {
         let vault = vault();
-        let wrong =
-            deployment(&vault, &model(&vault, &json!({"model": "opnai/gpt-4o"}))).unwrap_err().to_string();
+        let wrong = deployment(&vault, &model(&vault, &json!({"model": "opnai/gpt-4o"})), &[])
+            .unwrap_err()
+            .to_string();
         assert!(wrong.contains("opnai"), "{wrong}");
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn router() -> Router<Arc<Gateway>> {
         .route("/model/delete", post(delete))
 }
 
-fn vault(gateway: &Gateway) -> Result<&Vault, Refusal> {
+pub(super) fn vault(gateway: &Gateway) -> Result<&Vault, Refusal> {
     gateway.vault().ok_or_else(|| {
         Refusal::misconfigured(500, "there is no salt key to seal secrets with; set TOLLWAY_SALT_KEY")
     })
@@ -51,8 +51,9 @@ fn sealed(
 }
 
 /// Whether it could be served.
-fn check(gateway: &Gateway, made: &RuntimeModel) -> Result<(), Refusal> {
-    let checked = run_time::deployment(vault(gateway)?, made);
+async fn check(gateway: &Gateway, made: &RuntimeModel) -> Result<(), Refusal> {
+    let credentials = gateway.stored_credentials().await?;
+    let checked = run_time::deployment(vault(gateway)?, made, &credentials);
     checked.map(drop).map_err(|error| Problem::field("litellm_params", error.to_string()).into())
 }
 
@@ -81,7 +82,7 @@ async fn new(asker: Asker, State(gateway): State<Arc<Gateway>>, bytes: Bytes) ->
     sealed(&gateway, &id, body.object("litellm_params").cloned().unwrap_or_default(), &mut made)?;
     made.data.insert("model_info".to_owned(), Value::Object(info));
     api::terms::touch(&mut made.details, &asker.name(), asker.now);
-    check(&gateway, &made)?;
+    check(&gateway, &made).await?;
     let mut changes = asker.changes().await?;
     changes.insert(&made).await?;
     changes.commit().await?;
@@ -136,7 +137,7 @@ async fn change(asker: &Asker, gateway: &Arc<Gateway>, id: &str, body: &Body) ->
         stored.record.data.insert("model_info".to_owned(), Value::Object(info));
     }
     api::terms::touch(&mut stored.record.details, &asker.name(), asker.now);
-    check(gateway, &stored.record)?;
+    check(gateway, &stored.record).await?;
     let mut changes = asker.changes().await?;
     changes.update("updated", &before, &stored).await?;
     changes.commit().await?;
