@@ -1,4 +1,4 @@
-"""LiteLLM's own client of its proxy against a gateway: `python litellm_client.py URL KEY`. Run by test_litellm_client.py."""
+"""LiteLLM's own client against a gateway: `python litellm_client.py URL KEY`. Run by test_litellm_client.py."""
 
 import sys
 
@@ -23,7 +23,8 @@ def raises(kind, call, *arguments):
 
 def keys() -> None:
     client = KeysManagementClient(url, master_key)
-    made = client.generate(models=["to-openai"], key_alias="litellm-client", aliases={"best": "to-openai"}, duration="24h", user_id="ada")
+    fields = {"models": ["to-openai"], "aliases": {"best": "to-openai"}, "duration": "24h", "user_id": "ada"}
+    made = client.generate(key_alias="litellm-client", **fields)
     assert made["key"].startswith("sk-") and made["key_alias"] == "litellm-client" and made["expires"]
     info = client.info(made["key"])
     assert info["info"]["models"] == ["to-openai"] and info["info"]["user_id"] == "ada"
@@ -72,6 +73,13 @@ def models() -> None:
     [info] = [model for model in client.info() if model["model_name"] == "to-openai"]
     assert client.get(model_name="to-openai")["model_info"]["id"] == info["model_info"]["id"]
     raises(NotFoundError, client.get, None, "no-such")
+    made = client.new("mine", {"model": "openai/gpt-4o", "api_key": "sk-mine-1", "mock_response": "hello"})
+    assert made["model_name"] == "mine" and "sk-mine-1" not in str(made)
+    assert client.get(model_name="mine")["model_info"]["db_model"] is True
+    changed = client.update(made["model_id"], {"model": "openai/gpt-4o-mini"})
+    assert changed["litellm_params"]["model"] == "openai/gpt-4o-mini"
+    client.delete(made["model_id"])
+    raises(NotFoundError, client.delete, made["model_id"])
 
 
 def spend() -> None:

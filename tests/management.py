@@ -1,4 +1,4 @@
-"""The management API as tests use it: the master key's calls, and what others may and may not do with their own keys."""
+"""The management API as tests use it: calls with the master key, and with the keys of others."""
 
 from __future__ import annotations
 

@@ -86,6 +86,15 @@ def test_a_key_is_known_everywhere_until_it_is_revoked(instances: list[Process])
     assert time.monotonic() - began < 4
 
 
+def test_a_model_that_is_added_is_served_everywhere(instances: list[Process]):
+    first, second = instances
+    model = {"model": "openai/gpt-4o", "api_key": "k", "mock_response": "new"}
+    made = Management(first).post("/model/new", {"model_name": "added", "litellm_params": model})
+    eventually(lambda: ask(second, deployments.MASTER_KEY, model="added") == 200, "the model's being served")
+    Management(first).post("/model/delete", {"id": made["model_id"]})
+    eventually(lambda: ask(second, deployments.MASTER_KEY, model="added") == 400, "its being taken away")
+
+
 def test_a_budget_holds_across_instances(instances: list[Process]):
     """Every call says how much it may cost at most, so nothing is overshot, and nothing that fits is refused."""
     first = instances[0]

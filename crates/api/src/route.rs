@@ -2,6 +2,7 @@
 
 mod budgets;
 mod keys;
+mod models;
 mod people;
 mod spend;
 mod teams;
@@ -67,7 +68,9 @@ impl Route {
 
 /// All routes.
 pub fn all() -> impl Iterator<Item = &'static Route> {
-    [keys::ROUTES, teams::ROUTES, people::ROUTES, budgets::ROUTES, spend::ROUTES].into_iter().flatten()
+    [keys::ROUTES, teams::ROUTES, people::ROUTES, budgets::ROUTES, spend::ROUTES, models::ROUTES]
+        .into_iter()
+        .flatten()
 }
 
 /// The route of a request.
@@ -111,6 +114,11 @@ impl Route {
 
     const fn method(self, method: &'static str) -> Self {
         Self { method, ..self }
+    }
+
+    /// What is no POST and changes something.
+    const fn writing(self) -> Self {
+        Self { effect: Effect::Writes, ..self }
     }
 
     /// A POST that changes nothing.

@@ -7,6 +7,7 @@ use gateway::config::{Config, LogFormat, LogLevel, MasterKey};
 use gateway::events::{self, Level, Log, log::Format};
 use gateway::snapshot::Snapshot;
 use gateway::{Gateway, server};
+use ledger::vault::{SaltKey, Vault};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -87,6 +88,11 @@ async fn serve(args: &ServeArgs, plan: Plan) -> Result<(), Failure> {
     let log = Log::to_stdout(level, format(config.tollway.log_format));
     let books = open_books(&config, args.config.as_deref(), &log).await?;
     let gateway = Gateway::new(snapshot, log, books.clone());
+    if let Some(vault) = vault(&config)? {
+        gateway.keep_secrets_with(vault);
+        gateway.load_models().await?;
+        tokio::spawn(Gateway::follow_models(Arc::downgrade(&gateway)));
+    }
     if !warnings.is_empty() {
         output::note(warnings.trim_end());
     }
@@ -110,6 +116,17 @@ async fn serve(args: &ServeArgs, plan: Plan) -> Result<(), Failure> {
     }
     gateway.log.close();
     Ok(())
+}
+
+/// What secrets in the database are sealed with: LiteLLM's variable, or ours, else the master key.
+fn vault(config: &Config) -> Result<Option<Vault>, Failure> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|salt| !salt.is_empty());
+    let master = match &config.general.master_key {
+        MasterKey::Set(key) | MasterKey::Weak(key) => key.expose().to_owned(),
+        MasterKey::Unset => return Ok(None),
+    };
+    let salt = variable("TOLLWAY_SALT_KEY").or_else(|| variable("LITELLM_SALT_KEY")).unwrap_or(master);
+    Ok(Some(Vault::new(SaltKey::new(&salt)?, Vec::new())))
 }
 
 /// Keys are made with the master key, so without one there is nothing to keep. Where nobody chose a folder and the usual

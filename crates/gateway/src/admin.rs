@@ -11,10 +11,12 @@ mod asker;
 mod audit;
 mod budgets;
 mod change;
+mod credentials;
 mod customers;
 mod issue;
 mod keys;
 mod members;
+mod models;
 mod organizations;
 mod policy;
 mod reports;
@@ -65,6 +67,8 @@ pub(crate) fn router() -> Router<Arc<Gateway>> {
         .merge(spend::router())
         .merge(reports::router())
         .merge(activity::router())
+        .merge(models::router())
+        .merge(credentials::router())
         .route("/audit", get(audit::list))
         .route("/audit/{id}", get(audit::one))
 }
@@ -86,6 +90,8 @@ mod tests {
             include_str!("admin/spend.rs"),
             include_str!("admin/reports.rs"),
             include_str!("admin/activity.rs"),
+            include_str!("admin/models.rs"),
+            include_str!("admin/credentials.rs"),
         ]
         .concat();
         for route in api::route::all() {

@@ -17,11 +17,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ledger::counters::{KEEP, LeaseHealth};
 use ledger::journal::{self, Settings as JournalSettings, WhenFull};
+use ledger::rules::entity::{Credential, RuntimeModel};
 use ledger::rules::id::KeyHash;
 use ledger::rules::time::Timestamp;
 use ledger::shared::{LeaseError, LeaseStore, RedisLeases};
-use ledger::store::{ChangesFeed, Event, Retention, StoreError};
+use ledger::store::{ChangesFeed, Event, Record, Retention, StoreError};
 use ledger::{Booking, Counters, Journal, Leases, Store};
+use tokio::sync::Notify;
 use tollway::Secret;
 
 use crate::config::RedisSettings;
@@ -88,6 +90,8 @@ pub struct Books {
     /// The gateway itself.
     health_checks: Option<Arc<Holder>>,
     semantic_cache: Option<Arc<Holder>>,
+    /// Models of run time, or their credentials, have changed.
+    models: Notify,
     /// The database takes no bookings.
     behind: AtomicBool,
     /// Who moves bookings at the moment: one at a time, since a round deletes the files that it has read.
@@ -201,6 +205,7 @@ impl Books {
             master: Holder::unbounded(Identity::Master.name()).map(Arc::new),
             health_checks: Holder::unbounded(Identity::HealthCheck.name()).map(Arc::new),
             semantic_cache: Holder::unbounded(Identity::SemanticCache.name()).map(Arc::new),
+            models: Notify::new(),
             behind: AtomicBool::new(false),
             draining: tokio::sync::Mutex::default(),
             log,
@@ -259,6 +264,11 @@ impl Books {
     #[must_use]
     pub fn journal(&self) -> &Journal {
         &self.journal
+    }
+
+    /// Waits until models of run time have changed, here or at another instance.
+    pub async fn models_changed(&self) {
+        self.models.notified().await;
     }
 
     /// Whether the database takes no bookings at the moment; they wait in the journal.
@@ -323,7 +333,16 @@ impl Books {
             let event = feed.next().await;
             let Some(books) = books.upgrade() else { return };
             match event {
-                Event::Changed { .. } | Event::Resync => books.people.changed(),
+                Event::Changed { kind, .. }
+                    if [RuntimeModel::KIND, Credential::KIND].contains(&kind.as_str()) =>
+                {
+                    books.models.notify_one();
+                }
+                Event::Changed { .. } => books.people.changed(),
+                Event::Resync => {
+                    books.people.changed();
+                    books.models.notify_one();
+                }
                 Event::SpendSet { kind, id } => books.respend(&kind, &id).await,
             }
         }

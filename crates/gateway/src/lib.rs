@@ -20,14 +20,15 @@ pub mod pipeline;
 mod redis;
 pub mod refusal;
 pub mod routes;
+pub mod run_time;
 pub mod server;
 pub mod snapshot;
 mod time_limit;
 pub mod trace;
 mod whereabouts;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -38,8 +39,10 @@ use tollway::transport::Transport;
 
 use books::Books;
 use cache::Cache;
+use config::DeploymentConfig;
 use events::{Log, Metrics};
 use health::LastChecks;
+use ledger::vault::Vault;
 use peers::Peers;
 use snapshot::Snapshot;
 use trace::Traces;
@@ -54,6 +57,10 @@ pub struct Gateway {
     snapshot: ArcSwap<Snapshot>,
     cache: ArcSwapOption<Cache>,
     books: Option<Arc<Books>>,
+    /// What secrets in the database are sealed with.
+    vault: OnceLock<Vault>,
+    /// Deployments of the database.
+    run_time: ArcSwap<Vec<DeploymentConfig>>,
     pub log: Log,
     pub metrics: Metrics,
     transport: Transport,
@@ -78,6 +85,8 @@ impl Gateway {
         Arc::new(Self {
             cache: ArcSwapOption::new(cache),
             books,
+            vault: OnceLock::new(),
+            run_time: ArcSwap::default(),
             log,
             metrics,
             transport: Transport::new(snapshot.transport.clone()),
@@ -101,6 +110,7 @@ impl Gateway {
 
     /// Serves a new configuration from the next request on. What is cached stays, unless it is cached differently now.
     pub fn reload(&self, snapshot: Snapshot) {
+        let snapshot = self.with_run_time(snapshot);
         let same = self.cache.load().as_ref().map(|cache| &cache.settings) == snapshot.cache.as_ref();
         if !same {
             let open = |settings| Cache::open(settings, self.log.clone(), self.metrics.cache());
@@ -111,6 +121,31 @@ impl Gateway {
             // What holds for all keys may have changed.
             books.people().changed();
         }
+    }
+
+    /// Serves these deployments beside those of the configuration, from the next request on.
+    fn serve_run_time(&self, deployments: Vec<DeploymentConfig>) {
+        self.run_time.store(Arc::new(deployments));
+        let snapshot = self.snapshot();
+        self.reload(Snapshot::build(&snapshot.base, snapshot.files.clone()));
+    }
+
+    /// A snapshot of a configuration, and what is served beside it.
+    fn with_run_time(&self, snapshot: Snapshot) -> Snapshot {
+        let more = self.run_time.load();
+        if more.is_empty() { snapshot } else { snapshot.beside(&more) }
+    }
+
+    /// Gives what secrets in the database are sealed with; the first one counts.
+    pub fn keep_secrets_with(&self, vault: Vault) {
+        // Only the start calls this.
+        _ = self.vault.set(vault);
+    }
+
+    /// What secrets in the database are sealed with.
+    #[must_use]
+    pub fn vault(&self) -> Option<&Vault> {
+        self.vault.get()
     }
 
     /// The time, as routing counts it.

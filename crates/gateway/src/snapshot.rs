@@ -22,7 +22,7 @@ use tollway::Deployment;
 use tollway::transport::TransportOptions;
 
 use crate::admin::IssuePolicy;
-use crate::config::{CacheSettings, RedisSettings, UnknownPrice};
+use crate::config::{CacheSettings, Config, RedisSettings, UnknownPrice};
 use crate::events::Metrics;
 use crate::events::log::ServedWords;
 use crate::events::metrics::{Handles, ServedLabels};
@@ -65,6 +65,8 @@ pub struct Snapshot {
     /// The status of a request over a budget.
     pub over_budget_status: u16,
     pub unknown_price: UnknownPrice,
+    /// What it was worked out from.
+    pub base: Arc<Config>,
     groups: HashMap<Arc<str>, Arc<Group>>,
     /// Group names in the order of the configuration.
     order: Vec<Arc<str>>,

@@ -146,7 +146,9 @@ fn info_entries(snapshot: &Snapshot, caller: &Identity, id: Option<&str>) -> Vec
         .map(|served| {
             let mut info = served.info.clone();
             info.insert("id".into(), json!(&*served.deployment.id));
-            info.insert("db_model".into(), json!(false));
+            let written =
+                snapshot.base.deployments.iter().any(|own| own.id.as_str() == &*served.deployment.id);
+            info.insert("db_model".into(), json!(!written));
             json!({
                 "model_name": &*served.deployment.group,
                 "litellm_params": served.shown_params,

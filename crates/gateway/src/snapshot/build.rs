@@ -127,6 +127,16 @@ impl Snapshot {
         snapshot
     }
 
+    /// The same with more deployments, which are no part of the configuration: a reload leaves them out.
+    #[must_use]
+    pub fn beside(self, more: &[DeploymentConfig]) -> Self {
+        let mut config = Config::clone(&self.base);
+        config.deployments.extend(more.iter().cloned());
+        let mut snapshot = Self::build(&config, self.files);
+        snapshot.base = self.base;
+        snapshot
+    }
+
     /// The built-in model `demo`, served without any configuration.
     #[must_use]
     pub fn demo(config: &Config) -> Self {
@@ -214,6 +224,7 @@ impl Snapshot {
             access_groups: access_groups(config),
             over_budget_status: config.books.over_budget_status,
             unknown_price: config.books.unknown_price,
+            base: Arc::new(config.clone()),
             groups: HashMap::new(),
             order: Vec::new(),
             aliases: model_aliases.chain(aliases).collect(),

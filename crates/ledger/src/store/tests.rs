@@ -114,6 +114,8 @@ on_both_databases! {
     sums_outlive_rows,
     the_audit_finds_what_is_wrong,
     changes_are_told_newest_first,
+    a_batch_holds_as_a_whole_with_its_entry_in_the_log,
+    sums_and_pages_of_all_of_a_kind,
     a_database_is_opened_again,
     sums_are_those_of_the_rows,
     instances_start_at_the_same_time,
@@ -419,6 +421,79 @@ async fn changes_are_told_newest_first(home: &Home) {
     let [first, second, third] = changes;
     assert_eq!(store.changes(None, 0, 2).await.unwrap(), [third.clone(), second]);
     assert_eq!(store.changes(Some(("key", "k1")), 0, 9).await.unwrap(), [third, first]);
+}
+
+fn change(id: &str, action: &str) -> Change {
+    Change {
+        id: id.to_owned(),
+        at: Timestamp(7),
+        by: "ada".to_owned(),
+        by_key: None,
+        action: action.to_owned(),
+        kind: "key".to_owned(),
+        object: "k1".to_owned(),
+        before: None,
+        after: None,
+    }
+}
+
+async fn a_batch_holds_as_a_whole_with_its_entry_in_the_log(home: &Home) {
+    let store = home.store().await;
+    let mut batch = store.begin().await.unwrap();
+    batch.insert(&key("k1")).await.unwrap();
+    batch.log(&change("c1", "created")).await.unwrap();
+    drop(batch);
+    assert_eq!(store.get::<Key>("k1").await.unwrap(), None, "dropped uncommitted");
+
+    let mut batch = store.begin().await.unwrap();
+    batch.insert(&key("k1")).await.unwrap();
+    batch.insert(&key("k2")).await.unwrap();
+    batch.log(&change("c1", "created")).await.unwrap();
+    batch.commit().await.unwrap();
+    let mut stored = store.get::<Key>("k1").await.unwrap().unwrap();
+    stored.record.hash = KeyHash::of("sk-new");
+    let mut batch = store.begin().await.unwrap();
+    batch.regenerate_key(&stored, Timestamp(1000)).await.unwrap();
+    assert!(batch.delete::<Key>("k2", Some("ada"), Timestamp(8)).await.unwrap());
+    assert!(!batch.delete::<Key>("k3", None, Timestamp(8)).await.unwrap());
+    batch.log(&change("c2", "rotated")).await.unwrap();
+    batch.commit().await.unwrap();
+    let found = |hash: &'static str, now| {
+        let store = store.clone();
+        async move { store.key_by_hash(&KeyHash::of(hash), Timestamp(now)).await.unwrap().is_some() }
+    };
+    assert!(found("sk-new", 2000).await && found("sk-k1", 999).await);
+    assert!(!found("sk-k1", 1001).await && !found("sk-k2", 0).await);
+
+    let mut batch = store.begin().await.unwrap();
+    assert!(matches!(batch.update(&stored).await, Err(StoreError::Changed)), "it was regenerated since");
+    drop(batch);
+    let all = store.audit_log(&ChangeFilter::default(), false, 0, 10).await.unwrap();
+    assert_eq!(all.items.iter().map(|change| change.id.as_str()).collect::<Vec<_>>(), ["c1", "c2"]);
+    let rotated = ChangeFilter {
+        action: Some("rotated".to_owned()),
+        by: Some("ada".to_owned()),
+        ..ChangeFilter::default()
+    };
+    assert_eq!(store.audit_log(&rotated, true, 0, 10).await.unwrap().total, 1);
+    let later = ChangeFilter { from: Some(Timestamp(8)), ..ChangeFilter::default() };
+    assert_eq!(store.audit_log(&later, true, 0, 10).await.unwrap().total, 0);
+}
+
+async fn sums_and_pages_of_all_of_a_kind(home: &Home) {
+    let store = home.store().await;
+    let bookings: Vec<Booking> = (0..5).map(|number| booking(&format!("r{number}"), 10)).collect();
+    store.book(&bookings).await.unwrap();
+    let day = Day(20_000);
+    let sums = store.daily_of_kind("team", day, day).await.unwrap();
+    assert_eq!(sums.len(), 1);
+    assert_eq!((sums[0].0.as_str(), sums[0].1.requests, sums[0].1.cost), ("red", 5, NanoUsd(50)));
+    assert!(store.daily_of_kind("customer", day, day).await.unwrap().is_empty());
+    let filter = LogFilter { key: Some(KeyId::new("k1").unwrap()), ..LogFilter::default() };
+    let page = store.spend_log_page(&filter, 3, 10).await.unwrap();
+    assert_eq!(page.iter().map(|row| row.request.as_str()).collect::<Vec<_>>(), ["r1", "r0"]);
+    assert_eq!(store.spend_log_count(&filter, 100).await.unwrap(), 5);
+    assert_eq!(store.spend_log_count(&filter, 3).await.unwrap(), 3, "no more are counted than asked for");
 }
 
 async fn instances_start_at_the_same_time(home: &Home) {

@@ -1,0 +1,123 @@
+//! What providers ask for, under names that models refer to (`litellm_credential_name`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use api::body::{Body, parse_id};
+use api::credential;
+use api::problem::Problem;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::response::Json;
+use axum::routing::{get, post};
+use ledger::rules::entity::{Credential, Details};
+use ledger::store::{Filter, Record, Stored};
+use ledger::vault::Place;
+use serde_json::{Map, Value, json};
+
+use super::asker::{self, Asker};
+use super::{Answer, models};
+use crate::Gateway;
+use crate::refusal::Refusal;
+
+pub(super) fn router() -> Router<Arc<Gateway>> {
+    Router::new()
+        .route("/credentials", post(new).get(list))
+        .route("/credentials/by_name/{credential_name}", get(one))
+        .route("/credentials/{credential_name}", axum::routing::patch(update).delete(delete))
+}
+
+/// Seals what was given; `null` takes a value away.
+fn put(gateway: &Gateway, made: &mut Credential, values: &Map<String, Value>) -> Result<(), Refusal> {
+    for (field, value) in values {
+        if value.is_null() {
+            made.values.remove(field);
+            continue;
+        }
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let place = Place { kind: Credential::KIND, id: made.id.as_str(), field };
+        let sealed = models::vault(gateway)?.seal(&text, place);
+        let sealed = sealed.map_err(|error| Refusal::misconfigured(500, error.to_string()))?;
+        made.values.insert(field.clone(), sealed);
+    }
+    Ok(())
+}
+
+async fn new(asker: Asker, State(gateway): State<Arc<Gateway>>, bytes: Bytes) -> Answer {
+    let body = asker.body(&bytes)?;
+    asker.permit(&api::caller::Object::default())?;
+    let name = body.text("credential_name").unwrap_or_default();
+    let Some(values) = body.object("credential_values").filter(|values| !values.is_empty()) else {
+        return Err(Problem::field("credential_values", "`credential_values` is missing").into());
+    };
+    let mut made = Credential {
+        id: parse_id("credential_name", name)?,
+        values: BTreeMap::new(),
+        data: body.object("credential_info").cloned().unwrap_or_default(),
+        details: Details { alias: body.text("display_name").map(str::to_owned), ..Details::default() },
+    };
+    put(&gateway, &mut made, values)?;
+    api::terms::touch(&mut made.details, &asker.name(), asker.now);
+    let mut changes = asker.changes().await?;
+    changes.insert(&made).await?;
+    changes.commit().await?;
+    gateway.load_models().await?;
+    Ok(Json(json!({"success": true, "message": "Credential created successfully"})))
+}
+
+async fn named(asker: &Asker, name: &str) -> Result<Stored<Credential>, Refusal> {
+    asker.find::<Credential>("Credential", "credential_name", name).await
+}
+
+async fn list(asker: Asker) -> Answer {
+    let credentials = asker::all::<Credential>(asker.store(), &Filter::default()).await?;
+    let rows: Vec<Value> = credentials.iter().map(|stored| credential::row(&stored.record)).collect();
+    Ok(Json(json!({"success": true, "credentials": rows})))
+}
+
+async fn one(asker: Asker, Path(name): Path<String>) -> Answer {
+    Ok(Json(credential::row(&named(&asker, &name).await?.record)))
+}
+
+async fn update(
+    asker: Asker,
+    State(gateway): State<Arc<Gateway>>,
+    Path(name): Path<String>,
+    bytes: Bytes,
+) -> Answer {
+    let body = asker.body(&bytes)?;
+    asker.permit(&api::caller::Object::default())?;
+    let mut stored = named(&asker, &name).await?;
+    if body.text("credential_name").is_some_and(|other| other != name) {
+        return Err(Problem::field("credential_name", "a credential keeps its name: make another one").into());
+    }
+    let before = stored.record.clone();
+    let text = |body: &Body, field: &str| body.text(field).map(str::to_owned);
+    body.patch("display_name", text).apply(&mut stored.record.details.alias);
+    if let Some(values) = body.object("credential_values") {
+        put(&gateway, &mut stored.record, values)?;
+    }
+    for field in body.texts("credential_values_to_delete").unwrap_or_default() {
+        stored.record.values.remove(&field);
+    }
+    if let Some(info) = body.object("credential_info") {
+        stored.record.data.extend(info.clone());
+    }
+    api::terms::touch(&mut stored.record.details, &asker.name(), asker.now);
+    let mut changes = asker.changes().await?;
+    changes.update("updated", &before, &stored).await?;
+    changes.commit().await?;
+    gateway.load_models().await?;
+    Ok(Json(json!({"success": true, "message": "Credential updated successfully"})))
+}
+
+async fn delete(asker: Asker, State(gateway): State<Arc<Gateway>>, Path(name): Path<String>) -> Answer {
+    asker.permit(&api::caller::Object::default())?;
+    let stored = named(&asker, &name).await?;
+    let mut changes = asker.changes().await?;
+    changes.delete(&stored.record).await?;
+    changes.commit().await?;
+    gateway.load_models().await?;
+    Ok(Json(json!({"success": true, "message": "Credential deleted successfully"})))
+}
