@@ -19,6 +19,7 @@ const LOCK_PATIENCE: &str = "SET LOCAL lock_timeout = '500ms'";
 
 /// Advisory locks: a number of ours, and one of the schema's name.
 const MIGRATING: &str = "SELECT pg_advisory_xact_lock(1414483799, hashtext(current_schema()))";
+const MAKING_SCHEMA: &str = "SELECT pg_advisory_xact_lock(1414483801, hashtext($1::text))";
 const PARTITIONING: &str = "SELECT pg_advisory_xact_lock(1414483800, hashtext(current_schema()))";
 
 /// `lock_not_available`
@@ -33,6 +34,14 @@ pub(super) struct PostgresDatabase {
     partitions: Arc<Mutex<BTreeSet<Day>>>,
     /// Where changes are told: `NOTIFY` knows no schemas.
     channel: Arc<str>,
+}
+
+/// Makes a schema where it is missing, as Prisma does.
+async fn make_schema(session: &mut Session, name: &str) -> Result<(), StoreError> {
+    Sql::new(MAKING_SCHEMA).bind(name).execute(session).await?;
+    let statement: String =
+        Sql::new("SELECT format('CREATE SCHEMA IF NOT EXISTS %I', $1::text)").bind(name).one(session).await?;
+    session.script(&statement).await
 }
 
 impl PostgresDatabase {
@@ -54,6 +63,9 @@ impl PostgresDatabase {
             .connect_with(options)
             .await?;
         let mut session = Session::PostgresTransaction(pool.begin().await?);
+        if let Some(schema) = parameter("schema") {
+            make_schema(&mut session, schema).await?;
+        }
         Sql::new(MIGRATING).execute(&mut session).await?;
         session.script(LOCK_PATIENCE).await?;
         let schema: String = Sql::new("SELECT current_schema()::text").one(&mut session).await?;
