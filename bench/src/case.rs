@@ -33,6 +33,8 @@ pub struct Case {
     pub model: &'static str,
     /// The plan of a second deployment of the same group, which the gateway has to pass over.
     pub sick: Option<&'static str>,
+    /// The gateway has given this answer before.
+    pub cached: bool,
     /// Text deltas, where the answer is a stream.
     pub chunks: Option<usize>,
     /// Length of the prompt in bytes.
@@ -53,6 +55,7 @@ pub const CASES: &[Case] = &[
         provider: Dialect::OpenAiChat,
         model: "mock",
         sick: None,
+        cached: false,
         chunks: None,
         prompt: 60,
         connections: 32,
@@ -65,6 +68,7 @@ pub const CASES: &[Case] = &[
         provider: Dialect::OpenAiChat,
         model: "mock",
         sick: None,
+        cached: false,
         chunks: None,
         prompt: 100_000,
         connections: 32,
@@ -77,6 +81,7 @@ pub const CASES: &[Case] = &[
         provider: Dialect::OpenAiChat,
         model: "mock-stream-100",
         sick: None,
+        cached: false,
         chunks: Some(100),
         prompt: 60,
         connections: 32,
@@ -89,6 +94,7 @@ pub const CASES: &[Case] = &[
         provider: Dialect::OpenAiChat,
         model: "mock-stream-100-delay-5",
         sick: None,
+        cached: false,
         chunks: Some(100),
         prompt: 60,
         connections: 48,
@@ -101,6 +107,7 @@ pub const CASES: &[Case] = &[
         provider: Dialect::AnthropicMessages,
         model: "mock",
         sick: None,
+        cached: false,
         chunks: None,
         prompt: 60,
         connections: 32,
@@ -113,10 +120,24 @@ pub const CASES: &[Case] = &[
         provider: Dialect::AnthropicMessages,
         model: "mock-stream-100",
         sick: None,
+        cached: false,
         chunks: Some(100),
         prompt: 60,
         connections: 32,
         rate: 50.0,
+        until: Until::Whole,
+    },
+    Case {
+        name: "cache-hit",
+        about: "a small chat that the gateway answers from its memory",
+        provider: Dialect::OpenAiChat,
+        model: "mock",
+        sick: None,
+        cached: true,
+        chunks: None,
+        prompt: 60,
+        connections: 32,
+        rate: 1000.0,
         until: Until::Whole,
     },
     Case {
@@ -125,6 +146,7 @@ pub const CASES: &[Case] = &[
         provider: Dialect::OpenAiChat,
         model: "mock-stream-99",
         sick: Some("mock-stream-99-fault-hang"),
+        cached: false,
         chunks: Some(99),
         prompt: 60,
         connections: 32,
@@ -159,15 +181,16 @@ impl Case {
             ],
             Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Gemini => vec![bearer()],
         };
-        self.shot(port, self.provider, self.model, headers.into_iter().collect())
+        self.shot(port, self.provider, self.model, headers.into_iter().collect(), false)
     }
 
     /// The request as a gateway's client sends it.
     pub fn to_gateway(&self, port: u16) -> Shot {
-        self.shot(port, Dialect::OpenAiChat, &self.gateway_model(), [bearer()].into_iter().collect())
+        let headers = [bearer()].into_iter().collect();
+        self.shot(port, Dialect::OpenAiChat, &self.gateway_model(), headers, self.cached)
     }
 
-    fn shot(&self, port: u16, dialect: Dialect, model: &str, headers: HeaderMap) -> Shot {
+    fn shot(&self, port: u16, dialect: Dialect, model: &str, headers: HeaderMap, cached: bool) -> Shot {
         const WORDS: &str = "Why is a toll road called a toll road, and who was first to pay? ";
         let prompt: String = WORDS.chars().cycle().take(self.prompt).collect();
         let mut body = json!({
@@ -179,6 +202,9 @@ impl Case {
             if dialect == Dialect::OpenAiChat {
                 body.insert("stream_options".to_owned(), json!({"include_usage": true}));
             }
+        }
+        if let (true, Some(body)) = (cached, body.as_object_mut()) {
+            body.insert("cache".to_owned(), json!({"use-cache": true}));
         }
         let path = match dialect {
             Dialect::AnthropicMessages => "/v1/messages",

@@ -174,7 +174,10 @@ impl Subject {
 
 fn gateway_yaml(mock: u16) -> String {
     let deployments: String = unique_deployments(mock).concat();
-    format!("model_list:\n{deployments}general_settings:\n  master_key: {KEY}\n")
+    format!(
+        "model_list:\n{deployments}general_settings:\n  master_key: {KEY}\nlitellm_settings:\n  cache: true\n  \
+         cache_params: {{type: local, mode: default_off}}\n"
+    )
 }
 
 fn unique_deployments(mock: u16) -> Vec<String> {

@@ -100,7 +100,13 @@ pub(crate) struct CheckArgs {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct RemoteArgs {
     /// Address of the gateway.
-    #[arg(long, global = true, env = "TOLLWAY_URL", default_value = "http://127.0.0.1:4000", value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        env = "TOLLWAY_URL",
+        default_value = "http://127.0.0.1:4000",
+        value_name = "URL"
+    )]
     pub url: String,
     /// Key of the gateway.
     #[arg(long, global = true, env = "TOLLWAY_API_KEY", hide_env_values = true, value_name = "KEY")]
