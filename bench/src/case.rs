@@ -162,6 +162,7 @@ pub const CROWD: Case = Case {
     provider: Dialect::OpenAiChat,
     model: "mock-stream-100-delay-10",
     sick: None,
+    cached: false,
     chunks: Some(100),
     prompt: 60,
     connections: 256,

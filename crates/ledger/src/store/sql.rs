@@ -154,7 +154,8 @@ impl<'q> Sql<'q> {
     }
 
     fn sqlite(self) -> sqlx::query::Query<'static, Sqlite, <Sqlite as sqlx::Database>::Arguments> {
-        let query = sqlx::query::<Sqlite>(safe(self.text)).persistent(self.persistent);
+        let text = if self.values.len() < MANY { self.text } else { unnamed(self.text) };
+        let query = sqlx::query::<Sqlite>(safe(text)).persistent(self.persistent);
         self.values.into_iter().fold(query, |query, value| match value {
             Value::Integer(value) => query.bind(value),
             Value::Flag(value) => query.bind(i64::from(value)),
@@ -170,6 +171,26 @@ impl<'q> Sql<'q> {
             Value::Text(value) => query.bind(value.as_deref()),
         })
     }
+}
+
+/// From so many values on, SQLite's look at each name among all others is most of what a statement costs.
+const MANY: usize = 32;
+
+/// `$1`, `$2`, … are names to SQLite; where they stand in their order, each once, `?` says the same without one.
+fn unnamed(text: Cow<'static, str>) -> Cow<'static, str> {
+    let mut plain = String::with_capacity(text.len());
+    let mut parts = text.split('$');
+    plain.push_str(parts.next().unwrap_or_default());
+    for (number, part) in (1..).zip(parts) {
+        let digits = part.find(|byte: char| !byte.is_ascii_digit()).unwrap_or(part.len());
+        let (name, rest) = part.split_at(digits);
+        if name.parse() != Ok(number) {
+            return text;
+        }
+        plain.push('?');
+        plain.push_str(rest);
+    }
+    Cow::Owned(plain)
 }
 
 /// The crate's own texts, put together from constants.
@@ -245,4 +266,21 @@ read_tuples! {
     A 0, B 1;
     A 0, B 1, C 2;
     A 0, B 1, C 2, D 3;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_in_their_order_need_no_names() {
+        for (named, plain) in [
+            ("VALUES ($1,$2), ($3,$4) RETURNING a", "VALUES (?,?), (?,?) RETURNING a"),
+            ("SELECT 1", "SELECT 1"),
+            ("a = $1 OR b = $1", "a = $1 OR b = $1"),
+            ("a = $2 OR b = $1", "a = $2 OR b = $1"),
+        ] {
+            assert_eq!(unnamed(named.into()), plain);
+        }
+    }
 }
