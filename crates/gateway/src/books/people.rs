@@ -166,24 +166,25 @@ impl People {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// The holder of a key that is known, if nothing has changed since.
+    #[must_use]
+    pub fn known(&self, hash: &KeyHash) -> Option<Arc<Holder>> {
+        self.keys.get(hash).filter(|holder| holder.generation == self.generation.load(Ordering::Acquire))
+    }
+
     /// Whether a key is known from before, be it that it has to be read again.
     #[must_use]
     pub fn knows(&self, hash: &KeyHash) -> bool {
         self.keys.contains_key(hash)
     }
 
-    /// The holder of a key; `None` if there is no such key.
+    /// The holder of a key, read anew; `None` if there is no such key.
     ///
     /// # Errors
     /// The database's, where the key is not known from before.
     pub async fn holder(&self, store: &Store, hash: &KeyHash) -> Result<Option<Arc<Holder>>, StoreError> {
         let generation = self.generation.load(Ordering::Acquire);
         let known = self.keys.get(hash);
-        if let Some(holder) = &known
-            && holder.generation == generation
-        {
-            return Ok(known);
-        }
         match read_holder(store, hash, generation).await {
             Ok(Some(holder)) => {
                 let holder = Arc::new(holder);
@@ -229,7 +230,10 @@ impl People {
         {
             return known.record.clone();
         }
-        let Ok(record) = read::<R>(store, name).await else { return known.and_then(|known| known.record) };
+        // Large, and seldom needed.
+        let Ok(record) = Box::pin(read::<R>(store, name)).await else {
+            return known.and_then(|known| known.record);
+        };
         let record = record.map(Arc::new);
         cache.insert(id.clone(), Known { record: record.clone(), generation });
         record
@@ -324,7 +328,8 @@ pub async fn claims(
         let terms = Arc::new(terms);
         let claim = match counters.claim(&account, &terms) {
             Some(claim) => claim,
-            None => counters.open(&account, &terms, &store.openings(&account).await?),
+            // Large, and needed once per account.
+            None => counters.open(&account, &terms, &Box::pin(store.openings(&account)).await?),
         };
         claims.push(claim);
     }

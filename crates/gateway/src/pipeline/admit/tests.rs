@@ -245,3 +245,21 @@ async fn who_a_request_is_for_is_booked() {
     assert_eq!((booking.model.as_str(), booking.provider.as_str()), ("gpt-4o", "openai"));
     assert_eq!((booking.tokens.input, booking.tokens.output), (10, 20));
 }
+
+/// Futures are moved from hand to hand: what one of them carries for a case that hardly comes is copied at every request.
+#[tokio::test]
+async fn what_a_request_carries_along_is_small() {
+    let world = World::new("small", "").await;
+    let headers = HeaderMap::new();
+    let asked =
+        crate::pipeline::Asked { headers: &headers, query: "", path: "/", dialect: Dialect::OpenaiChat };
+    let snapshot = world.gateway.snapshot();
+    let here = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    let authenticating = crate::pipeline::authenticate(&world.gateway, &snapshot, &asked, here);
+    let body = Bytes::from_static(b"{}");
+    let asking = ask_as(&world.gateway, Identity::Master, Operation::Converse(Dialect::OpenaiChat), &body);
+    for (what, bytes) in [("authenticate", size_of_val(&authenticating)), ("the rest", size_of_val(&asking))]
+    {
+        assert!(bytes < 16 * 1024, "{what}: {bytes} bytes");
+    }
+}
