@@ -234,7 +234,7 @@ impl Books {
         if !self.people.knows(&hash) {
             self.guesses.may_try(address, Instant::now()).map_err(NotKnown::TooManyGuesses)?;
         }
-        // What asks a database is large (half a megabyte), and every request would carry it along.
+        // What asks a database is large, and every request would carry it along.
         let holder = Box::pin(self.people.holder(&self.store, &hash)).await.map_err(NotKnown::StoreAway)?;
         if holder.is_none() {
             self.guesses.was_wrong(address, Instant::now());
