@@ -17,6 +17,7 @@ check: ## Format, lints, unit tests: the inner loop
 	scripts/check
 
 test: .venv/.complete .venv-litellm/.complete ## Everything: check, doc tests, and the outer suite with the official clients
+	scripts/install-servers
 	scripts/check --all
 
 outer: .venv/.complete .venv-litellm/.complete ## The outer suite alone; ARGS go to pytest (ARGS="-k gemini -x")
