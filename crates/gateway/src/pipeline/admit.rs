@@ -203,8 +203,7 @@ async fn admit(
         held.cost = (hold != Hold::Free).then_some(hold);
     }
     let demand = Demand { hold, tokens: receive::rough_tokens(size.body_bytes), lease: LEASE };
-    // Where limits are shared this may ask another server; that part is large, and every request would carry it along.
-    match Box::pin(admission.claims.admit_shared(&demand, books::now())).await {
+    match admission.claims.admit_shared(&demand, books::now()).await {
         Ok(reservation) => {
             admission.reservation = Some(reservation);
             running.admission = Some(admission);

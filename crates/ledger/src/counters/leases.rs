@@ -500,6 +500,15 @@ impl Claims {
     /// # Errors
     /// The reason why not, of all instances together.
     pub async fn admit_shared(&self, demand: &Demand, now: Timestamp) -> Result<Reservation, Refusal> {
+        match self.attempt(demand, now) {
+            Ok(reservation) => Ok(reservation),
+            Err(Denial::Refused(refusal)) => Err(refusal),
+            // What asks is large, and made for those alone who need it.
+            Err(Denial::Lacking(_)) => Box::pin(self.ask_and_admit(demand, now)).await,
+        }
+    }
+
+    async fn ask_and_admit(&self, demand: &Demand, now: Timestamp) -> Result<Reservation, Refusal> {
         let began = Instant::now();
         let mut calls: HashMap<Resource, i64> = HashMap::new();
         let mut doubts = 0;
