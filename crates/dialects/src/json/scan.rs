@@ -45,7 +45,7 @@ impl<'a> Scan<'a> {
     /// Walks through an object; `field` is called behind each field's name and has to walk over its value.
     #[inline]
     pub(crate) fn object(&mut self, mut field: impl FnMut(&mut Self, &str) -> Scanned<()>) -> Scanned<()> {
-        self.expect(b'{')?;
+        self.require(b'{')?;
         if self.takes(b'}') {
             return Ok(());
         }
@@ -67,7 +67,7 @@ impl<'a> Scan<'a> {
         &mut self,
         mut field: impl FnMut(Cow<'a, str>, usize, &'a str),
     ) -> Scanned<()> {
-        self.expect(b'{')?;
+        self.require(b'{')?;
         if self.takes(b'}') {
             return Ok(());
         }
@@ -85,7 +85,7 @@ impl<'a> Scan<'a> {
     /// Walks through an array; `item` is called before each item and has to walk over it.
     #[inline]
     pub(crate) fn array(&mut self, mut item: impl FnMut(&mut Self) -> Scanned<()>) -> Scanned<()> {
-        self.expect(b'[')?;
+        self.require(b'[')?;
         if self.takes(b']') {
             return Ok(());
         }
@@ -191,7 +191,7 @@ impl<'a> Scan<'a> {
             return Err(Malformed);
         }
         let name = self.quoted()?;
-        self.expect(b':')?;
+        self.require(b':')?;
         Ok(name)
     }
 
@@ -208,7 +208,7 @@ impl<'a> Scan<'a> {
     }
 
     #[inline]
-    fn expect(&mut self, byte: u8) -> Scanned<()> {
+    fn require(&mut self, byte: u8) -> Scanned<()> {
         if self.takes(byte) { Ok(()) } else { Err(Malformed) }
     }
 

@@ -1,6 +1,6 @@
 //! Changes: each is made together with its entry in the log, and holds from the next request on.
 
-use ledger::rules::entity::Key;
+use ledger::rules::entity::{Key, Member};
 use ledger::rules::time::Timestamp;
 use ledger::store::{Batch, Change, Record, Stored};
 use serde_json::Value;
@@ -54,6 +54,35 @@ impl<'a> Changes<'a> {
             self.log("deleted", &record.id(), Some(record), None).await?;
         }
         Ok(())
+    }
+
+    /// Deletes somebody with their keys and memberships.
+    pub(super) async fn delete_with<R: Record>(
+        &mut self,
+        owner: &R,
+        keys: &[Key],
+        members: &[Member],
+    ) -> Result<(), Refusal> {
+        for key in keys {
+            self.delete(key).await?;
+        }
+        for member in members {
+            self.delete(member).await?;
+        }
+        self.delete(owner).await
+    }
+
+    /// Blocks, or unblocks.
+    pub(super) async fn block<R: Record + Clone>(
+        &mut self,
+        stored: &mut Stored<R>,
+        blocks: bool,
+    ) -> Result<(), Refusal> {
+        let before = stored.record.clone();
+        let details = stored.record.details_mut();
+        details.blocked = blocks;
+        api::terms::touch(details, &self.asker.name(), self.asker.now);
+        self.update(if blocks { "blocked" } else { "unblocked" }, &before, stored).await
     }
 
     /// Notes what is no change of an entity: that spend was set.

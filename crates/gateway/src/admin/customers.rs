@@ -133,7 +133,6 @@ async fn block(asker: Asker, bytes: Bytes) -> Answer {
     let body = asker.body(&bytes)?;
     asker.permit(&api::caller::Object::default())?;
     let blocks = !asker.path.ends_with("/unblock");
-    let action = if blocks { "blocked" } else { "unblocked" };
     let mut customers = Vec::new();
     for id in body.texts("user_ids").unwrap_or_default() {
         customers.push((asker.store().get::<Customer>(&id).await?, empty(&id)?));
@@ -143,10 +142,7 @@ async fn block(asker: Asker, bytes: Bytes) -> Answer {
     for (stored, mut new) in customers {
         match stored {
             Some(mut stored) => {
-                let before = stored.record.clone();
-                stored.record.details.blocked = blocks;
-                api::terms::touch(&mut stored.record.details, &asker.name(), asker.now);
-                changes.update(action, &before, &stored).await?;
+                changes.block(&mut stored, blocks).await?;
                 shown.push(stored);
             }
             None => {

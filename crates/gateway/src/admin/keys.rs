@@ -487,13 +487,9 @@ pub(super) async fn note_spend<R: ledger::store::Record>(
 async fn block(asker: Asker, bytes: Bytes) -> Answer {
     let body = asker.body(&bytes)?;
     let mut stored = named(&asker, "key", body.text("key").unwrap_or_default()).await?;
-    let before = stored.record.clone();
-    asker.permit(&key::object(&before))?;
-    let blocks = asker.path == "/key/block";
-    stored.record.details.blocked = blocks;
-    api::terms::touch(&mut stored.record.details, &asker.name(), asker.now);
+    asker.permit(&key::object(&stored.record))?;
     let mut changes = asker.changes().await?;
-    changes.update(if blocks { "blocked" } else { "unblocked" }, &before, &stored).await?;
+    changes.block(&mut stored, asker.path == "/key/block").await?;
     changes.commit().await?;
     Ok(Json(full_row(&asker, &stored).await?))
 }

@@ -229,13 +229,7 @@ async fn delete(asker: Asker, bytes: Bytes) -> Answer {
     }
     let mut changes = asker.changes().await?;
     for (team, keys, members) in &gone {
-        for key in keys {
-            changes.delete(key).await?;
-        }
-        for member in members {
-            changes.delete(member).await?;
-        }
-        changes.delete(team).await?;
+        changes.delete_with(team, keys, members).await?;
     }
     changes.commit().await?;
     Ok(Json(json!({"deleted_teams": ids})))
@@ -399,13 +393,9 @@ async fn reset_spend(asker: Asker, Path(id): Path<String>, bytes: Bytes) -> Answ
 async fn block(asker: Asker, bytes: Bytes) -> Answer {
     let body = asker.body(&bytes)?;
     let mut stored = named(&asker, &body).await?;
-    let before = stored.record.clone();
-    asker.permit(&team::object(&before))?;
-    let blocks = asker.path == "/team/block";
-    stored.record.details.blocked = blocks;
-    api::terms::touch(&mut stored.record.details, &asker.name(), asker.now);
+    asker.permit(&team::object(&stored.record))?;
     let mut changes = asker.changes().await?;
-    changes.update(if blocks { "blocked" } else { "unblocked" }, &before, &stored).await?;
+    changes.block(&mut stored, asker.path == "/team/block").await?;
     changes.commit().await?;
     Ok(Json(full_row(&asker, &stored).await?))
 }

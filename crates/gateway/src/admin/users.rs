@@ -277,13 +277,7 @@ async fn delete(asker: Asker, bytes: Bytes) -> Answer {
     }
     let mut changes = asker.changes().await?;
     for (user, keys, members) in &gone {
-        for key in keys {
-            changes.delete(key).await?;
-        }
-        for member in members {
-            changes.delete(member).await?;
-        }
-        changes.delete(user).await?;
+        changes.delete_with(user, keys, members).await?;
     }
     changes.commit().await?;
     for (user, ..) in &gone {

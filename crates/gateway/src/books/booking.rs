@@ -13,21 +13,28 @@ use crate::pipeline::Admission;
 /// What a request used.
 #[must_use]
 pub fn actual(exchange: &Exchange) -> Actual {
+    if exchange.is_cache_hit() {
+        // It was paid before.
+        return Actual::default();
+    }
     let cost = exchange.answer.cost.as_ref().map_or(NanoUsd::ZERO, catalog::Cost::total);
     let tokens = exchange.answer.usage.as_ref().map_or(0, dialects::conversation::Usage::total);
-    // What comes from the cache was paid before.
-    if exchange.is_cache_hit() { Actual::default() } else { Actual { cost, tokens } }
+    Actual { cost, tokens }
 }
 
 /// The entry; `None` if the names in it are none.
 #[must_use]
-pub fn booking(exchange: &Exchange, admission: &Admission, settlement: Settlement) -> Option<Booking> {
+pub fn booking(
+    exchange: &Exchange,
+    admission: &Admission,
+    actual: Actual,
+    settlement: Settlement,
+) -> Option<Booking> {
     let holder = &admission.holder;
     let served = exchange.served();
     let model = served.map_or(admission.model.as_str(), |served| served.deployment.model.as_str());
     let provider = served.map_or("none", |served| served.deployment.provider);
-    let usage = exchange.answer.usage.clone().unwrap_or_default();
-    let is_hit = exchange.is_cache_hit();
+    let usage = exchange.answer.usage.as_ref();
     let started = timestamp(exchange.received_at);
     Some(Booking {
         request: admission.request.clone(),
@@ -45,16 +52,16 @@ pub fn booking(exchange: &Exchange, admission: &Admission, settlement: Settlemen
         organization: holder.organization.as_ref().map(|organization| organization.id.clone()),
         customer: admission.customer.clone(),
         tags: admission.tags.clone(),
-        tokens: Tokens {
+        tokens: usage.map_or_else(Tokens::default, |usage| Tokens {
             input: usage.input,
             output: usage.output,
             cache_read: usage.cache_read,
             cache_write: usage.cache_write(),
-        },
-        cost: actual(exchange).cost,
+        }),
+        cost: actual.cost,
         saved: exchange.cache.as_ref().map_or(NanoUsd::ZERO, |used| used.saved.cost),
         estimated: exchange.answer.usage_is_estimate,
-        cache_hit: is_hit,
+        cache_hit: exchange.is_cache_hit(),
         catalog: None,
         session: None,
         detail: detail(exchange, admission),

@@ -3,18 +3,15 @@
 //! What was read once is kept until anything changes; then each is read again when it is next asked for. Where the
 //! database does not answer, who is known stays known.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ledger::rules::access::{AddressList, ModelList, RouteList};
 use ledger::rules::account::{Account, Scope};
 use ledger::rules::budget::{Allowance, Terms};
 use ledger::rules::circle::Circle;
-use ledger::rules::entity::{
-    Customer, Details, Key, Member, Organization, SharedBudget, TagTerms, Team, User,
-};
+use ledger::rules::entity::{Customer, Key, Member, Organization, SharedBudget, TagTerms, Team, User};
 use ledger::rules::id::{BudgetId, CustomerId, KeyHash, KeyId, Tag};
 use ledger::store::{Record, Store, StoreError};
 use ledger::{Claim, Claims, Counters};
@@ -60,21 +57,7 @@ impl Holder {
     /// A holder without any terms: the operator, or the gateway itself.
     #[must_use]
     pub fn unbounded(name: &str) -> Option<Self> {
-        let key = Key {
-            id: KeyId::new(name).ok()?,
-            hash: KeyHash::of(name),
-            name: name.to_owned(),
-            user: None,
-            team: None,
-            organization: None,
-            models: ModelList::default(),
-            aliases: BTreeMap::new(),
-            routes: RouteList::default(),
-            addresses: AddressList::default(),
-            tags: Vec::new(),
-            expires_at: None,
-            details: Details::default(),
-        };
+        let key = Key { id: KeyId::new(name).ok()?, name: name.to_owned(), ..api::key::empty(name) };
         Some(Self {
             key,
             user: None,
@@ -221,7 +204,7 @@ impl People {
     ) -> Option<Arc<R>>
     where
         I: std::hash::Hash + Eq + Clone + Send + Sync + 'static,
-        R: Record + Shares + 'static,
+        R: Record + 'static,
     {
         let generation = self.generation.load(Ordering::Acquire);
         let known = cache.get(id);
@@ -239,23 +222,6 @@ impl People {
         record
     }
 }
-
-/// What may take its terms from a budget that it shares with others.
-trait Shares {
-    fn details_mut(&mut self) -> &mut Details;
-}
-
-macro_rules! shares {
-    ($($name:ident)*) => {$(
-        impl Shares for $name {
-            fn details_mut(&mut self) -> &mut Details {
-                &mut self.details
-            }
-        }
-    )*};
-}
-
-shares!(Key User Team Member Organization Customer TagTerms);
 
 async fn read_holder(store: &Store, hash: &KeyHash, generation: u64) -> Result<Option<Holder>, StoreError> {
     let Some(stored) = store.key_by_hash(hash, now()).await? else { return Ok(None) };
@@ -292,7 +258,7 @@ async fn read_holder(store: &Store, hash: &KeyHash, generation: u64) -> Result<O
     }))
 }
 
-async fn read<R: Record + Shares>(store: &Store, id: &str) -> Result<Option<R>, StoreError> {
+async fn read<R: Record>(store: &Store, id: &str) -> Result<Option<R>, StoreError> {
     let Some(stored) = store.get::<R>(id).await? else { return Ok(None) };
     let mut record = stored.record;
     share(store, &mut record).await?;
@@ -300,7 +266,7 @@ async fn read<R: Record + Shares>(store: &Store, id: &str) -> Result<Option<R>, 
 }
 
 /// Fills in the terms of a shared budget, where the entity has none of its own.
-async fn share<R: Shares>(store: &Store, record: &mut R) -> Result<(), StoreError> {
+async fn share<R: Record>(store: &Store, record: &mut R) -> Result<(), StoreError> {
     let details = record.details_mut();
     if let Some(terms) = shared(store, details.budget_id.as_ref()).await? {
         details.allowance = details.allowance.or(&terms);

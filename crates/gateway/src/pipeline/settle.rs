@@ -95,7 +95,7 @@ fn book(running: &mut Running) {
     {
         claim.learn_cost(&admission.model, actual.cost);
     }
-    let Some(booking) = booking::booking(exchange, &admission, settlement) else { return };
+    let Some(booking) = booking::booking(exchange, &admission, actual, settlement) else { return };
     if let Err(error) = admission.books.journal().append(booking) {
         events::not_journalled(&running.gateway.log, &error);
     }

@@ -25,6 +25,7 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + sealed::Sealed {
     /// Its name in the table.
     fn id(&self) -> String;
     fn details(&self) -> &Details;
+    fn details_mut(&mut self) -> &mut Details;
     /// What people call it, and what searches look at.
     fn alias(&self) -> Option<&str> {
         self.details().alias.as_deref()
@@ -58,6 +59,9 @@ impl Record for Key {
     fn details(&self) -> &Details {
         &self.details
     }
+    fn details_mut(&mut self) -> &mut Details {
+        &mut self.details
+    }
     fn user(&self) -> Option<&UserId> {
         self.user.as_ref()
     }
@@ -86,6 +90,9 @@ impl Record for Team {
     fn details(&self) -> &Details {
         &self.details
     }
+    fn details_mut(&mut self) -> &mut Details {
+        &mut self.details
+    }
     fn organization(&self) -> Option<&OrganizationId> {
         self.organization.as_ref()
     }
@@ -101,6 +108,9 @@ impl Record for Member {
     }
     fn details(&self) -> &Details {
         &self.details
+    }
+    fn details_mut(&mut self) -> &mut Details {
+        &mut self.details
     }
     fn user(&self) -> Option<&UserId> {
         Some(&self.user)
@@ -121,6 +131,9 @@ impl Record for User {
     fn details(&self) -> &Details {
         &self.details
     }
+    fn details_mut(&mut self) -> &mut Details {
+        &mut self.details
+    }
     fn alias(&self) -> Option<&str> {
         self.email.as_deref()
     }
@@ -140,6 +153,9 @@ impl Record for Organization {
     fn details(&self) -> &Details {
         &self.details
     }
+    fn details_mut(&mut self) -> &mut Details {
+        &mut self.details
+    }
 }
 
 impl sealed::Sealed for Customer {}
@@ -152,6 +168,9 @@ impl Record for Customer {
     }
     fn details(&self) -> &Details {
         &self.details
+    }
+    fn details_mut(&mut self) -> &mut Details {
+        &mut self.details
     }
 }
 
@@ -166,6 +185,9 @@ impl Record for TagTerms {
     fn details(&self) -> &Details {
         &self.details
     }
+    fn details_mut(&mut self) -> &mut Details {
+        &mut self.details
+    }
 }
 
 impl sealed::Sealed for SharedBudget {}
@@ -178,6 +200,9 @@ impl Record for SharedBudget {
     }
     fn details(&self) -> &Details {
         &self.details
+    }
+    fn details_mut(&mut self) -> &mut Details {
+        &mut self.details
     }
 }
 
@@ -192,6 +217,9 @@ impl Record for AccessGroup {
     fn details(&self) -> &Details {
         &self.details
     }
+    fn details_mut(&mut self) -> &mut Details {
+        &mut self.details
+    }
 }
 
 impl sealed::Sealed for Credential {}
@@ -205,6 +233,9 @@ impl Record for Credential {
     fn details(&self) -> &Details {
         &self.details
     }
+    fn details_mut(&mut self) -> &mut Details {
+        &mut self.details
+    }
 }
 
 impl sealed::Sealed for RuntimeModel {}
@@ -217,6 +248,9 @@ impl Record for RuntimeModel {
     }
     fn details(&self) -> &Details {
         &self.details
+    }
+    fn details_mut(&mut self) -> &mut Details {
+        &mut self.details
     }
     /// Its name for clients, which several may share.
     fn alias(&self) -> Option<&str> {
