@@ -198,7 +198,8 @@ fn welcome(address: SocketAddr, models: usize, model: Option<&str>, args: &Serve
     } else {
         address
     };
-    output::note(&format!("Tollway {} on http://{shown} with {models} models", env!("CARGO_PKG_VERSION")));
+    let word = if models == 1 { "model" } else { "models" };
+    output::note(&format!("Tollway {} on http://{shown} with {models} {word}", env!("CARGO_PKG_VERSION")));
     if let Some(remark) = remark {
         output::note(&format!("note: {remark}"));
     }

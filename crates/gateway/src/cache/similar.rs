@@ -6,7 +6,7 @@ mod qdrant;
 mod scan;
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -39,7 +39,7 @@ pub struct Similar {
 /// Where vectors are.
 #[derive(Debug)]
 enum Index {
-    Here(Arc<Mutex<Vectors>>),
+    Here(Arc<RwLock<Vectors>>),
     Qdrant(Arc<Qdrant>),
 }
 
@@ -76,7 +76,12 @@ impl Similar {
     #[must_use]
     pub fn knows(&self, context: &[u8; 32]) -> bool {
         match &self.index {
-            Index::Here(vectors) => locked(vectors).contexts.contains_key(context),
+            Index::Here(vectors) => match vectors.try_read() {
+                Ok(vectors) => vectors.contexts.contains_key(context),
+                Err(TryLockError::Poisoned(vectors)) => vectors.into_inner().contexts.contains_key(context),
+                // Who looks for certain is not to wait on a request's thread.
+                Err(TryLockError::WouldBlock) => true,
+            },
             Index::Qdrant(_) => true,
         }
     }
@@ -88,7 +93,7 @@ impl Similar {
                 let vectors = Arc::clone(vectors);
                 // Milliseconds of work have no place among requests.
                 let looking =
-                    tokio::task::spawn_blocking(move || locked(&vectors).nearest(&context, &vector));
+                    tokio::task::spawn_blocking(move || read(&vectors).nearest(&context, &vector));
                 looking.await.ok().flatten().map(|question| Found { question, answer: None })
             }
             Index::Qdrant(qdrant) => qdrant.find(&context, &vector).await,
@@ -100,8 +105,13 @@ impl Similar {
     pub fn put(&self, context: [u8; 32], vector: Unit, found: Match, entry: Arc<Entry>) {
         match &self.index {
             Index::Here(vectors) => {
-                let expires_ms = entry.expires_ms;
-                locked(vectors).put(context, &vector, Row { found, expires_ms, number: 0 });
+                let row = Row { found, expires_ms: entry.expires_ms, number: 0 };
+                if let Ok(mut vectors) = vectors.try_write() {
+                    return vectors.put(context, &vector, row);
+                }
+                // Somebody is looking for something, which is not to be waited for on a request's thread.
+                let vectors = Arc::clone(vectors);
+                tokio::task::spawn_blocking(move || write(&vectors).put(context, &vector, row));
             }
             Index::Qdrant(qdrant) => {
                 let Some(leave) = self.late() else { return };
@@ -121,7 +131,7 @@ impl Similar {
     pub async fn clear(&self) -> Result<(), String> {
         match &self.index {
             Index::Here(vectors) => {
-                *locked(vectors) = Vectors::default();
+                *write(vectors) = Vectors::default();
                 Ok(())
             }
             Index::Qdrant(qdrant) => qdrant.clear().await,
@@ -154,8 +164,12 @@ impl Similar {
     }
 }
 
-fn locked(vectors: &Mutex<Vectors>) -> std::sync::MutexGuard<'_, Vectors> {
-    vectors.lock().unwrap_or_else(PoisonError::into_inner)
+fn read(vectors: &RwLock<Vectors>) -> RwLockReadGuard<'_, Vectors> {
+    vectors.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write(vectors: &RwLock<Vectors>) -> RwLockWriteGuard<'_, Vectors> {
+    vectors.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[derive(Debug, Default)]
