@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 
 import pytest
 
@@ -39,6 +40,7 @@ class TestSpend:
                    for row in rows if row["status"] == "success")
         total = admin.get("/key/info", key=key)["info"]["spend"]
         assert total == pytest.approx(sum(row["spend"] for row in rows), abs=1e-12)
+        assert re.fullmatch(r"[0-9a-f]{16}(\+config)?", rows[0]["metadata"]["price_list"])
         one = admin.get("/spend/logs", request_id=rows[0]["request_id"])
         assert one == [rows[0]]
         assert admin.get(f"/spend/logs/ui/{rows[0]['request_id']}")["spend"] == rows[0]["spend"]

@@ -19,6 +19,9 @@ pub fn row(booking: &Booking) -> Value {
     metadata.insert("saved_cache_cost".to_owned(), json!(booking.saved));
     metadata.insert("usage_is_estimate".to_owned(), json!(booking.estimated));
     metadata.insert("status".to_owned(), json!(status(booking)));
+    if let Some(list) = &booking.catalog {
+        metadata.insert("price_list".to_owned(), json!(list));
+    }
     metadata.extend(detail.unwrap_or_default());
     json!({
         "request_id": booking.request,

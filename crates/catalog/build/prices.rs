@@ -1,5 +1,5 @@
-//! `data/model_prices.json` → where each model's entry stands in the text, sorted by name, and which models a
-//! provider has.
+//! `data/model_prices.json` → where each model's entry stands in the text, sorted by name, which models a provider
+//! has, and by what the list is told from others.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -7,6 +7,9 @@ use std::fmt::Write as _;
 
 use serde::Deserialize;
 
+#[path = "../src/tokens/hash.rs"]
+#[allow(dead_code, reason = "only the hash is of use here")]
+mod hash;
 #[path = "../src/prices/index.rs"]
 mod index;
 
@@ -18,6 +21,7 @@ struct Entry<'a> {
 pub(crate) fn generate(text: &str) -> Result<String, Box<dyn Error>> {
     let places = index::places(text).map_err(|error| format!("data/model_prices.json: {error}"))?;
     let mut out = String::new();
+    writeln!(out, "const VERSION: &str = \"{:016x}\";", hash::hash(text.as_bytes()))?;
     writeln!(out, "static PLACES: [Place; {}] = [", places.len())?;
     let mut by_provider: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (number, place) in places.iter().enumerate() {

@@ -24,6 +24,12 @@ pub struct PriceMap {
     places: Cow<'static, [Place]>,
 }
 
+/// Tells the list that this build carries from those of others: 16 hexadecimal digits, of its content alone.
+#[must_use]
+pub fn embedded_version() -> &'static str {
+    VERSION
+}
+
 /// The map that this build carries.
 #[must_use]
 pub fn embedded() -> &'static PriceMap {

@@ -129,6 +129,8 @@ pub struct Served {
     pub deployment: Deployment,
     pub upstream: Upstream,
     pub prices: Option<catalog::ModelEntry>,
+    /// The list that they are from, and `+config` where the configuration says otherwise.
+    pub price_list: Option<String>,
     /// `model_info` as shown to clients.
     pub info: Extra,
     /// `litellm_params` as shown to clients: no secrets.

@@ -62,7 +62,7 @@ pub fn booking(
         saved: exchange.cache.as_ref().map_or(NanoUsd::ZERO, |used| used.saved.cost),
         estimated: exchange.answer.usage_is_estimate,
         cache_hit: exchange.is_cache_hit(),
-        catalog: None,
+        catalog: exchange.answer.cost.as_ref().and_then(|_| served?.price_list.clone()),
         session: None,
         detail: detail(exchange, admission),
         charges: settlement.charges,

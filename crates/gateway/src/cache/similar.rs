@@ -92,8 +92,7 @@ impl Similar {
             Index::Here(vectors) => {
                 let vectors = Arc::clone(vectors);
                 // Milliseconds of work have no place among requests.
-                let looking =
-                    tokio::task::spawn_blocking(move || read(&vectors).nearest(&context, &vector));
+                let looking = tokio::task::spawn_blocking(move || read(&vectors).nearest(&context, &vector));
                 looking.await.ok().flatten().map(|question| Found { question, answer: None })
             }
             Index::Qdrant(qdrant) => qdrant.find(&context, &vector).await,

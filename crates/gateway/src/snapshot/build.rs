@@ -364,7 +364,13 @@ fn served(config: &DeploymentConfig, group: &str, model: &str, common: &Common) 
     let mut info = entry.as_ref().map(ModelEntry::to_json).unwrap_or_default();
     info.extend(config.info.shown.clone());
     let params = shown_params(config, model, &deployment);
-    finished(deployment, mock.unwrap_or(Upstream::Provider), entry, info, params)
+    let list = if config.info.prices.is_empty() {
+        catalog::prices::embedded_version().to_owned()
+    } else {
+        format!("{}+config", catalog::prices::embedded_version())
+    };
+    let prices = entry.map(|entry| (entry, list));
+    finished(deployment, mock.unwrap_or(Upstream::Provider), prices, info, params)
 }
 
 /// What is known of the model, and what the configuration says instead.
@@ -392,7 +398,7 @@ fn entry(provider: Option<&'static Provider>, model: &str, config: &DeploymentCo
 fn finished(
     deployment: Deployment,
     upstream: Upstream,
-    prices: Option<ModelEntry>,
+    prices: Option<(ModelEntry, String)>,
     info: Extra,
     shown_params: Value,
 ) -> Served {
@@ -408,10 +414,12 @@ fn finished(
     let fingerprint = fingerprint(&deployment, &upstream);
     let account = account(&deployment);
     let handles = OnceLock::new();
+    let (prices, price_list) = prices.unzip();
     Served {
         deployment,
         upstream,
         prices,
+        price_list,
         info,
         shown_params,
         head,
