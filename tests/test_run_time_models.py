@@ -6,7 +6,7 @@ import pytest
 
 import deployments
 from management import Management, unique
-from subject import Gateway
+from subject import Gateway, run
 
 
 @pytest.fixture
@@ -79,6 +79,22 @@ class TestRunTimeModels:
         with start(config, TOLLWAY_SALT_KEY="another") as third:
             assert Management(third).ask("mine")[0] == 400
             assert "is not served" in third.log
+
+    def test_the_salt_key_can_be_changed(self, start, config, provider_side):
+        old, new = "the first salt key", "the second salt key"
+        both = {"TOLLWAY_SALT_KEY": new, "TOLLWAY_FORMER_SALT_KEYS": old}
+        with start(config, TOLLWAY_SALT_KEY=old) as first:
+            own = Management(first)
+            own.post("/model/new", {"model_name": "mine", "litellm_params": params(provider_side, "to-openai")})
+            file = first.log_file.parent / "config.yaml"
+        with start(config, **both) as second:
+            assert Management(second).ask("mine")[0] == 200, "the old key opens what it sealed"
+            done = run("reseal", "--config", str(file), **both)
+            assert (done.returncode, done.stdout) == (0, "1 sealed anew\n"), done.stderr
+            assert Management(second).ask("mine")[0] == 200
+        assert run("reseal", "--config", str(file), TOLLWAY_SALT_KEY="a third").returncode == 1
+        with start(config, TOLLWAY_SALT_KEY=new) as third:
+            assert Management(third).ask("mine")[0] == 200
 
 
 class TestCredentials:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import sqlite3
 
 import pytest
 
@@ -40,7 +41,7 @@ class TestSpend:
                    for row in rows if row["status"] == "success")
         total = admin.get("/key/info", key=key)["info"]["spend"]
         assert total == pytest.approx(sum(row["spend"] for row in rows), abs=1e-12)
-        assert re.fullmatch(r"[0-9a-f]{16}(\+config)?", rows[0]["metadata"]["price_list"])
+        assert all(re.fullmatch(r"[0-9a-f]{16}", row["metadata"]["price_list"]) for row in rows if row["spend"])
         one = admin.get("/spend/logs", request_id=rows[0]["request_id"])
         assert one == [rows[0]]
         assert admin.get(f"/spend/logs/ui/{rows[0]['request_id']}")["spend"] == rows[0]["spend"]
@@ -186,7 +187,31 @@ class TestCommands:
         assert "small" in tollway("budgets", "list")
         report = tollway("report", "--by", "team,model", "--since", "7d")
         assert "red" in report and "gpt-4o" in report
-        assert "created" in tollway("audit")
+        assert "created" in tollway("changes")
         assert "nearest: `max_budget`" in tollway("keys", "new", "max_bugdet=1", code=1)
         tollway("keys", "delete", secret)
         assert own.with_key(secret).ask()[0] == 401
+
+    def test_the_books_are_checked_and_copied_while_the_gateway_runs(self, own: Management, tmp_path):
+        folder = own.gateway.log_file.parent
+        config = str(folder / "config.yaml")
+        secret = own.key_of()
+        assert own.with_key(secret).ask()[0] == 200
+        assert rows_of(own, secret)
+        checked = run("audit", "--config", config)
+        assert (checked.returncode, checked.stdout) == (0, "all sums agree with their rows\n"), checked.stderr
+        copy = tmp_path / "copy.db"
+        assert run("backup", "--config", config, str(copy)).returncode == 0
+        with sqlite3.connect(copy) as database:
+            [[rows]] = database.execute("SELECT COUNT(*) FROM spend")
+            database.execute("UPDATE daily_spend SET cost_nano = cost_nano + 1")
+        assert rows == 1
+        again = run("backup", "--config", config, str(copy))
+        assert again.returncode == 1 and "copy.db" in again.stderr
+
+        (other := tmp_path / "other").mkdir()
+        copy.rename(other / "tollway.db")
+        wrong = run("audit", "--config", config, TOLLWAY_DATA=str(other))
+        assert wrong.returncode == 1 and "expected" in wrong.stdout
+        nowhere = run("audit", "--config", config, TOLLWAY_DATA=str(tmp_path / "nowhere"))
+        assert nowhere.returncode == 2 and "there is no database" in nowhere.stderr

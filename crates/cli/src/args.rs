@@ -50,7 +50,13 @@ pub(crate) enum Command {
     /// Show what was spent, by team, key, user, model, …
     Report(ReportArgs),
     /// Show who changed what.
-    Audit(AuditArgs),
+    Changes(ChangesArgs),
+    /// Check that the books are right: that every sum is that of its rows.
+    Audit(BooksArgs),
+    /// Copy the database (SQLite) to a file, while the gateway runs.
+    Backup(BackupArgs),
+    /// Put stored provider secrets under a new salt key.
+    Reseal(BooksArgs),
     /// Write a commented starter configuration for the provider keys found in the environment.
     Init(InitArgs),
 }
@@ -243,8 +249,25 @@ pub(crate) enum By {
     Day,
 }
 
+/// Whose books.
 #[derive(Debug, ClapArgs)]
-pub(crate) struct AuditArgs {
+pub(crate) struct BooksArgs {
+    /// The gateway's configuration; it says where the database is.
+    #[arg(long, short, value_name = "FILE", env = "CONFIG_FILE_PATH")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct BackupArgs {
+    #[command(flatten)]
+    pub books: BooksArgs,
+    /// The copy; it must not exist yet.
+    #[arg(value_name = "FILE")]
+    pub to: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ChangesArgs {
     /// At most so many changes, the newest first.
     #[arg(long, default_value_t = 50, value_name = "N")]
     pub limit: u32,

@@ -1,6 +1,7 @@
 //! The program `tollway`.
 
 mod args;
+mod books;
 mod chat;
 mod check;
 mod explain;
@@ -40,7 +41,10 @@ fn main() -> ExitCode {
         Some(Command::Users(users)) => manage::run(manage::USERS, &users),
         Some(Command::Budgets(budgets)) => manage::run(manage::BUDGETS, &budgets),
         Some(Command::Report(report)) => report::run(&report),
-        Some(Command::Audit(audit)) => report::audit(&audit),
+        Some(Command::Changes(changes)) => report::changes(&changes),
+        Some(Command::Audit(audit)) => books::audit(&audit),
+        Some(Command::Backup(backup)) => books::backup(&backup),
+        Some(Command::Reseal(reseal)) => books::reseal(&reseal),
         Some(Command::Init(init)) => init::run(&init),
     };
     match result {

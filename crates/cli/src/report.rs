@@ -8,7 +8,7 @@ use catalog::NanoUsd;
 use ledger::rules::time::{Day, Timestamp};
 use serde_json::{Value, json};
 
-use crate::args::{AuditArgs, By, ReportArgs};
+use crate::args::{By, ChangesArgs, ReportArgs};
 use crate::output::{self, Failure};
 use crate::remote::{Remote, block_on};
 use crate::table;
@@ -157,7 +157,7 @@ fn figures(sums: &Sums) -> [String; 4] {
 }
 
 /// The log of changes.
-pub(crate) fn audit(args: &AuditArgs) -> Result<(), Failure> {
+pub(crate) fn changes(args: &ChangesArgs) -> Result<(), Failure> {
     let object = args.object.as_deref().map(|id| {
         let id = percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC);
         format!("&object_id={id}")

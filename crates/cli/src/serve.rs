@@ -2,19 +2,18 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
-use gateway::books::{Books, BooksSettings, OpenError};
+use gateway::books::{Books, OpenError};
 use gateway::config::{Config, LogFormat, LogLevel, MasterKey};
 use gateway::events::{self, Level, Log, log::Format};
 use gateway::snapshot::Snapshot;
 use gateway::{Gateway, server};
-use ledger::vault::{SaltKey, Vault};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::ServeArgs;
-use crate::local;
 use crate::output::{self, Failure};
 use crate::watch::Watch;
+use crate::{books, local};
 
 /// Serves until it is told to stop.
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
@@ -86,9 +85,9 @@ async fn serve(args: &ServeArgs, plan: Plan) -> Result<(), Failure> {
     let watch = Watch::new(if args.watch || config.tollway.watch { &snapshot.files } else { &[] });
     let level = if args.debug { Level::Debug } else { level(config.tollway.log_level) };
     let log = Log::to_stdout(level, format(config.tollway.log_format));
-    let books = open_books(&config, args.config.as_deref(), &log).await?;
-    let gateway = Gateway::new(snapshot, log, books.clone());
-    if let Some(vault) = vault(&config)? {
+    let kept = open_books(&config, args.config.as_deref(), &log).await?;
+    let gateway = Gateway::new(snapshot, log, kept.clone());
+    if let Some(vault) = books::vault(&config)? {
         gateway.keep_secrets_with(vault);
         gateway.load_models().await?;
         tokio::spawn(Gateway::follow_models(Arc::downgrade(&gateway)));
@@ -111,22 +110,11 @@ async fn serve(args: &ServeArgs, plan: Plan) -> Result<(), Failure> {
     let cores = args.workers.or_else(|| std::thread::available_parallelism().ok().map(Into::into));
     let grace = config.tollway.shutdown_grace;
     server::serve(Arc::clone(&gateway), listener, cores.unwrap_or(1), stop, grace).await?;
-    if let Some(books) = books {
+    if let Some(books) = kept {
         books.close().await;
     }
     gateway.log.close();
     Ok(())
-}
-
-/// What secrets in the database are sealed with: LiteLLM's variable, or ours, else the master key.
-fn vault(config: &Config) -> Result<Option<Vault>, Failure> {
-    let variable = |name: &str| std::env::var(name).ok().filter(|salt| !salt.is_empty());
-    let master = match &config.general.master_key {
-        MasterKey::Set(key) | MasterKey::Weak(key) => key.expose().to_owned(),
-        MasterKey::Unset => return Ok(None),
-    };
-    let salt = variable("TOLLWAY_SALT_KEY").or_else(|| variable("LITELLM_SALT_KEY")).unwrap_or(master);
-    Ok(Some(Vault::new(SaltKey::new(&salt)?, Vec::new())))
 }
 
 /// Keys are made with the master key, so without one there is nothing to keep. Where nobody chose a folder and the usual
@@ -135,18 +123,8 @@ async fn open_books(config: &Config, file: Option<&Path>, log: &Log) -> Result<O
     if let MasterKey::Unset = config.general.master_key {
         return Ok(None);
     }
-    let chosen = config.books.folder.clone();
-    let is_chosen = chosen.is_some();
-    let beside = || file.and_then(Path::parent).unwrap_or(Path::new("")).join("tollway-data");
-    let folder = chosen.unwrap_or_else(beside);
-    let settings = BooksSettings {
-        folder,
-        database_url: config.books.database_url.clone(),
-        redis: config.router.redis.clone(),
-        when_full: config.books.when_full,
-        retention: config.books.retention,
-    };
-    match Books::open(&settings, log.clone()).await {
+    let is_chosen = config.books.folder.is_some();
+    match Books::open(&books::settings(config, file), log.clone()).await {
         Ok(books) => {
             let kept = books.keep().await;
             kept.map_err(|error| Failure::new(format!("the database does not tell what changes: {error}")))?;

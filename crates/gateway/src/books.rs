@@ -72,6 +72,26 @@ impl BooksSettings {
             retention: Retention::default(),
         }
     }
+
+    /// The database, where it is SQLite.
+    #[must_use]
+    pub fn database_file(&self) -> PathBuf {
+        self.folder.join("tollway.db")
+    }
+
+    /// Opens the database alone; [`Books::open`] opens everything.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub async fn open_store(&self) -> Result<Store, OpenError> {
+        match &self.database_url {
+            Some(url) => Store::connect(url.expose()).await.map_err(OpenError::Database),
+            None => {
+                let file = self.database_file();
+                Store::open(&file).await.map_err(|error| OpenError::File(file, error))
+            }
+        }
+    }
 }
 
 /// See the module.
@@ -173,13 +193,7 @@ impl Books {
         let folder = &settings.folder;
         let in_folder = |error| OpenError::Folder(folder.clone(), error);
         std::fs::create_dir_all(folder).map_err(in_folder)?;
-        let store = match &settings.database_url {
-            Some(url) => Store::connect(url.expose()).await.map_err(OpenError::Database)?,
-            None => {
-                let file = folder.join("tollway.db");
-                Store::open(&file).await.map_err(|error| OpenError::File(file, error))?
-            }
-        };
+        let store = settings.open_store().await?;
         let (journal, own_folder) = own_journal(settings).map_err(in_folder)?;
         let journal = Arc::new(journal);
         // Ledgers are opened with what the store knows, so it has to know all.
