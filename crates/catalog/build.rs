@@ -1,5 +1,7 @@
 //! Turns the data files into what the crate embeds, and fails the build where they break their schema.
 
+#[path = "src/tokens/hash.rs"]
+mod hash;
 #[path = "build/prices.rs"]
 mod prices;
 #[path = "build/providers.rs"]

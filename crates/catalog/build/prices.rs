@@ -7,9 +7,8 @@ use std::fmt::Write as _;
 
 use serde::Deserialize;
 
-#[path = "../src/tokens/hash.rs"]
-#[allow(dead_code, reason = "only the hash is of use here")]
-mod hash;
+use crate::hash;
+
 #[path = "../src/prices/index.rs"]
 mod index;
 

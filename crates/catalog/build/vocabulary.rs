@@ -6,8 +6,7 @@ use std::error::Error;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-#[path = "../src/tokens/hash.rs"]
-mod hash;
+use crate::hash;
 
 /// See `tokens::vocabulary` for the layout.
 pub(crate) struct Table {
