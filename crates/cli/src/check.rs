@@ -19,7 +19,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
         } else {
             output::piece(&loaded.report.to_string());
             for why in &unusable {
-                output::line(&format!("warning: a deployment cannot be called: {why}\n"));
+                output::line(&format!("warning: {why}\n"));
             }
         }
         warnings += unusable.len();

@@ -21,7 +21,7 @@ const SULK: Duration = Duration::from_secs(1);
 /// Who signs in, and the token that is good now.
 ///
 /// Requests take the token from here. When its end comes near, one request has a new one fetched beside it and goes out
-/// with the old one; without a good one, one fetches and the others wait for the same outcome.
+/// with the old one; without a good one, all wait for the same outcome.
 pub struct Account {
     source: Box<dyn TokenSource>,
     /// The hash of [`TokenSource::identity`].
@@ -125,29 +125,25 @@ impl Account {
     /// # Errors
     /// When there is no token and none can be had.
     pub async fn authorization(self: &Arc<Self>) -> Result<HeaderValue, SignInError> {
-        match self.held().look(Instant::now()) {
-            Found::Good(header) => return Ok(header),
-            Found::Refused(error) => return Err(error),
-            Found::Due(header) => {
-                self.replace_beside();
-                return Ok(header);
+        // Who waits longest may see the next failure forgotten already, and tries once more.
+        for _ in 0..2 {
+            match self.held().look(Instant::now()) {
+                Found::Good(header) => return Ok(header),
+                Found::Refused(error) => return Err(error),
+                Found::Due(header) => {
+                    self.fetch_beside();
+                    return Ok(header);
+                }
+                Found::Nothing => self.fetch_beside(),
             }
-            Found::Nothing => {}
+            // Until whoever fetches is done.
+            drop(self.turn.lock().await);
         }
-        let _turn = self.turn.lock().await;
-        // Who had the turn before may have brought it.
-        match self.held().look(Instant::now()) {
-            Found::Good(header) | Found::Due(header) => return Ok(header),
-            Found::Refused(error) => return Err(error),
-            Found::Nothing => {}
-        }
-        self.fetch().await;
         match self.held().look(Instant::now()) {
             Found::Good(header) | Found::Due(header) => Ok(header),
             Found::Refused(error) => Err(error),
             Found::Nothing => {
-                let told = SignInError::lasting("the access token that came had already expired");
-                Err(told.of(&self.who()))
+                Err(SignInError::lasting("every access token that came had already expired").of(&self.who()))
             }
         }
     }
@@ -166,9 +162,9 @@ impl Account {
         self.held().token = token;
     }
 
-    /// Fetches beside the request, unless that is being done already. The task ends by itself: the token server's answer
-    /// is waited for only so long.
-    fn replace_beside(self: &Arc<Self>) {
+    /// Fetches in a task, unless one does already: a request that goes away, or waits less long, does not stop it. It ends
+    /// by itself, since the token server's answer is waited for only so long.
+    fn fetch_beside(self: &Arc<Self>) {
         if let Ok(turn) = Arc::clone(&self.turn).try_lock_owned() {
             let account = Arc::clone(self);
             tokio::spawn(async move {

@@ -16,6 +16,20 @@ use crate::Secret;
 /// Where Entra is, unless `AZURE_AUTHORITY_HOST` says otherwise (a national cloud).
 const AUTHORITY: &str = "https://login.microsoftonline.com";
 
+/// The variables that [`Settings::token_source`] looks at.
+pub const VARIABLES: &[&str] = &[
+    "AZURE_TENANT_ID",
+    "AZURE_CLIENT_ID",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_USERNAME",
+    "AZURE_PASSWORD",
+    "AZURE_AUTHORITY_HOST",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "IDENTITY_ENDPOINT",
+    "IDENTITY_HEADER",
+    "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+];
+
 /// What a deployment says about its sign-in; what it does not say is looked for in Azure's own variables.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {

@@ -23,6 +23,10 @@ use crate::Secret;
 /// What every Google Cloud interface takes.
 pub const CLOUD_PLATFORM: &str = "https://www.googleapis.com/auth/cloud-platform";
 
+/// The variables that [`Credentials::find`] looks at.
+pub const VARIABLES: &[&str] =
+    &["GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_CONFIG", "HOME", "GCE_METADATA_HOST"];
+
 /// The most that is read of a file of credentials.
 const MAX_FILE_BYTES: u64 = 256 * 1024;
 

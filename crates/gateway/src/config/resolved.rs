@@ -25,8 +25,8 @@ use crate::admin::IssuePolicy;
 use crate::health::HealthChecks;
 
 pub use cache::{
-    CacheMode, CacheSettings, QdrantSettings, RedisSettings, RedisTarget, S3Key, S3Settings,
-    SemanticSettings, StoreSettings,
+    AzureBlobSettings, CacheMode, CacheSettings, GcsSettings, QdrantSettings, RedisSettings, RedisTarget,
+    S3Key, S3Settings, SemanticSettings, StoreSettings,
 };
 
 /// Everything that a configuration says, and this version acts on.

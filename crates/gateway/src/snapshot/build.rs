@@ -31,6 +31,7 @@ use tollway::transport::{TlsOptions, TransportOptions};
 use tollway::{Deployment, Secret};
 
 use super::{Alias, Auth, Bounds, Group, Pattern, Place, Served, Snapshot, Upstream, Wildcard};
+use crate::cache;
 use crate::config::{Config, DeploymentConfig, MasterKey, TlsVerify};
 use crate::events::log::ServedWords;
 use crate::events::metrics::ServedLabels;
@@ -186,7 +187,7 @@ impl Snapshot {
         snapshot
     }
 
-    /// What keeps deployments from being called, each with its place: a setting or a variable that is missing, or
+    /// What keeps deployments from being called, and the cache from being used: a setting or a variable that is missing, or
     /// credentials that cannot be used. Variables that the configuration itself names are left out: its report has them.
     #[must_use]
     pub fn unusable(config: &Config) -> Vec<String> {
@@ -194,7 +195,10 @@ impl Snapshot {
         let common = Common::of(config, accounts);
         let deployments = config.deployments.iter().filter(|deployment| deployment.missing.is_empty());
         let served = deployments.map(|config| served(config, &config.model_name, &config.model, &common));
-        served.filter_map(|served| served.deployment.unusable).collect()
+        let unusable = served.filter_map(|served| served.deployment.unusable);
+        let unusable = unusable.map(|why| format!("a deployment cannot be called: {why}"));
+        let store = config.litellm.cache.as_ref().and_then(|cache| cache::problem(&cache.store));
+        unusable.chain(store.map(|why| format!("the cache cannot be signed in to: {why}"))).collect()
     }
 
     fn bare(config: &Config, files: Vec<PathBuf>) -> Self {
