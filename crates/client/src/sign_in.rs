@@ -47,6 +47,7 @@ pub type Fetching<'s> = Pin<Box<dyn Future<Output = Result<Grant, SignInError>> 
 /// What a token server gave.
 #[derive(Clone, Debug)]
 pub struct Grant {
+    /// An access token, which goes out as `authorization: Bearer`.
     pub token: Secret,
     /// How long it is good, from the moment at which it was asked for.
     pub lifetime: Duration,

@@ -37,8 +37,11 @@ pub struct Settings {
     pub tenant_id: Option<String>,
     /// The application, or the user-assigned managed identity.
     pub client_id: Option<String>,
+    /// The application's secret.
     pub client_secret: Option<Secret>,
+    /// A user, for whom the application signs in with a password.
     pub username: Option<String>,
+    /// The user's password.
     pub password: Option<Secret>,
     /// A token of another identity provider that vouches for the application.
     pub subject: Option<Subject>,

@@ -25,8 +25,7 @@ pub struct TokenClient {
     local: Transport,
 }
 
-/// A question to a token server.
-#[derive(Debug)]
+/// A question to a token server. It holds credentials, so it cannot be printed.
 pub(super) struct Question<'q> {
     pub(super) method: Method,
     pub(super) endpoint: &'q TokenEndpoint,

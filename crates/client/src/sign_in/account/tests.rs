@@ -151,6 +151,25 @@ async fn many_requests_are_refused_once() {
 }
 
 #[tokio::test]
+async fn a_request_goes_out_with_the_old_token_while_the_new_one_is_fetched() {
+    let Bench { account, asked, permits, .. } = bench("a");
+    permits.add_permits(1);
+    assert_eq!(account.authorization().await.unwrap(), "Bearer 0");
+    let make_due = || account.held().token.as_mut().unwrap().due = Instant::now();
+    make_due();
+    for _ in 0..3 {
+        assert_eq!(account.authorization().await.unwrap(), "Bearer 0");
+    }
+    while asked.load(Ordering::SeqCst) < 2 {
+        tokio::task::yield_now().await;
+    }
+    permits.add_permits(1);
+    drop(account.turn.lock().await);
+    assert_eq!(account.authorization().await.unwrap(), "Bearer 1");
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
 async fn who_goes_away_does_not_stop_the_fetching() {
     let Bench { account, asked, permits, .. } = bench("a");
     let gone = tokio::spawn({

@@ -161,10 +161,11 @@ fn gcs(params: &Layers<'_>, environment: &Environment<'_>) -> Option<GcsSettings
         Some(host) => format!("http://{host}"),
         None => "https://storage.googleapis.com".to_owned(),
     };
+    let path = params.text("gcs_path").unwrap_or_default();
     Some(GcsSettings {
         endpoint,
         bucket: params.text("gcs_bucket_name").or_else(|| variable("GCS_BUCKET_NAME"))?,
-        path: params.text("gcs_path").unwrap_or_default(),
+        path,
         anonymous: emulator.is_some() && credentials.is_none(),
         credentials,
         variables: variables(google::VARIABLES, environment),
@@ -173,9 +174,10 @@ fn gcs(params: &Layers<'_>, environment: &Environment<'_>) -> Option<GcsSettings
 
 /// `None` without an account or a container, which the checks have reported.
 fn azure_blob(params: &Layers<'_>, environment: &Environment<'_>) -> Option<AzureBlobSettings> {
+    let (account, container) = (params.text("azure_account_url"), params.text("azure_blob_container"));
     Some(AzureBlobSettings {
-        account: params.text("azure_account_url")?.trim_end_matches('/').to_owned(),
-        container: params.text("azure_blob_container")?,
+        account: account?.trim_end_matches('/').to_owned(),
+        container: container?,
         variables: variables(entra::VARIABLES, environment),
     })
 }
