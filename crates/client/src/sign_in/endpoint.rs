@@ -1,6 +1,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use http::Uri;
+use http::uri::Authority;
 
 /// The address of a token server: one to which a credential may be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +72,7 @@ fn parse(url: &str) -> Result<Uri, String> {
 }
 
 fn shown(uri: &Uri) -> String {
-    let host = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
+    let host = uri.authority().map(Authority::as_str).unwrap_or_default();
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
     format!("{}://{host}{}", uri.scheme_str().unwrap_or("http"), uri.path())
 }

@@ -182,7 +182,7 @@ fn refused(shown: &str, status: StatusCode, body: &[u8]) -> SignInError {
     }
     match code.as_deref() {
         Some("invalid_grant") => {
-            message.push_str("; the credential is expired or revoked, or the clock is wrong")
+            message.push_str("; the credential is expired or revoked, or the clock is wrong");
         }
         Some("invalid_client" | "unauthorized_client") => {
             message.push_str("; check the client's id and secret");

@@ -56,7 +56,7 @@ pub(super) fn sign_in(
     if let (Auth::GoogleOauth { scope }, Some(credentials)) = (auth, google) {
         return Ok(SignIn::Account(credentials.token_source(scope)));
     }
-    if config.connection.api_key.is_none() && names_entra(&config.azure) && takes_entra(auth) {
+    if config.connection.api_key.is_none() && names_entra(&config.azure, auth) {
         let settings = entra_settings(auth, config, None, common);
         let source = settings.token_source(&|name| common.variable(name));
         return source.map(SignIn::Account).map_err(|why| why.to_string());
@@ -120,12 +120,11 @@ fn azure_token(
     settings.token_source(&variables).map(SignIn::Account).map_err(|why| why.to_string())
 }
 
-/// Whether the settings of the deployment itself name somebody.
-fn names_entra(azure: &AzureCredentials) -> bool {
-    azure.tenant_id.is_some()
-        || azure.client_id.is_some()
-        || azure.client_secret.is_some()
-        || azure.azure_password.is_some()
+/// Whether the settings of the deployment itself name somebody. Others have a `client_id` too; a tenant is Azure's.
+fn names_entra(azure: &AzureCredentials, auth: Auth) -> bool {
+    let is_entra = azure.tenant_id.is_some() || azure.azure_password.is_some();
+    let named = is_entra || azure.client_id.is_some() || azure.client_secret.is_some();
+    takes_entra(auth) && if matches!(auth, Auth::Azure { .. }) { named } else { is_entra }
 }
 
 /// Whether a token of Entra may be what a provider takes: not where a scheme of its own uses the same settings.
