@@ -29,6 +29,11 @@ FOREIGN = (
     "OPENAI_",
     "ANTHROPIC_",
     "GEMINI_",
+    "AZURE_",
+    "GOOGLE_",
+    "GCE_METADATA_",
+    "CLOUDSDK_",
+    "VERTEX",
     "CONFIG_FILE_PATH",
 )
 

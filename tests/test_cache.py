@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import http.client
 import json
@@ -21,6 +22,7 @@ from google import genai
 
 import deployments
 import s3_server
+from cloud import CLIENT, SECRET, TENANT, Cloud
 from deployments import GEMINI, OPENAI, PROVIDERS, Provider
 from redis_server import RedisServer
 from s3_server import S3Server
@@ -587,6 +589,11 @@ def certificate(folder: Path) -> Path:
     return folder / "certificate.pem"
 
 
+def hit(gateway: Gateway, text: str = "hello"):
+    """The headers of a hit. A busy machine may need several tries: a lookup gets 50 ms."""
+    return eventually(lambda: next(filter(is_hit, [ask(gateway, text=text)[0]]), None), "the use of the cache", 30)
+
+
 class TestABucket:
     """S3: the simulated one takes only what is signed as AWS's documentation says."""
 
@@ -606,15 +613,11 @@ class TestABucket:
             "s3_aws_secret_access_key": secret,
         }
 
-    def hit(self, gateway: Gateway, text: str = "hello"):
-        """The headers of a hit. A busy machine may need several tries: a lookup gets 50 ms."""
-        return eventually(lambda: next(filter(is_hit, [ask(gateway, text=text)[0]]), None), "the use of the cache", 30)
-
     def test_answers_are_objects(self, start, provider_side: Upstream, upstream: Upstream, bucket: S3Server):
         with start(configuration(provider_side, **self.params(bucket))) as gateway:
             _, first = ask(gateway)
             eventually(lambda: len(bucket.objects) == 1, "the storing")
-            headers = self.hit(gateway)
+            headers = hit(gateway)
             key = headers[HIT]
             [name] = bucket.objects
             assert name == f"some path/of+ours/tollway-cache/{key}"
@@ -625,7 +628,7 @@ class TestABucket:
             eventually(lambda: bucket.objects, "the storing")
         # What another process stored is found.
         with start(configuration(provider_side, **self.params(bucket))) as gateway:
-            self.hit(gateway)
+            hit(gateway)
         assert not bucket.refused
 
     def test_flushall_leaves_others_objects(self, start, provider_side: Upstream, upstream, bucket: S3Server):
@@ -647,6 +650,86 @@ class TestABucket:
     def test_a_slow_one_delays_nobody(self, start, provider_side: Upstream, upstream: Upstream, bucket: S3Server):
         bucket.pause = 1.0
         with start(configuration(provider_side, **self.params(bucket))) as gateway:
+            took = []
+            for number in range(12):
+                began = time.monotonic()
+                ask(gateway, text=f"question {number}")
+                took.append(time.monotonic() - began)
+            assert sorted(took)[len(took) // 2] < 0.1, took
+            eventually(lambda: "the cache fails" in gateway.log, "the warning")
+
+
+class TestBucketsWithTokens:
+    """Google's and Azure's: the simulated ones take who has a token."""
+
+    @pytest.fixture
+    def cloud(self) -> Iterator[Cloud]:
+        with Cloud() as running:
+            yield running
+
+    @pytest.fixture(params=["gcs", "azure-blob"])
+    def kind(self, request: pytest.FixtureRequest) -> str:
+        return request.param
+
+    def folder(self, kind: str) -> str:
+        """Where our answers are."""
+        return "/answers/some path/tollway-cache/" if kind == "gcs" else "/azure/answers/tollway-cache/"
+
+    @contextlib.contextmanager
+    def gateway(self, start, upstream: Upstream, cloud: Cloud, kind: str, folder: Path) -> Iterator[Process]:
+        if kind == "gcs":
+            file = cloud.service_account_file(folder)
+            params = {"gcs_bucket_name": "answers", "gcs_path": "some path/", "gcs_path_service_account": file}
+            env = {"STORAGE_EMULATOR_HOST": cloud.host}
+        else:
+            params = {"azure_account_url": f"{cloud.url}/azure/", "azure_blob_container": "answers"}
+            env = {"AZURE_AUTHORITY_HOST": cloud.url, "AZURE_TENANT_ID": TENANT}
+            env |= {"AZURE_CLIENT_ID": CLIENT, "AZURE_CLIENT_SECRET": SECRET}
+        with start(configuration(upstream, type=kind, **params), **env) as gateway:
+            yield gateway
+
+    def test_answers_are_objects(self, start, provider_side: Upstream, upstream, cloud: Cloud, kind: str, tmp_path: Path):
+        with self.gateway(start, provider_side, cloud, kind, tmp_path) as gateway:
+            # The first answers may come before there is a token.
+            eventually(lambda: ask(gateway) and len(cloud.objects) == 1, "the storing", 30)
+            headers = hit(gateway)
+            key = headers[HIT]
+            assert list(cloud.objects) == [f"{self.folder(kind)}{key}"]
+            assert gateway.get("/cache/ping")[0] == 200
+            assert gateway.post("/cache/delete", {"keys": [key]})[0] == 200
+            assert not cloud.objects
+            assert not is_hit(ask(gateway)[0])
+            eventually(lambda: cloud.objects, "the storing")
+        assert len(cloud.asked) == 1
+        # What another process stored is found.
+        with self.gateway(start, provider_side, cloud, kind, tmp_path) as gateway:
+            hit(gateway)
+
+    def test_flushall_leaves_others_objects(self, start, provider_side, upstream, cloud: Cloud, kind: str, tmp_path):
+        others = {"/answers/other", "/azure/answers/other", f"{self.folder(kind)}readme"}
+        cloud.objects = dict.fromkeys(others, b"x")
+        with self.gateway(start, provider_side, cloud, kind, tmp_path) as gateway:
+            # The first answers may come before there is a token.
+            assert eventually(lambda: gateway.get("/cache/ping")[0] == 200, "the sign-in")
+            for number in range(8):
+                ask(gateway, text=f"question {number}")
+            eventually(lambda: len(cloud.objects) == 11, "the storing")
+            assert gateway.post("/cache/flushall", {})[0] == 200
+            assert set(cloud.objects) == others
+
+    def test_a_failed_sign_in_is_said_and_breaks_nothing(
+        self, start, provider_side, upstream, cloud: Cloud, kind: str, tmp_path
+    ):
+        cloud.refusal = (401, "invalid_client")
+        with self.gateway(start, provider_side, cloud, kind, tmp_path) as gateway:
+            assert not is_hit(ask(gateway)[0])
+            status, _, answer = gateway.get("/cache/ping")
+            assert status == 503 and "invalid_client" in json.dumps(answer)
+            assert not cloud.objects and SECRET not in gateway.log
+
+    def test_a_slow_one_delays_nobody(self, start, provider_side, upstream, cloud: Cloud, kind: str, tmp_path):
+        cloud.pause = 1.0
+        with self.gateway(start, provider_side, cloud, kind, tmp_path) as gateway:
             took = []
             for number in range(12):
                 began = time.monotonic()

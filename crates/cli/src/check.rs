@@ -1,4 +1,5 @@
 use gateway::config::Severity;
+use gateway::snapshot::Snapshot;
 
 use crate::args::CheckArgs;
 use crate::local;
@@ -8,11 +9,20 @@ pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
     let (mut errors, mut warnings) = (0, 0);
     for file in &args.files {
         let loaded = local::load(file);
+        let unusable = loaded.config.as_ref().map(Snapshot::unusable).unwrap_or_default();
         if args.json {
-            output::line(&loaded.report.to_json().to_string());
+            let mut report = loaded.report.to_json();
+            if let Some(report) = report.as_object_mut() {
+                report.insert("unusable".to_owned(), unusable.as_slice().into());
+            }
+            output::line(&report.to_string());
         } else {
             output::piece(&loaded.report.to_string());
+            for why in &unusable {
+                output::line(&format!("warning: {why}\n"));
+            }
         }
+        warnings += unusable.len();
         errors += loaded.report.count(Severity::Error);
         warnings += loaded.report.count(Severity::Warning);
     }

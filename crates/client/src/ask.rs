@@ -11,12 +11,13 @@ use dialects::exchange::Target;
 use dialects::loss::{Losses, Note, ParameterPolicy};
 use dialects::quirk::{NamedQuirk, Quirk};
 use dialects::{CannotSay, Dialect, Invalid};
-use http::header::HeaderName;
+use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderMap, HeaderValue, Method};
 use http_body_util::Full;
 
 use crate::defaults;
 use crate::deployment::{Address, Deployment, Road};
+use crate::sign_in::SignInError;
 
 /// A client's request, read as far as some deployment needs it.
 #[derive(Debug)]
@@ -104,6 +105,8 @@ pub struct Prepared<'d> {
     pub body: Bytes,
     /// Those of the road, unless this request has others: they are copied where they are sent.
     pub headers: Cow<'d, HeaderMap>,
+    /// What [`Prepared::sign_in`] got.
+    pub authorization: Option<HeaderValue>,
     /// What was left out, renamed or changed on the way.
     pub notes: Vec<Note>,
     pub stream: bool,
@@ -188,7 +191,15 @@ impl Deployment {
         for (name, value) in extra {
             merge_header(headers.to_mut(), name, &value);
         }
-        Ok(Prepared { road, body, headers, notes: losses.into_notes(), stream: ask.stream, request })
+        Ok(Prepared {
+            road,
+            body,
+            headers,
+            authorization: None,
+            notes: losses.into_notes(),
+            stream: ask.stream,
+            request,
+        })
     }
 
     /// The road for a request: [`Deployment::road`], unless it asks for what only another endpoint has.
@@ -239,6 +250,24 @@ impl Prepared<'_> {
         if self.stream { &self.road.stream_address } else { &self.road.address }
     }
 
+    /// Signs the request in, where that takes more than a key: gets a token, if there is no good one.
+    ///
+    /// # Errors
+    /// When no token can be had.
+    pub async fn sign_in(&mut self) -> Result<(), SignInError> {
+        if let Some(account) = &self.road.account {
+            self.authorization = Some(account.authorization().await?);
+        }
+        Ok(())
+    }
+
+    /// The provider did not take the token: the next request gets another one.
+    pub fn token_refused(&self) {
+        if let (Some(account), Some(header)) = (&self.road.account, &self.authorization) {
+            account.reject(header);
+        }
+    }
+
     /// The HTTP request.
     #[must_use]
     pub fn http_request(&self) -> http::Request<Full<Bytes>> {
@@ -246,6 +275,9 @@ impl Prepared<'_> {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.address().uri.clone();
         *request.headers_mut() = HeaderMap::clone(&self.headers);
+        if let Some(authorization) = &self.authorization {
+            request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+        }
         request
     }
 }

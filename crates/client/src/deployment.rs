@@ -12,6 +12,8 @@ use dialects::service::Service;
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Uri};
 
+use crate::sign_in::Account;
+
 /// A deployment, worked out completely when the configuration is read: a request only picks from it.
 #[derive(Debug)]
 pub struct Deployment {
@@ -53,8 +55,10 @@ pub struct Road {
     pub dialect: Dialect,
     pub address: Address,
     pub stream_address: Address,
-    /// All headers of a usual request: sign-in, the provider's fixed ones and the operator's extra ones.
+    /// All headers of a usual request: sign-in by key, the provider's fixed ones and the operator's extra ones.
     pub headers: HeaderMap,
+    /// Who signs in, where that takes a token that does not live long.
+    pub account: Option<Arc<Account>>,
     /// How this endpoint departs from its dialect.
     pub quirks: Vec<Quirk>,
 }
@@ -72,7 +76,7 @@ impl Road {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         // Answers are read as they arrive; a compressed one would have to be inflated under a bound first.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        Self { dialect, address, stream_address, headers, quirks }
+        Self { dialect, address, stream_address, headers, account: None, quirks }
     }
 }
 

@@ -8,6 +8,7 @@ pub mod deployment;
 pub mod remote_media;
 pub mod secret;
 mod service;
+pub mod sign_in;
 pub mod transport;
 
 pub use deployment::Deployment;

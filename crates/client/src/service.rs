@@ -66,6 +66,7 @@ impl Deployment {
             road: &road.road,
             body: Bytes::from(body),
             headers,
+            authorization: None,
             notes: losses.into_notes(),
             stream: false,
             request: None,

@@ -44,6 +44,8 @@ pub struct TransportOptions {
     /// own](keep_own_connections).
     pub pool_max_idle_per_host: usize,
     pub tls: TlsOptions,
+    /// Never through a proxy, whatever the environment says.
+    pub direct: bool,
 }
 
 impl Default for TransportOptions {
@@ -53,6 +55,7 @@ impl Default for TransportOptions {
             pool_idle_timeout: Duration::from_secs(55),
             pool_max_idle_per_host: 256,
             tls: TlsOptions::default(),
+            direct: false,
         }
     }
 }
@@ -70,7 +73,7 @@ pub struct Transport {
 impl Transport {
     #[must_use]
     pub fn new(options: TransportOptions) -> Self {
-        let plain = Pool::new(Dialer::plain(options.connect_timeout), options.clone());
+        let plain = Pool::new(Dialer::plain(&options), options.clone());
         Self { options, plain, secure: OnceLock::new(), unchecked: OnceLock::new() }
     }
 
@@ -106,7 +109,7 @@ impl Transport {
         let options = TlsOptions { accept_any_certificate: !verify, ..self.options.tls.clone() };
         let config =
             client_config(&options).map_err(|error| TransportError::new(TransportErrorKind::Tls, error.0))?;
-        let dialer = Dialer::tls(config, self.options.connect_timeout);
+        let dialer = Dialer::tls(config, &self.options);
         Ok(slot.get_or_init(|| Pool::new(dialer, self.options.clone())))
     }
 }

@@ -57,6 +57,8 @@ pub enum NamedQuirk {
     /// Images and files that are named by a web address are not fetched; whoever sends the request has to put
     /// their content into it.
     MediaMustBeInline,
+    /// The address names the model; a `model` in the body is refused.
+    NoModelInBody,
     /// `tools[].function.strict` is refused.
     NoStrictTools,
     /// `additionalProperties: false` in the schemas of tools is refused.

@@ -32,6 +32,7 @@ pub use entry::{Entry, Facts, Form, Stop, now_ms};
 pub use flight::{Flights, Landing, Lease, Seat};
 pub use key::{Key, KeyWriter};
 pub use similar::{Found, Match, Similar, Unit};
+pub(crate) use store::problem;
 pub use store::{ServerInfo, Store, StoreError, Work, Write};
 
 use breaker::{Breaker, Change};

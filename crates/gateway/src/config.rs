@@ -22,11 +22,11 @@ use std::path::{Path, PathBuf};
 
 pub use diagnose::{Problem, ProblemKind, Report, Severity};
 pub use resolved::{
-    AwsCredentials, AzureCredentials, BooksConfig, CacheMode, CacheSettings, Config, Connection,
-    DeploymentConfig, DeploymentId, GeneralSettings, LitellmSettings, LogFormat, LogLevel, MasterKey,
-    MissingVariable, ModelAlias, ModelInfo, ParameterPolicy, QdrantSettings, RedisSettings, RedisTarget,
-    RouterSettings, S3Key, S3Settings, SemanticSettings, StoreSettings, TlsVerify, TollwaySettings,
-    UnknownPrice, VertexCredentials,
+    AwsCredentials, AzureBlobSettings, AzureCredentials, BooksConfig, CacheMode, CacheSettings, Config,
+    Connection, DeploymentConfig, DeploymentId, GcsSettings, GeneralSettings, LitellmSettings, LogFormat,
+    LogLevel, MasterKey, MissingVariable, ModelAlias, ModelInfo, ParameterPolicy, QdrantSettings,
+    RedisSettings, RedisTarget, RouterSettings, S3Key, S3Settings, SemanticSettings, StoreSettings,
+    TlsVerify, TollwaySettings, UnknownPrice, VertexCredentials,
 };
 pub use tollway::Secret;
 

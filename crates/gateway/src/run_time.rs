@@ -107,7 +107,21 @@ pub fn deployment(
     let told: Vec<&str> = loaded.report.problems.iter().map(|problem| problem.message.as_str()).collect();
     let told = told.join("; ");
     let deployment = loaded.config.and_then(|config| config.deployments.into_iter().next());
-    deployment.ok_or(Unservable::Settings(told))
+    let deployment = deployment.ok_or(Unservable::Settings(told))?;
+    if reads_this_machine(&deployment) {
+        let told = "`vertex_credentials` that read a file or an address of this machine (`external_account`) belong into \
+                    the configuration file";
+        return Err(Unservable::Settings(told.to_owned()));
+    }
+    Ok(deployment)
+}
+
+/// Whether credentials name files or addresses that only the operator of this machine should have read and sent out.
+fn reads_this_machine(deployment: &DeploymentConfig) -> bool {
+    let given = deployment.vertex.credentials.as_ref();
+    let json = given.and_then(|given| serde_json::from_str::<Value>(given.expose()).ok());
+    // Written anew: letters may stand there by their numbers.
+    json.is_some_and(|json| json.to_string().contains("external_account"))
 }
 
 impl Gateway {
@@ -216,6 +230,25 @@ mod tests {
         assert_eq!(deployment.connection.headers["x-key"].expose(), "secret-2");
         let other = Vault::new(SaltKey::new("another").unwrap(), Vec::new());
         assert!(matches!(super::deployment(&other, &model, &[]), Err(Unservable::Secret(_))));
+    }
+
+    #[test]
+    fn who_adds_a_model_does_not_read_this_machine_s_files() {
+        let vault = vault();
+        let of = |credentials: Value| {
+            let params = json!({"model": "vertex_ai/gemini-2.5-pro", "vertex_credentials": credentials});
+            deployment(&vault, &model(&vault, &params), &[]).map(|deployment| deployment.vertex.credentials)
+        };
+        assert!(of(json!({"type": "service_account"})).unwrap().is_some());
+        let reading = json!({"type": "external_account", "credential_source": {"file": "/etc/passwd"}});
+        for credentials in [
+            reading.clone(),
+            json!(reading.to_string().replace("external_", "external\\u005f")),
+            json!({"type": "impersonated_service_account", "source_credentials": reading}),
+        ] {
+            let told = of(credentials).unwrap_err().to_string();
+            assert!(told.contains("belong into the configuration file"), "{told}");
+        }
     }
 
     #[test]

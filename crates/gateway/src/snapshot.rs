@@ -19,6 +19,7 @@ use ledger::rules::circle::Policy;
 use routing::{DeploymentIndex, Fleet, Settings};
 use serde_json::Value;
 use tollway::Deployment;
+use tollway::sign_in::Accounts;
 use tollway::transport::TransportOptions;
 
 use crate::admin::IssuePolicy;
@@ -75,6 +76,8 @@ pub struct Snapshot {
     wildcards: Vec<Wildcard>,
     /// The deployments and what is going on at them.
     fleet: Arc<Fleet>,
+    /// Who signs in with tokens.
+    accounts: Arc<Accounts>,
     /// How the fleet is routed: its deployments left out.
     pub routing: Settings,
     /// What the fleet's deployments are, at their indexes.
@@ -224,6 +227,7 @@ impl Snapshot {
         if let Some(fleet) = Arc::get_mut(&mut self.fleet) {
             fleet.take_over(&before.fleet);
         }
+        self.accounts.continue_from(&before.accounts);
         self
     }
 

@@ -15,6 +15,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
+use super::TransportOptions;
+
 /// `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` (either case) are honoured, as curl and LiteLLM do.
 #[derive(Clone, Debug)]
 pub(super) struct Connector {
@@ -23,8 +25,9 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    pub(super) fn new(connect_timeout: Duration) -> Self {
-        Self::through(Matcher::from_env(), connect_timeout)
+    pub(super) fn new(options: &TransportOptions) -> Self {
+        let proxies = if options.direct { Matcher::builder().build() } else { Matcher::from_env() };
+        Self::through(proxies, options.connect_timeout)
     }
 
     pub(super) fn through(proxies: Matcher, connect_timeout: Duration) -> Self {

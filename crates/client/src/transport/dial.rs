@@ -11,6 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
+use super::TransportOptions;
 use super::connector::Connector;
 use super::error::{TransportError, TransportErrorKind};
 
@@ -31,18 +32,18 @@ enum Route {
 }
 
 impl Dialer {
-    pub(super) fn plain(timeout: Duration) -> Self {
-        Self { route: Route::Plain(Connector::new(timeout)), timeout }
+    pub(super) fn plain(options: &TransportOptions) -> Self {
+        Self { route: Route::Plain(Connector::new(options)), timeout: options.connect_timeout }
     }
 
     /// TLS, with HTTP/2 offered beside HTTP/1.1.
-    pub(super) fn tls(config: rustls::ClientConfig, timeout: Duration) -> Self {
+    pub(super) fn tls(config: rustls::ClientConfig, options: &TransportOptions) -> Self {
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(config)
             .https_only()
             .enable_all_versions()
-            .wrap_connector(Connector::new(timeout));
-        Self { route: Route::Tls(connector), timeout }
+            .wrap_connector(Connector::new(options));
+        Self { route: Route::Tls(connector), timeout: options.connect_timeout }
     }
 
     /// Opens a connection to the host of `target`, within the time-out.

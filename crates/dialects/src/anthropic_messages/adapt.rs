@@ -11,13 +11,18 @@ use crate::error::CannotSay;
 use crate::exchange::{Header, Target};
 use crate::field_path;
 use crate::loss::{Change, Losses};
+use crate::quirk::{NamedQuirk, Quirk};
 
 pub(super) fn adapt_request(
     document: &mut Document<'_>,
     target: &Target<'_>,
     losses: &mut Losses,
 ) -> Result<Vec<Header>, CannotSay> {
-    adapt::write_model(document, target.model);
+    if target.quirks.contains(&Quirk::Named(NamedQuirk::NoModelInBody)) {
+        document.remove("model");
+    } else {
+        adapt::write_model(document, target.model);
+    }
     adapt::drop_listed(document, target, losses, field_path::remove_exact);
     adapt::refuse_lacking(document, target, losses)?;
     adapt::edit_fields(document, target, losses);
@@ -127,7 +132,6 @@ mod tests {
     use super::*;
     use crate::exchange::ModelFacts;
     use crate::loss::ParameterPolicy;
-    use crate::quirk::Quirk;
 
     struct Adapted {
         body: String,
@@ -209,6 +213,19 @@ mod tests {
         assert_eq!(
             adapted(body, "m", &quirks, &lenient).unwrap().body,
             r#"{"model":"m","max_output":1,"temperature":1,"anthropic_version":"vertex-2023-10-16"}"#
+        );
+    }
+
+    #[test]
+    fn a_model_that_the_address_names_is_not_said_again() {
+        let quirks = [
+            Quirk::Named(NamedQuirk::NoModelInBody),
+            Quirk::Injects { name: "anthropic_version".into(), value: json!("vertex-2023-10-16") },
+        ];
+        let body = r#"{"model":"m","max_tokens":1}"#;
+        assert_eq!(
+            adapted(body, "claude-opus-4-5", &quirks, &ParameterPolicy::default()).unwrap().body,
+            r#"{"max_tokens":1,"anthropic_version":"vertex-2023-10-16"}"#
         );
     }
 

@@ -2,8 +2,8 @@
 
 mod disk;
 mod memory;
+mod objects;
 mod redis;
-mod s3;
 
 use std::fmt;
 use std::pin::Pin;
@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Entry, Key};
-use crate::config::{CacheSettings, StoreSettings};
+use crate::config::{AzureBlobSettings, CacheSettings, GcsSettings, S3Settings, StoreSettings};
+use objects::Objects;
 
 /// A store of answers. It may fail and it may be slow: its callers wait only so long.
 pub trait Store: fmt::Debug + Send + Sync {
@@ -92,7 +93,28 @@ pub(super) fn open(settings: &CacheSettings) -> Arc<dyn Store> {
             Arc::new(memory::Memory::new(settings.max_bytes, *max_entries))
         }
         StoreSettings::Redis(redis) => Arc::new(redis::Redis::connect(redis)),
-        StoreSettings::S3(s3) => Arc::new(s3::S3::new((**s3).clone(), settings.max_entry_bytes)),
+        StoreSettings::S3(s3) => {
+            Arc::new(Objects::new(objects::S3(S3Settings::clone(s3)), settings.max_entry_bytes))
+        }
+        StoreSettings::Gcs(gcs) => {
+            Arc::new(Objects::new(objects::Gcs::new(GcsSettings::clone(gcs)), settings.max_entry_bytes))
+        }
+        StoreSettings::AzureBlob(azure) => {
+            let bucket = objects::AzureBlob::new(AzureBlobSettings::clone(azure));
+            Arc::new(Objects::new(bucket, settings.max_entry_bytes))
+        }
         StoreSettings::Disk { folder } => Arc::new(disk::Disk::new(folder.clone(), settings.max_bytes)),
+    }
+}
+
+/// Why a store cannot be signed in to, as far as that can be known beforehand.
+pub(crate) fn problem(settings: &StoreSettings) -> Option<String> {
+    match settings {
+        StoreSettings::Gcs(gcs) => objects::Gcs::problem(gcs),
+        StoreSettings::AzureBlob(azure) => objects::AzureBlob::problem(azure),
+        StoreSettings::Memory { .. }
+        | StoreSettings::Redis(_)
+        | StoreSettings::S3(_)
+        | StoreSettings::Disk { .. } => None,
     }
 }

@@ -207,6 +207,7 @@ fn litellm_settings(
             .text("ssl_certificate")
             .or_else(|| environment.get("SSL_CERTIFICATE"))
             .map(PathBuf::from),
+        enable_azure_ad_token_refresh: litellm.bool("enable_azure_ad_token_refresh").unwrap_or(false),
         use_chat_completions_url_for_anthropic_messages: litellm
             .bool("use_chat_completions_url_for_anthropic_messages")
             .unwrap_or(false),

@@ -25,8 +25,8 @@ use crate::admin::IssuePolicy;
 use crate::health::HealthChecks;
 
 pub use cache::{
-    CacheMode, CacheSettings, QdrantSettings, RedisSettings, RedisTarget, S3Key, S3Settings,
-    SemanticSettings, StoreSettings,
+    AzureBlobSettings, CacheMode, CacheSettings, GcsSettings, QdrantSettings, RedisSettings, RedisTarget,
+    S3Key, S3Settings, SemanticSettings, StoreSettings,
 };
 
 /// Everything that a configuration says, and this version acts on.
@@ -285,6 +285,8 @@ pub struct LitellmSettings {
     pub ssl_certificate: Option<PathBuf>,
     /// Chat Completions instead of Responses for `/v1/messages` to an OpenAI model.
     pub use_chat_completions_url_for_anthropic_messages: bool,
+    /// Ask Azure who this machine is (its managed identity), where a deployment has no key.
+    pub enable_azure_ad_token_refresh: bool,
     /// Other names for models, before the groups are searched.
     pub model_alias_map: BTreeMap<String, String>,
     /// Keep messages out of logs and traces.

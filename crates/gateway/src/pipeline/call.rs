@@ -126,7 +126,7 @@ async fn attempt_at(
     let patience = patience(call, served, prepared.stream);
     let began = Instant::now();
     let head = patience.head(prepared.stream);
-    let response = send(running, served, &prepared, head, began).await?;
+    let response = send(running, served, &mut prepared, head, began).await?;
     let answer = answer_context(running, include_usage, prepared.request.take());
     let dialect = prepared.road.dialect;
     if prepared.stream && !is_json(&running.provider_headers) {
@@ -186,7 +186,7 @@ pub(super) fn forward_headers(client: &HeaderMap, prepared: &mut Prepared<'_>, s
 pub(super) async fn send(
     running: &mut Running,
     served: &Arc<Served>,
-    prepared: &Prepared<'_>,
+    prepared: &mut Prepared<'_>,
     patience: Duration,
     began: Instant,
 ) -> Result<Response<ProviderBody>, Refusal> {
@@ -202,8 +202,13 @@ pub(super) async fn send(
         error: None,
         provider_request_id: None,
     });
+    if prepared.road.account.is_some() {
+        // Large, and no part of most requests' futures.
+        Box::pin(sign_in(running, served, prepared, patience, began)).await?;
+    }
     let request = || prepared.http_request();
-    let sent = running.gateway.transport().send(request, served.deployment.verify_tls, patience).await;
+    let left = patience.saturating_sub(began.elapsed());
+    let sent = running.gateway.transport().send(request, served.deployment.verify_tls, left).await;
     let elapsed = began.elapsed();
     let mut response = match sent {
         Ok(response) => response,
@@ -237,6 +242,9 @@ pub(super) async fn send(
     let left = patience.saturating_sub(elapsed);
     let body = read_body(response.into_body(), MAX_ERROR_BYTES, left).await;
     running.exchange.upstream_time += began.elapsed();
+    if status == 401 {
+        prepared.token_refused();
+    }
     // An error whose text cannot be read is still that error.
     let body = body.unwrap_or_default();
     if let Some(bodies) = &mut running.exchange.bodies {
@@ -248,6 +256,27 @@ pub(super) async fn send(
         attempt.error = Some(error.message.clone());
     }
     Err(Refusal::from_provider(served.deployment.provider_title, &error))
+}
+
+/// Signs a request in that needs a token.
+async fn sign_in(
+    running: &mut Running,
+    served: &Served,
+    prepared: &mut Prepared<'_>,
+    patience: Duration,
+    began: Instant,
+) -> Result<(), Refusal> {
+    let why = match within(patience, prepared.sign_in()).await {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "the token server did not answer in time".to_owned(),
+    };
+    running.exchange.upstream_time += began.elapsed();
+    let told = format!("sign-in to {} failed: {why}", served.deployment.provider_title);
+    if let Some(attempt) = running.exchange.attempts.last_mut() {
+        attempt.error = Some(told.clone());
+    }
+    Err(Refusal::misconfigured(401, told))
 }
 
 /// How long the provider asks to wait: OpenAI's and Azure's `retry-after-ms`, else `retry-after` in seconds. Its other

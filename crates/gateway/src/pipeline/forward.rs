@@ -127,7 +127,7 @@ async fn attempt_at(
     if let Some(bodies) = &mut running.exchange.bodies {
         bodies.provider_request = Some(prepared.body.clone());
     }
-    send(running, call, served, &prepared, asking).await
+    send(running, call, served, &mut prepared, asking).await
 }
 
 /// The form that a body is, and its type with the boundary.
@@ -150,7 +150,7 @@ async fn send(
     running: &mut Running,
     call: &Call<'_>,
     served: &Arc<Served>,
-    prepared: &Prepared<'_>,
+    prepared: &mut Prepared<'_>,
     asking: &Asking<'_>,
 ) -> Result<Reply, Refusal> {
     let Asking { service, asked, .. } = *asking;

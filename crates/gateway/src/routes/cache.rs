@@ -103,6 +103,8 @@ fn shown(settings: &CacheSettings) -> Value {
             StoreSettings::Memory { .. } => "local",
             StoreSettings::Redis(_) => "redis",
             StoreSettings::S3(_) => "s3",
+            StoreSettings::Gcs(_) => "gcs",
+            StoreSettings::AzureBlob(_) => "azure-blob",
             StoreSettings::Disk { .. } => "disk",
         },
         "ttl": settings.ttl.as_secs_f64(),

@@ -1,5 +1,7 @@
 //! From a configuration to what requests use.
 
+mod sign_in;
+
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
@@ -7,26 +9,29 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use catalog::model::ModelQuery;
-use catalog::provider::{Auth as SignIn, Provider, Route};
+use catalog::provider::{Provider, Route};
 use catalog::{EndpointKind, ModelEntry, UrlParams};
 use dialects::Dialect;
 use dialects::conversation::Extra;
 use dialects::exchange::ModelFacts;
 use dialects::loss::ParameterPolicy;
 use dialects::service::Service;
-use http::header::{AUTHORIZATION, HeaderName};
+use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue, Uri};
 use ledger::rules::access::AccessGroups;
 use routing::settings::DeploymentSettings;
 use routing::{Fleet, Plan, Planned, Settings};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use sign_in::SignIn;
 use tokio::sync::Semaphore;
 use tollway::deployment::{Address, Road, ServiceRoad, Timeouts};
+use tollway::sign_in::{Accounts, google};
 use tollway::transport::{TlsOptions, TransportOptions};
 use tollway::{Deployment, Secret};
 
 use super::{Alias, Auth, Bounds, Group, Pattern, Place, Served, Snapshot, Upstream, Wildcard};
+use crate::cache;
 use crate::config::{Config, DeploymentConfig, MasterKey, TlsVerify};
 use crate::events::log::ServedWords;
 use crate::events::metrics::ServedLabels;
@@ -46,11 +51,30 @@ struct Common {
     inter_token_timeout: Option<Duration>,
     verify_tls: bool,
     chat_for_anthropic_clients: bool,
+    /// Azure may be asked who this machine is.
+    azure_platform: bool,
+    accounts: Arc<Accounts>,
     /// `environment_variables` of the configuration; they win over the process's own.
     variables: BTreeMap<String, Secret>,
 }
 
 impl Common {
+    fn of(config: &Config, accounts: Arc<Accounts>) -> Self {
+        Self {
+            drop_params: config.litellm.drop_params,
+            modify_params: config.litellm.modify_params,
+            timeout: config.litellm.request_timeout.unwrap_or(config.router.timeout),
+            stream_timeout: config.router.stream_timeout,
+            first_token_timeout: config.tollway.first_token_timeout,
+            inter_token_timeout: config.tollway.inter_token_timeout,
+            verify_tls: config.litellm.tls != TlsVerify::Off,
+            chat_for_anthropic_clients: config.litellm.use_chat_completions_url_for_anthropic_messages,
+            azure_platform: config.litellm.enable_azure_ad_token_refresh,
+            accounts,
+            variables: config.environment_variables.clone(),
+        }
+    }
+
     fn variable(&self, name: &str) -> Option<Secret> {
         let own = self.variables.get(name).cloned();
         own.or_else(|| std::env::var(name).ok().map(Secret::new)).filter(|value| !value.is_empty())
@@ -85,18 +109,8 @@ impl Snapshot {
     /// deployment says what it lacks to whoever calls it.
     #[must_use]
     pub fn build(config: &Config, files: Vec<PathBuf>) -> Self {
-        let common = Arc::new(Common {
-            drop_params: config.litellm.drop_params,
-            modify_params: config.litellm.modify_params,
-            timeout: config.litellm.request_timeout.unwrap_or(config.router.timeout),
-            stream_timeout: config.router.stream_timeout,
-            first_token_timeout: config.tollway.first_token_timeout,
-            inter_token_timeout: config.tollway.inter_token_timeout,
-            verify_tls: config.litellm.tls != TlsVerify::Off,
-            chat_for_anthropic_clients: config.litellm.use_chat_completions_url_for_anthropic_messages,
-            variables: config.environment_variables.clone(),
-        });
         let mut snapshot = Self::bare(config, files);
+        let common = Arc::new(Common::of(config, Arc::clone(&snapshot.accounts)));
         let mut names: Vec<&str> = Vec::new();
         for deployment in &config.deployments {
             if !names.contains(&deployment.model_name.as_str()) {
@@ -134,6 +148,7 @@ impl Snapshot {
         config.deployments.extend(more.iter().cloned());
         let mut snapshot = Self::build(&config, self.files);
         snapshot.base = self.base;
+        snapshot.accounts.continue_from(&self.accounts);
         snapshot
     }
 
@@ -172,6 +187,20 @@ impl Snapshot {
         snapshot
     }
 
+    /// What keeps deployments from being called, and the cache from being used: a setting or a variable that is missing, or
+    /// credentials that cannot be used. Variables that the configuration itself names are left out: its report has them.
+    #[must_use]
+    pub fn unusable(config: &Config) -> Vec<String> {
+        let accounts = Arc::clone(&Self::bare(config, Vec::new()).accounts);
+        let common = Common::of(config, accounts);
+        let deployments = config.deployments.iter().filter(|deployment| deployment.missing.is_empty());
+        let served = deployments.map(|config| served(config, &config.model_name, &config.model, &common));
+        let unusable = served.filter_map(|served| served.deployment.unusable);
+        let unusable = unusable.map(|why| format!("a deployment cannot be called: {why}"));
+        let store = config.litellm.cache.as_ref().and_then(|cache| cache::problem(&cache.store));
+        unusable.chain(store.map(|why| format!("the cache cannot be signed in to: {why}"))).collect()
+    }
+
     fn bare(config: &Config, files: Vec<PathBuf>) -> Self {
         let (general, tollway) = (&config.general, &config.tollway);
         let auth = match &general.master_key {
@@ -183,6 +212,12 @@ impl Snapshot {
         let ca_file = match &config.litellm.tls {
             TlsVerify::Bundle(path) => Some(path.clone()),
             TlsVerify::System | TlsVerify::Off => None,
+        };
+        let transport = TransportOptions {
+            connect_timeout: tollway.connect_timeout,
+            pool_idle_timeout: tollway.pool_idle_timeout,
+            tls: TlsOptions { ca_file, accept_any_certificate: false },
+            ..TransportOptions::default()
         };
         let aliases = config
             .aliases
@@ -205,12 +240,8 @@ impl Snapshot {
                 client_read_timeout: tollway.client_read_timeout,
                 client_write_timeout: tollway.client_write_timeout,
             },
-            transport: TransportOptions {
-                connect_timeout: tollway.connect_timeout,
-                pool_idle_timeout: tollway.pool_idle_timeout,
-                tls: TlsOptions { ca_file, accept_any_certificate: false },
-                ..TransportOptions::default()
-            },
+            accounts: Arc::new(Accounts::new(transport.clone())),
+            transport,
             cache: config.litellm.cache.clone(),
             shared_state: config.router.redis.clone(),
             trace_capacity: count(tollway.trace_capacity),
@@ -440,6 +471,7 @@ fn account(deployment: &Deployment) -> Account {
         for (name, value) in &road.headers {
             (name.as_str(), value.as_bytes()).hash(&mut hasher);
         }
+        road.account.as_ref().map(|account| account.identity()).hash(&mut hasher);
     }
     Account(hasher.finish())
 }
@@ -507,7 +539,9 @@ fn reach(
         names.and_then(|names| common.text_variable(names))
     };
     let api_version = connection.api_version.clone().or_else(|| part("api_version"));
-    let project = config.vertex.project.clone().or_else(|| part("project"));
+    let google = sign_in::google(provider, config, common)?;
+    let own_project = || google.as_ref().and_then(|google| google.project.clone());
+    let project = config.vertex.project.clone().or_else(|| part("project")).or_else(own_project);
     let location = config.vertex.location.clone().or_else(|| part("location"));
     let region = connection
         .region_name
@@ -536,7 +570,7 @@ fn reach(
         if roads.iter().any(|road: &Road| road.dialect == dialect) {
             continue;
         }
-        match road(&route, dialect, config, common) {
+        match road(&route, dialect, config, google.as_ref(), common) {
             Ok(road) => {
                 if roads.is_empty() {
                     route.model.clone_into(&mut wire_model);
@@ -557,7 +591,7 @@ fn reach(
     }
     let mut services = Vec::new();
     for service in Service::ALL {
-        match service_road(service, provider, &params, config, common) {
+        match service_road(service, provider, &params, config, google.as_ref(), common) {
             Ok(road) => services.extend(road),
             Err(why) => problem = problem.or(Some(why)),
         }
@@ -575,6 +609,7 @@ fn service_road(
     provider: &'static Provider,
     params: &UrlParams<'_>,
     config: &DeploymentConfig,
+    google: Option<&google::Credentials>,
     common: &Common,
 ) -> Result<Option<ServiceRoad>, String> {
     let (kind, dialect) = match service {
@@ -592,7 +627,7 @@ fn service_road(
     if route.endpoint.dialect != dialect {
         return Ok(None);
     }
-    let mut road = road(&route, Dialect::OpenaiChat, config, common)?;
+    let mut road = road(&route, Dialect::OpenaiChat, config, google, common)?;
     if service == Service::Translations {
         let uri = road.address.uri.to_string().replacen("/transcriptions", "/translations", 1);
         let parsed = uri.parse::<Uri>().map_err(|error| format!("`{uri}` is not an address: {error}"))?;
@@ -607,6 +642,7 @@ fn road(
     route: &Route<'_>,
     dialect: Dialect,
     config: &DeploymentConfig,
+    google: Option<&google::Credentials>,
     common: &Common,
 ) -> Result<Road, String> {
     let address = |stream: bool| {
@@ -630,53 +666,18 @@ fn road(
     if let Some(organization) = &config.connection.organization {
         put("openai-organization", organization, false)?;
     }
-    if let Some((name, value)) = sign_in(route, config, common)? {
-        put(&name, value.expose(), true)?;
+    let mut account = None;
+    match sign_in::sign_in(route, config, google, common)? {
+        SignIn::Open => {}
+        SignIn::Key { header, value } => put(&header, value.expose(), true)?,
+        SignIn::Account(source) => account = Some(common.accounts.of(source)),
+    }
+    if let Some(project) = google.and_then(|google| google.quota_project.as_deref()) {
+        put("x-goog-user-project", project, false)?;
     }
     for (name, value) in &config.connection.headers {
         put(name, value.expose(), true)?;
     }
-    Ok(Road::new(dialect, address(false)?, address(true)?, headers, route.quirks()))
-}
-
-/// The header that signs a deployment in; `None` where none is needed.
-fn sign_in(
-    route: &Route<'_>,
-    config: &DeploymentConfig,
-    common: &Common,
-) -> Result<Option<(String, Secret)>, String> {
-    let provider = route.provider;
-    let auth = route.auth();
-    if let Some(token) = &config.azure.azure_ad_token {
-        return Ok(Some((AUTHORIZATION.to_string(), Secret::new(format!("Bearer {}", token.expose())))));
-    }
-    let key = config.connection.api_key.clone().or_else(|| common.first_variable(provider.api_key_env));
-    if let Some(key) = key {
-        let header = match auth {
-            // A token that somebody else fetched.
-            SignIn::GoogleOauth { .. } => Some(catalog::provider::bearer(key.expose())),
-            auth => auth.key_header(key.expose()),
-        };
-        return match header {
-            Some((name, value)) => Ok(Some((name.to_owned(), Secret::new(value)))),
-            None if auth == SignIn::None => Ok(None),
-            None => Err(format!("sign-in to provider `{}` is not supported in this version", provider.id)),
-        };
-    }
-    if let Some(token) = common.first_variable(provider.bearer_env) {
-        let (name, value) = catalog::provider::bearer(token.expose());
-        return Ok(Some((name.to_owned(), Secret::new(value))));
-    }
-    if provider.key_optional
-        || auth == SignIn::None
-        || config.connection.headers.contains_key("authorization")
-    {
-        return Ok(None);
-    }
-    let variables: Vec<String> = provider.api_key_env.iter().map(|name| format!("`{name}`")).collect();
-    Err(format!(
-        "the key for provider `{}` is missing: set `api_key` of the deployment or the environment variable {}",
-        provider.id,
-        variables.join(" or ")
-    ))
+    let road = Road::new(dialect, address(false)?, address(true)?, headers, route.quirks());
+    Ok(Road { account, ..road })
 }

@@ -34,6 +34,12 @@ pub(super) const KEYS: &[Group] = &[
         "a client certificate for providers, PEM (env SSL_CERTIFICATE)",
         &[("ssl_certificate", Text)],
     ),
+    group(
+        Effective,
+        P1,
+        "ask Azure who this machine is (its managed identity), where a deployment of Azure has no key",
+        &[("enable_azure_ad_token_refresh", Bool)],
+    ),
     group(Effective, P1, "log more (`tollway.log_level: debug`)", &[("set_verbose", Bool)]),
     group(Effective, P1, "log as JSON (`tollway.log_format: json`)", &[("json_logs", Bool)]),
     group(

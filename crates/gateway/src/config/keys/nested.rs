@@ -175,16 +175,17 @@ pub(super) const CACHE_PARAMS: &[Group] = &[
     ),
     group(NotYet, P2, "options of AWS's Python client", &[("s3_api_version", Text), ("s3_config", Any)]),
     group(
-        NotYet,
+        Effective,
         P2,
-        "answers cached as objects of other clouds",
-        &[
-            ("gcs_bucket_name", Text),
-            ("gcs_path", Text),
-            ("gcs_path_service_account", Text),
-            ("azure_account_url", Text),
-            ("azure_blob_container", Text),
-        ],
+        "answers cached in Google Cloud Storage: the bucket, what the objects' names begin with, and a file of credentials \
+         (else Google's defaults)",
+        &[("gcs_bucket_name", Text), ("gcs_path", Text), ("gcs_path_service_account", Secret)],
+    ),
+    group(
+        Effective,
+        P2,
+        "answers cached in Azure Blob Storage, signed in by Azure's variables or as this machine",
+        &[("azure_account_url", Text), ("azure_blob_container", Text)],
     ),
     group(Effective, P2, "folder of a cache on disk (.litellm_cache)", &[("disk_cache_dir", Text)]),
     group(

@@ -1,11 +1,13 @@
 //! `litellm_settings.cache` and `cache_params`, with the variables `REDIS_*` where they say nothing.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use http::Uri;
 use serde_json::Value;
 use tollway::Secret;
+use tollway::sign_in::{entra, google};
 use tollway::transport::TlsOptions;
 
 use super::layers::Layers;
@@ -13,8 +15,8 @@ use crate::config::keys::Section;
 use crate::config::raw::Node;
 use crate::config::references::Environment;
 use crate::config::resolved::{
-    CacheMode, CacheSettings, QdrantSettings, RedisSettings, RedisTarget, S3Key, S3Settings,
-    SemanticSettings, StoreSettings,
+    AzureBlobSettings, CacheMode, CacheSettings, GcsSettings, QdrantSettings, RedisSettings, RedisTarget,
+    S3Key, S3Settings, SemanticSettings, StoreSettings,
 };
 
 /// LiteLLM's inner default for its cache in memory.
@@ -64,6 +66,8 @@ pub(super) fn settings(
     let mut semantic = semantic(&params);
     let qdrant = qdrant(&params, environment);
     let s3 = s3(&params, environment);
+    let gcs = gcs(&params, environment);
+    let azure_blob = azure_blob(&params, environment);
     let is_semantic = kind.as_deref().is_some_and(|kind| kind.ends_with("semantic"));
     let (store, default_ttl) = match kind.as_deref() {
         Some("local" | "semantic") => (memory, in_memory_ttl),
@@ -75,6 +79,8 @@ pub(super) fn settings(
             (memory, in_redis_ttl)
         }
         Some("s3") => (StoreSettings::S3(Box::new(s3?)), STORED_TTL),
+        Some("gcs") => (StoreSettings::Gcs(Box::new(gcs?)), STORED_TTL),
+        Some("azure-blob") => (StoreSettings::AzureBlob(Box::new(azure_blob?)), STORED_TTL),
         Some("disk") => (StoreSettings::Disk { folder }, STORED_TTL),
         Some(_) => return None,
     };
@@ -142,6 +148,44 @@ fn s3(params: &Layers<'_>, environment: &Environment<'_>) -> Option<S3Settings> 
         verify_tls: !unchecked,
         ca_file,
     })
+}
+
+/// `None` without a bucket, which the checks have reported.
+fn gcs(params: &Layers<'_>, environment: &Environment<'_>) -> Option<GcsSettings> {
+    let variable = |name: &str| environment.get(name).filter(|value| !value.is_empty());
+    let emulator = variable("STORAGE_EMULATOR_HOST");
+    let credentials = params.secret("gcs_path_service_account");
+    let credentials = credentials.or_else(|| variable("GCS_PATH_SERVICE_ACCOUNT").map(Secret::new));
+    let endpoint = match &emulator {
+        Some(host) if host.contains("://") => host.trim_end_matches('/').to_owned(),
+        Some(host) => format!("http://{host}"),
+        None => "https://storage.googleapis.com".to_owned(),
+    };
+    let path = params.text("gcs_path").unwrap_or_default();
+    Some(GcsSettings {
+        endpoint,
+        bucket: params.text("gcs_bucket_name").or_else(|| variable("GCS_BUCKET_NAME"))?,
+        path,
+        anonymous: emulator.is_some() && credentials.is_none(),
+        credentials,
+        variables: variables(google::VARIABLES, environment),
+    })
+}
+
+/// `None` without an account or a container, which the checks have reported.
+fn azure_blob(params: &Layers<'_>, environment: &Environment<'_>) -> Option<AzureBlobSettings> {
+    let (account, container) = (params.text("azure_account_url"), params.text("azure_blob_container"));
+    Some(AzureBlobSettings {
+        account: account?.trim_end_matches('/').to_owned(),
+        container: container?,
+        variables: variables(entra::VARIABLES, environment),
+    })
+}
+
+/// Those of the variables that are set.
+fn variables(names: &[&str], environment: &Environment<'_>) -> BTreeMap<String, Secret> {
+    let set = |name: &&str| Some(((*name).to_owned(), Secret::new(environment.get(name)?)));
+    names.iter().filter_map(set).collect()
 }
 
 /// When two questions are similar enough, should that be looked for.

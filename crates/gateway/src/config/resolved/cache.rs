@@ -1,5 +1,6 @@
 //! `litellm_settings.cache` and `cache_params`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -76,6 +77,10 @@ pub enum StoreSettings {
     Redis(Box<RedisSettings>),
     /// `type: s3`.
     S3(Box<S3Settings>),
+    /// `type: gcs`.
+    Gcs(Box<GcsSettings>),
+    /// `type: azure-blob`.
+    AzureBlob(Box<AzureBlobSettings>),
     /// `type: disk`.
     Disk {
         /// `disk_cache_dir`.
@@ -113,6 +118,34 @@ pub struct S3Key {
     pub secret: Secret,
     /// `s3_aws_session_token`, of a temporary key.
     pub token: Option<Secret>,
+}
+
+/// A bucket of Google Cloud Storage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GcsSettings {
+    /// Scheme and host: Google's, or `STORAGE_EMULATOR_HOST`.
+    pub endpoint: String,
+    /// `gcs_bucket_name`.
+    pub bucket: String,
+    /// `gcs_path`: what the objects' names begin with.
+    pub path: String,
+    /// `gcs_path_service_account`: the path of a file of credentials, or its JSON text.
+    pub credentials: Option<Secret>,
+    /// An emulator, and no credentials: nobody signs in.
+    pub anonymous: bool,
+    /// Variables that Google's default credentials are found by.
+    pub variables: BTreeMap<String, Secret>,
+}
+
+/// A container of Azure Blob Storage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AzureBlobSettings {
+    /// `azure_account_url`, without a slash at its end.
+    pub account: String,
+    /// `azure_blob_container`.
+    pub container: String,
+    /// Variables that say who signs in.
+    pub variables: BTreeMap<String, Secret>,
 }
 
 /// How Redis or Valkey is reached.

@@ -81,6 +81,7 @@ litellm_settings:
   set_verbose: true
   json_logs: true
   use_chat_completions_url_for_anthropic_messages: true
+  enable_azure_ad_token_refresh: true
   model_alias_map: {short: gpt-4o}
   turn_off_message_logging: true
   cache: true
@@ -203,7 +204,7 @@ fn settings_are_resolved_to_one_value_each() {
     let config = config(EVERYTHING);
     let litellm = &config.litellm;
     assert!(litellm.drop_params && litellm.modify_params && litellm.turn_off_message_logging);
-    assert!(litellm.use_chat_completions_url_for_anthropic_messages);
+    assert!(litellm.use_chat_completions_url_for_anthropic_messages && litellm.enable_azure_ad_token_refresh);
     assert_eq!(litellm.request_timeout, Some(Duration::from_secs(30)));
     assert_eq!(litellm.tls, TlsVerify::Bundle("/etc/ca.pem".into()));
     assert_eq!(litellm.ssl_certificate.as_deref(), Some("/etc/client.pem".as_ref()));
@@ -334,6 +335,20 @@ fn a_cache_is_kept_where_it_says() {
     assert_eq!(own.endpoint, ("http".into(), "minio:9000".into()));
     assert_eq!((own.in_path, own.verify_tls, own.region.as_str()), (true, false, "us-east-1"));
     assert_eq!(cache("type: s3, s3_bucket_name: b"), None);
+    let gcs = "gcs_bucket_name: b, gcs_path: p/, gcs_path_service_account: /etc/account.json";
+    let gcs = match cache(&format!("type: gcs, {gcs}")).expect("it is on").store {
+        StoreSettings::Gcs(gcs) => gcs,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((gcs.endpoint.as_str(), gcs.bucket.as_str()), ("https://storage.googleapis.com", "b"));
+    assert_eq!((gcs.path.as_str(), gcs.anonymous), ("p/", false));
+    assert_eq!(gcs.credentials, Some(Secret::new("/etc/account.json")));
+    let azure = "azure_account_url: 'https://a.blob.core.windows.net/', azure_blob_container: c";
+    let azure = match cache(&format!("type: azure-blob, {azure}")).expect("it is on").store {
+        StoreSettings::AzureBlob(azure) => azure,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((azure.account.as_str(), azure.container.as_str()), ("https://a.blob.core.windows.net", "c"));
     let qdrant = "qdrant_api_base: 'http://q', qdrant_collection_name: c, similarity_threshold: 0.8";
     let qdrant = cache(&format!("type: qdrant-semantic, {qdrant}")).expect("it is on").semantic;
     let qdrant = qdrant.expect("it is semantic").qdrant.expect("it is in Qdrant");
