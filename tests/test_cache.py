@@ -735,7 +735,8 @@ class TestBucketsWithTokens:
                 began = time.monotonic()
                 ask(gateway, text=f"question {number}")
                 took.append(time.monotonic() - began)
-            assert sorted(took)[len(took) // 2] < 0.1, took
+            # Far less than the second that storage and token servers take, also on a busy machine.
+            assert sorted(took)[len(took) // 2] < 0.3, took
             eventually(lambda: "the cache fails" in gateway.log, "the warning")
 
 

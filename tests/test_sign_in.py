@@ -169,12 +169,14 @@ class TestGoogle:
             model("no-secret", AZURE, api_base="https://x.openai.azure.com", tenant_id=TENANT, client_id=CLIENT),
         ]
         file = tmp_path / "config.yaml"
-        file.write_text(configuration(*models))
+        params = {"type": "gcs", "gcs_bucket_name": "b", "gcs_path_service_account": "/no/such/cache.json"}
+        file.write_text(configuration(*models, litellm_settings={"cache": True, "cache_params": params}))
         checked = run("check", str(file), HOME=str(tmp_path))
-        for part in ("`/no/such/file.json`", "it has no `private_key`", "needs `project`", "lacks `client_secret`"):
+        told = ("`/no/such/file.json`", "it has no `private_key`", "needs `project`", "lacks `client_secret`")
+        for part in (*told, "`/no/such/cache.json`"):
             assert part in checked.stdout, checked.stdout
         told = json.loads(run("check", "--json", str(file), HOME=str(tmp_path)).stdout)
-        assert len(told["unusable"]) == 4
+        assert len(told["unusable"]) == 5
 
 
 class TestEntra:

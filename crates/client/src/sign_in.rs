@@ -3,6 +3,22 @@
 //!
 //! Each way to get one is a [`TokenSource`], one file each. An [`Account`] holds the token of one of them, gets the next
 //! one ahead of time and never twice at a time; [`Accounts`] has one account for all deployments that sign in alike.
+//!
+//! ```no_run
+//! use tollway::Secret;
+//! use tollway::sign_in::{Accounts, google};
+//! use tollway::transport::TransportOptions;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let variables = |name: &str| std::env::var(name).ok().map(Secret::new);
+//! let credentials = google::Credentials::find(None, &variables)?;
+//! let accounts = Accounts::new(TransportOptions::default());
+//! let account = accounts.of(credentials.token_source(google::CLOUD_PLATFORM));
+//! let authorization = account.authorization().await?;
+//! # drop(authorization);
+//! # Ok(())
+//! # }
+//! ```
 
 mod account;
 mod accounts;

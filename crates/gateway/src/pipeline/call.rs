@@ -202,12 +202,13 @@ pub(super) async fn send(
         error: None,
         provider_request_id: None,
     });
+    let mut left = patience;
     if prepared.road.account.is_some() {
         // Large, and no part of most requests' futures.
         Box::pin(sign_in(running, served, prepared, patience, began)).await?;
+        left = patience.saturating_sub(began.elapsed());
     }
     let request = || prepared.http_request();
-    let left = patience.saturating_sub(began.elapsed());
     let sent = running.gateway.transport().send(request, served.deployment.verify_tls, left).await;
     let elapsed = began.elapsed();
     let mut response = match sent {
