@@ -139,6 +139,8 @@ pub fn budget_crossed(log: &Log, crossing: &ledger::rules::ledger::Crossing) {
     let line = match crossing.line {
         ledger::rules::ledger::Line::Soft => "soft_budget",
         ledger::rules::ledger::Line::Max => "max_budget",
+        // Worth a message to somebody, and no line of the log.
+        ledger::rules::ledger::Line::Half | ledger::rules::ledger::Line::Percent(_) => return,
     };
     let fields = [
         ("of", json!(crossing.account.scope.kind())),
