@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import deployments
+from alert_receivers import WebhookServer
 from management import Management, unique
 from redis_server import RedisServer
 from subject import ROOT, Process, eventually, started
@@ -51,13 +52,14 @@ def instances(tmp_path: Path, database_url: str, leases: dict) -> Iterator[list[
         yield [running.enter_context(started(tmp_path / name, configuration(url, leases))) for name in ("a", "b")]
 
 
-def configuration(database_url: str, router_settings: dict) -> str:
+def configuration(database_url: str, router_settings: dict, env: dict | None = None, **general: object) -> str:
     params = {"model": "openai/gpt-4o", "api_key": "k", "mock_response": "hello"}
     return json.dumps(
         {
             "model_list": [{"model_name": "m", "litellm_params": params}],
             "router_settings": router_settings,
-            "general_settings": {"master_key": deployments.MASTER_KEY, "database_url": database_url},
+            "general_settings": {"master_key": deployments.MASTER_KEY, "database_url": database_url, **general},
+            "environment_variables": env or {},
             "tollway": {"watch": False},
         }
     )
@@ -84,6 +86,22 @@ def test_a_key_is_known_everywhere_until_it_is_revoked(instances: list[Process])
     eventually(lambda: ask(second, key) == 401, "the blocking at the other instance", patience=5)
     # Within a second; the rest is for a busy machine.
     assert time.monotonic() - began < 4
+
+
+def test_what_all_notice_is_told_by_one(tmp_path: Path, database_url: str, leases: dict):
+    mark = "&" if "?" in database_url else "?"
+    url = f"{database_url}{mark}schema={unique('alerts').replace('-', '_')}"
+    with WebhookServer() as hooks, contextlib.ExitStack() as running:
+        env = {"WEBHOOK_URL": hooks.url + "/webhook"}
+        config = configuration(url, leases, env, alerting=["webhook"], alert_types=["budget_alerts"])
+        both = [running.enter_context(started(tmp_path / name, config)) for name in ("a", "b")]
+        key = Management(both[0]).key_of(max_budget=2 * CALL)
+        assert 422 in crowd(both, key, 40)
+        for gateway in both:
+            eventually(lambda gateway=gateway: ask(gateway, key) == 422, "the end of the budget")
+        eventually(lambda: hooks.at("/webhook"), "the alert")
+    events = [event["event"] for event in hooks.at("/webhook")]
+    assert events.count("budget_crossed") == 1, events
 
 
 def test_a_model_that_is_added_is_served_everywhere(instances: list[Process]):

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ledger::rules::access::{AddressList, ModelList, RouteList};
-use ledger::rules::entity::Key;
+use ledger::rules::entity::{Key, Rotation};
 use ledger::rules::id::Tag;
 use ledger::rules::time::Timestamp;
 use serde_json::{Value, json};
@@ -127,11 +127,40 @@ pub fn apply(body: &Body, key: &mut Key, now: Timestamp) -> Result<(), Problem> 
     }
     terms::apply(body, &mut key.details, now)?;
     terms::keep(body, kept(), &mut key.details);
+    plan_rotation(body, key, now)?;
     // What has a place of its own has it here too.
     if let Some(Value::Object(metadata)) = key.details.extra.get_mut("metadata") {
         metadata.remove("tags");
     }
     Ok(())
+}
+
+/// `auto_rotate` and `rotation_interval` say when the next secret is due.
+fn plan_rotation(body: &Body, key: &mut Key, now: Timestamp) -> Result<(), Problem> {
+    let extra = &key.details.extra;
+    if extra.get("auto_rotate") != Some(&Value::Bool(true)) {
+        key.rotation.due_at = None;
+        return Ok(());
+    }
+    let Some(interval) = extra.get("rotation_interval").and_then(Value::as_str) else {
+        let told = "`auto_rotate` needs a `rotation_interval`, such as `30d`";
+        return Err(Problem::field("rotation_interval", told));
+    };
+    let is_given = ["auto_rotate", "rotation_interval"].iter().any(|name| body.fields().contains_key(*name));
+    if is_given || key.rotation.due_at.is_none() {
+        key.rotation.due_at = moment::after(now, interval);
+    }
+    Ok(())
+}
+
+/// Notes that a key got a new secret; the next one is due an interval from now.
+pub fn rotated(key: &mut Key, now: Timestamp) {
+    key.rotation.last_at = Some(now);
+    key.rotation.count = key.rotation.count.saturating_add(1);
+    if key.rotation.due_at.is_some() {
+        let interval = key.details.extra.get("rotation_interval").and_then(Value::as_str);
+        key.rotation.due_at = interval.and_then(|interval| moment::after(now, interval));
+    }
 }
 
 fn lists(body: &Body, key: &mut Key) -> Result<(), Problem> {
@@ -220,6 +249,9 @@ pub fn row(key: &Key, spend: Spend, now: Timestamp) -> Object {
     row.insert("allowed_ips".to_owned(), json!(key.addresses.0));
     row.extend(terms::show(&key.details, now));
     terms::show_kept(&key.details, kept(), &mut row);
+    row.insert("rotation_count".to_owned(), json!(key.rotation.count));
+    row.insert("last_rotation_at".to_owned(), json!(key.rotation.last_at.map(moment::iso)));
+    row.insert("key_rotation_at".to_owned(), json!(key.rotation.due_at.map(moment::iso)));
     row.insert("tags".to_owned(), json!(key.tags));
     if let Some(Value::Object(metadata)) = row.get_mut("metadata")
         && !key.tags.is_empty()
@@ -271,6 +303,7 @@ pub fn empty(secret: &str) -> Key {
         addresses: AddressList::default(),
         tags: Vec::new(),
         expires_at: None,
+        rotation: Rotation::default(),
         details: ledger::rules::entity::Details::default(),
     }
 }
@@ -303,6 +336,36 @@ mod tests {
         assert_eq!(row["guardrails"], json!(["g"]));
         assert_eq!(row["status"], "active");
         assert!(!row.to_string().contains("1234567890"), "{row}");
+    }
+
+    #[test]
+    fn a_key_that_rotates_knows_when() {
+        let mut key = applied(r#"{"auto_rotate":true,"rotation_interval":"30d"}"#).unwrap();
+        let shown = |key: &Key| Value::Object(row(key, Spend::default(), NOW));
+        assert_eq!(shown(&key)["key_rotation_at"], "2026-12-21T09:43:53.000000Z");
+        assert_eq!(
+            (&shown(&key)["rotation_count"], &shown(&key)["last_rotation_at"]),
+            (&json!(0), &Value::Null)
+        );
+        let later = Timestamp(NOW.0 + 86_400_000);
+        let change =
+            |text: &str, key: &mut Key| apply(&Body::read(text.as_bytes(), &[FIELDS]).unwrap(), key, later);
+        change(r#"{"key_alias":"ci"}"#, &mut key).unwrap();
+        assert_eq!(
+            shown(&key)["key_rotation_at"],
+            "2026-12-21T09:43:53.000000Z",
+            "another change moves nothing"
+        );
+        rotated(&mut key, later);
+        assert_eq!(shown(&key)["key_rotation_at"], "2026-12-22T09:43:53.000000Z");
+        assert_eq!(shown(&key)["last_rotation_at"], "2026-11-22T09:43:53.000000Z");
+        assert_eq!(shown(&key)["rotation_count"], 1);
+        change(r#"{"auto_rotate":false}"#, &mut key).unwrap();
+        assert_eq!(shown(&key)["key_rotation_at"], Value::Null);
+        assert_eq!(
+            applied(r#"{"auto_rotate":true}"#).unwrap_err().param.as_deref(),
+            Some("rotation_interval")
+        );
     }
 
     #[test]

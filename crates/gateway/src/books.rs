@@ -11,7 +11,6 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -23,14 +22,14 @@ use ledger::rules::time::Timestamp;
 use ledger::shared::{LeaseError, LeaseStore, RedisLeases};
 use ledger::store::{ChangesFeed, Event, Record, Retention, StoreError};
 use ledger::{Booking, Counters, Journal, Leases, Store};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tollway::Secret;
 
 use crate::config::RedisSettings;
 use crate::events::{self, Log};
 use crate::exchange::Identity;
 use crate::{pipeline, redis};
-use guesses::Guesses;
+use guesses::{GuessLimits, Guesses};
 use people::{Holder, People};
 
 /// How often what was journalled is moved into the database.
@@ -112,8 +111,8 @@ pub struct Books {
     semantic_cache: Option<Arc<Holder>>,
     /// Models of run time, or their credentials, have changed.
     models: Notify,
-    /// The database takes no bookings.
-    behind: AtomicBool,
+    /// The database takes no bookings, and why.
+    behind: watch::Sender<Option<String>>,
     /// Who moves bookings at the moment: one at a time, since a round deletes the files that it has read.
     draining: tokio::sync::Mutex<()>,
     log: Log,
@@ -220,7 +219,7 @@ impl Books {
             health_checks: Holder::unbounded(Identity::HealthCheck.name()).map(Arc::new),
             semantic_cache: Holder::unbounded(Identity::SemanticCache.name()).map(Arc::new),
             models: Notify::new(),
-            behind: AtomicBool::new(false),
+            behind: watch::Sender::new(None),
             draining: tokio::sync::Mutex::default(),
             log,
         }))
@@ -240,18 +239,23 @@ impl Books {
     ///
     /// # Errors
     /// [`NotKnown`]
-    pub async fn holder(&self, key: &str, address: IpAddr) -> Result<Option<Arc<Holder>>, NotKnown> {
+    pub async fn holder(
+        &self,
+        key: &str,
+        address: IpAddr,
+        limits: GuessLimits,
+    ) -> Result<Option<Arc<Holder>>, NotKnown> {
         let hash = KeyHash::of(key);
         if let Some(holder) = self.people.known(&hash) {
             return Ok(Some(holder));
         }
         if !self.people.knows(&hash) {
-            self.guesses.may_try(address, Instant::now()).map_err(NotKnown::TooManyGuesses)?;
+            self.guesses.may_try(address, limits, Instant::now()).map_err(NotKnown::TooManyGuesses)?;
         }
         // What asks a database is large, and every request would carry it along.
         let holder = Box::pin(self.people.holder(&self.store, &hash)).await.map_err(NotKnown::StoreAway)?;
         if holder.is_none() {
-            self.guesses.was_wrong(address, Instant::now());
+            self.guesses.was_wrong(address, limits, Instant::now());
         }
         Ok(holder)
     }
@@ -292,7 +296,13 @@ impl Books {
     /// Whether the database takes no bookings at the moment; they wait in the journal.
     #[must_use]
     pub fn is_behind(&self) -> bool {
-        self.behind.load(Ordering::Relaxed)
+        self.behind.borrow().is_some()
+    }
+
+    /// Tells whenever the database begins to take no bookings, or takes them again: why not.
+    #[must_use]
+    pub fn watch_behind(&self) -> watch::Receiver<Option<String>> {
+        self.behind.subscribe()
     }
 
     /// Moves everything that was journalled until now into the database.
@@ -326,12 +336,12 @@ impl Books {
             let Some(books) = books.upgrade() else { return };
             match books.drain_now().await {
                 Ok(()) => {
-                    if books.behind.swap(false, Ordering::Relaxed) {
+                    if books.behind.send_replace(None).is_some() {
                         events::books_recovered(&books.log);
                     }
                 }
                 Err(error) => {
-                    if !books.behind.swap(true, Ordering::Relaxed) {
+                    if books.behind.send_replace(Some(error.to_string())).is_none() {
                         events::books_behind(&books.log, &error);
                     }
                 }

@@ -6,19 +6,28 @@ pub mod metrics;
 use std::time::Duration;
 
 use dialects::conversation::StopReason;
+use ledger::rules::ledger::{Crossing, Line};
+use ledger::rules::refusal::OverBudget;
 use routing::Change;
 use serde_json::json;
 
 use crate::Gateway;
+use crate::alerts::Alerts;
 use crate::exchange::{Attempt, Exchange, Outcome};
 use crate::refusal::Refusal;
 pub use log::{Level, Log};
 pub use metrics::Metrics;
 
 /// A request is over.
-pub fn request_finished(log: &Log, metrics: &Metrics, exchange: &Exchange) {
-    metrics.request_finished(exchange);
-    log.request(exchange);
+pub fn request_finished(gateway: &Gateway, exchange: &Exchange) {
+    gateway.metrics.request_finished(exchange);
+    gateway.log.request(exchange);
+    if let Some(bound) = gateway.alerts().slow_after()
+        && exchange.duration > bound
+        && let Some(group) = &exchange.group
+    {
+        Alerts::too_slow(gateway, group, exchange.duration, bound);
+    }
 }
 
 /// An attempt failed; what the request comes to is told when it is over.
@@ -36,6 +45,7 @@ pub fn attempt_failed(gateway: &Gateway, exchange: &Exchange, attempt: &Attempt,
             ("error", json!(refusal.tell)),
         ],
     );
+    Alerts::call_failed(gateway, &deployment.id, &deployment.group, refusal.status, &refusal.tell);
 }
 
 /// A deployment is left alone for a while, or is well again.
@@ -43,15 +53,19 @@ pub fn deployment_changed(gateway: &Gateway, id: &str, change: Option<Change>) {
     let Some(change) = change else { return };
     gateway.metrics.deployment_changed(id, &change);
     match change {
-        Change::CooledDown { until, reason } => gateway.log.line(
-            Level::Warn,
-            "deployment cooled down",
-            &[
-                ("deployment", json!(id)),
-                ("seconds", json!(until.since(gateway.now()).as_secs_f64())),
-                ("reason", json!(reason.to_string())),
-            ],
-        ),
+        Change::CooledDown { until, reason } => {
+            let (length, reason) = (until.since(gateway.now()), reason.to_string());
+            gateway.log.line(
+                Level::Warn,
+                "deployment cooled down",
+                &[
+                    ("deployment", json!(id)),
+                    ("seconds", json!(length.as_secs_f64())),
+                    ("reason", json!(reason)),
+                ],
+            );
+            Alerts::cooled_down(gateway, id, length, &reason);
+        }
         Change::Recovered => {
             gateway.log.line(Level::Info, "deployment recovered", &[("deployment", json!(id))]);
         }
@@ -129,16 +143,24 @@ pub fn limits_shared_again(log: &Log, instances: u32) {
 }
 
 /// A request could not be journalled.
-pub fn not_journalled(log: &Log, cause: &dyn std::fmt::Display) {
-    let cause = json!(cause.to_string());
-    log.line(Level::Error, "a request could not be written into the journal", &[("cause", cause)]);
+pub fn not_journalled(gateway: &Gateway, cause: &dyn std::fmt::Display) {
+    let cause = cause.to_string();
+    gateway.log.line(
+        Level::Error,
+        "a request could not be written into the journal",
+        &[("cause", json!(cause))],
+    );
+    Alerts::not_booked(gateway, &cause);
 }
 
 /// Spend crossed a line of a budget.
-pub fn budget_crossed(log: &Log, crossing: &ledger::rules::ledger::Crossing) {
+pub fn budget_crossed(gateway: &Gateway, crossing: &Crossing) {
+    Alerts::crossed(gateway, crossing);
     let line = match crossing.line {
-        ledger::rules::ledger::Line::Soft => "soft_budget",
-        ledger::rules::ledger::Line::Max => "max_budget",
+        Line::Soft => "soft_budget",
+        Line::Max => "max_budget",
+        // Worth a message to somebody, and no line of the log.
+        Line::Half | Line::Percent(_) => return,
     };
     let fields = [
         ("of", json!(crossing.account.scope.kind())),
@@ -147,7 +169,54 @@ pub fn budget_crossed(log: &Log, crossing: &ledger::rules::ledger::Crossing) {
         ("amount_usd", json!(crossing.amount)),
         ("spend_usd", json!(crossing.spend)),
     ];
-    log.line(Level::Warn, "a budget was crossed", &fields);
+    gateway.log.line(Level::Warn, "a budget was crossed", &fields);
+}
+
+/// A request was refused since a budget has not enough left. The request's own line tells of that.
+pub fn over_budget(gateway: &Gateway, over: &OverBudget) {
+    Alerts::over_budget(gateway, over);
+}
+
+/// Something was changed through the management API. The log of changes has it.
+pub fn changed(gateway: &Gateway, change: &ledger::store::Change) {
+    Alerts::changed(gateway, change);
+}
+
+/// A key has got a new secret by itself.
+pub fn rotated(gateway: &Gateway, change: &ledger::store::Change) {
+    gateway.log.line(Level::Info, "a key has got a new secret", &[("key", json!(change.object))]);
+    Alerts::changed(gateway, change);
+}
+
+/// A key is due for a new secret, and keeps its old one.
+pub fn not_rotated(gateway: &Gateway, key: &str, why: &str) {
+    let fields = [("key", json!(key)), ("cause", json!(why))];
+    gateway.log.line(Level::Warn, "a key that is due for rotation keeps its secret", &fields);
+}
+
+/// An alert arrived.
+pub fn alert_sent(gateway: &Gateway, channel: &'static str) {
+    gateway.metrics.alert_sent(channel);
+}
+
+/// An alert did not arrive, also not when it was tried again.
+pub fn alert_not_sent(
+    gateway: &Gateway,
+    channel: &'static str,
+    alert: &'static str,
+    cause: &dyn std::fmt::Display,
+) {
+    gateway.metrics.alert_failed(channel);
+    let fields =
+        [("channel", json!(channel)), ("alert_type", json!(alert)), ("cause", json!(cause.to_string()))];
+    gateway.log.line(Level::Warn, "an alert could not be sent", &fields);
+}
+
+/// So many alerts wait that this one is not sent.
+pub fn alert_left_out(gateway: &Gateway, alert: &'static str) {
+    gateway.metrics.alert_left_out();
+    let fields = [("alert_type", json!(alert))];
+    gateway.log.line(Level::Warn, "too many alerts wait; this one is left out", &fields);
 }
 
 /// The cache's store failed several times in a row.

@@ -3,9 +3,11 @@
 //! Start with [`pipeline`], which is the life of a request from its head to its trace.
 
 pub mod admin;
+pub mod alerts;
 pub mod body;
 pub mod books;
 pub mod cache;
+mod claims;
 pub mod config;
 mod cores;
 mod decimal;
@@ -19,6 +21,7 @@ mod peers;
 pub mod pipeline;
 mod redis;
 pub mod refusal;
+pub mod rotation;
 pub mod routes;
 pub mod run_time;
 pub mod server;
@@ -37,8 +40,10 @@ use tokio::sync::Semaphore;
 use tollway::remote_media::MediaFetcher;
 use tollway::transport::Transport;
 
+use alerts::Alerts;
 use books::Books;
 use cache::Cache;
+use claims::Claims;
 use config::DeploymentConfig;
 use events::{Log, Metrics};
 use health::LastChecks;
@@ -69,6 +74,8 @@ pub struct Gateway {
     whereabouts: Whereabouts,
     last_checks: LastChecks,
     peers: Peers,
+    alerts: Alerts,
+    claims: Claims,
     mirrors: Arc<Semaphore>,
     stopping: AtomicBool,
     started: Instant,
@@ -92,6 +99,8 @@ impl Gateway {
             transport: Transport::new(snapshot.transport.clone()),
             media: MediaFetcher::new(snapshot.transport.tls.clone()),
             traces: Traces::new(snapshot.trace_capacity),
+            claims: Claims::default(),
+            alerts: Alerts::new(snapshot.alerts.clone()),
             snapshot: ArcSwap::from_pointee(snapshot),
             whereabouts: Whereabouts::default(),
             last_checks: LastChecks::default(),
@@ -116,6 +125,7 @@ impl Gateway {
             let open = |settings| Cache::open(settings, self.log.clone(), self.metrics.cache());
             self.cache.store(snapshot.cache.clone().map(open));
         }
+        self.alerts.set(snapshot.alerts.clone());
         self.snapshot.store(Arc::new(snapshot.following(&self.snapshot())));
         if let Some(books) = &self.books {
             // What holds for all keys may have changed.
@@ -196,6 +206,17 @@ impl Gateway {
     /// The other gateways before the same deployments.
     pub(crate) fn peers(&self) -> &Peers {
         &self.peers
+    }
+
+    /// Who is told of what goes wrong.
+    #[must_use]
+    pub fn alerts(&self) -> &Alerts {
+        &self.alerts
+    }
+
+    /// What one of all instances does.
+    pub(crate) fn claims(&self) -> &Claims {
+        &self.claims
     }
 
     pub(crate) fn mirrors(&self) -> &Arc<Semaphore> {

@@ -3,6 +3,7 @@
 #![allow(clippy::indexing_slicing, reason = "a field of a JSON object is set, which cannot panic")]
 
 mod access;
+mod alerts;
 mod cache;
 mod docs;
 mod health;
@@ -40,6 +41,8 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/health/liveliness", get(health::alive))
         .route("/health/liveness", get(health::alive))
         .route("/health/readiness", get(health::ready))
+        .route("/health/services", get(alerts::try_out))
+        .route("/alerting/settings", get(alerts::settings))
         .route("/metrics", get(health::metrics))
         .route("/metrics/", get(health::metrics))
         .route("/models", get(models::list))

@@ -20,7 +20,10 @@ use crate::body::AnswerBody;
 use crate::cores::{Arrival, Cores};
 use crate::io::TimedStream;
 use crate::operation::Endpoint;
-use crate::{Gateway, events, health, peers, pipeline, routes};
+use crate::{Gateway, alerts, events, health, peers, pipeline, rotation, routes};
+
+/// How long alerts get to arrive, when all requests are done.
+const ALERTS_GRACE: Duration = Duration::from_secs(5);
 
 /// Serves connections of `listener` on `cores` threads until `stop` is done, then finishes what runs, for at most
 /// `grace`.
@@ -38,6 +41,10 @@ pub async fn serve(
     let cores = Cores::start(cores, &gateway, &router)?;
     tokio::spawn(health::watch(Arc::downgrade(&gateway)));
     tokio::spawn(peers::watch(Arc::downgrade(&gateway)));
+    tokio::spawn(alerts::watch(Arc::downgrade(&gateway)));
+    tokio::spawn(alerts::expiring::watch(Arc::downgrade(&gateway)));
+    tokio::spawn(alerts::follow_books(Arc::downgrade(&gateway)));
+    tokio::spawn(rotation::watch(Arc::downgrade(&gateway)));
     let connections = GracefulShutdown::new();
     // A reload does not change how many connections there may be.
     let places = Arc::new(Semaphore::new(gateway.snapshot().bounds.max_connections));
@@ -68,6 +75,7 @@ pub async fn serve(
         events::stopped_early(&gateway.log, gateway.metrics.running());
     }
     cores.end();
+    gateway.alerts().finish(ALERTS_GRACE).await;
     Ok(())
 }
 

@@ -23,6 +23,8 @@ use tollway::sign_in::Accounts;
 use tollway::transport::TransportOptions;
 
 use crate::admin::IssuePolicy;
+use crate::alerts::settings::AlertSettings;
+use crate::books::guesses::GuessLimits;
 use crate::config::{CacheSettings, Config, RedisSettings, UnknownPrice};
 use crate::events::Metrics;
 use crate::events::log::ServedWords;
@@ -30,6 +32,7 @@ use crate::events::metrics::{Handles, ServedLabels};
 use crate::exchange::Identity;
 use crate::health::HealthChecks;
 use crate::mock::Mock;
+use crate::rotation::RotationSettings;
 use crate::whereabouts::Account;
 
 pub use pattern::Pattern;
@@ -51,6 +54,12 @@ pub struct Snapshot {
     pub trace_bodies: bool,
     /// How deployments are checked in the background, if they are.
     pub health_checks: Option<HealthChecks>,
+    /// Who is alerted of what.
+    pub alerts: AlertSettings,
+    /// How many wrong keys an address may present.
+    pub guess_limits: GuessLimits,
+    /// Whether keys get new secrets by themselves, and how.
+    pub rotation: RotationSettings,
     /// Callers may have their first group counted as failed (`mock_testing_fallbacks`).
     pub allow_mock_testing: bool,
     /// Send clients' `x-…` headers on.

@@ -7,6 +7,7 @@ mod audit;
 mod batch;
 mod booking;
 mod changes;
+mod claims;
 mod entities;
 mod error;
 mod feed;

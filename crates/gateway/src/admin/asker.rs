@@ -35,6 +35,7 @@ pub(super) const MOST: i64 = 10_000;
 /// Somebody whose key was checked, on a route that is in the table and that somebody like them may call.
 #[derive(Debug)]
 pub(super) struct Asker {
+    pub(super) gateway: Arc<Gateway>,
     pub(super) books: Arc<Books>,
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) caller: Caller,
@@ -62,6 +63,7 @@ impl FromRequestParts<Arc<Gateway>> for Asker {
         let holder = identity.holder().cloned();
         let caller = caller(&books, &identity).await?;
         let asker = Self {
+            gateway: Arc::clone(gateway),
             snapshot: gateway.snapshot(),
             books,
             caller,

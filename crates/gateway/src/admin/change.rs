@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::asker::Asker;
 use super::secret;
+use crate::events;
 use crate::refusal::Refusal;
 
 /// Changes that hold together or not at all.
@@ -15,11 +16,13 @@ use crate::refusal::Refusal;
 pub(super) struct Changes<'a> {
     asker: &'a Asker,
     batch: Batch,
+    /// Told when all is done.
+    made: Vec<Change>,
 }
 
 impl<'a> Changes<'a> {
     pub(super) async fn begin(asker: &'a Asker) -> Result<Self, Refusal> {
-        Ok(Self { asker, batch: asker.store().begin().await? })
+        Ok(Self { asker, batch: asker.store().begin().await?, made: Vec::new() })
     }
 
     pub(super) async fn insert<R: Record>(&mut self, record: &R) -> Result<(), Refusal> {
@@ -125,13 +128,18 @@ impl<'a> Changes<'a> {
             before,
             after,
         };
-        Ok(self.batch.log(&change).await?)
+        self.batch.log(&change).await?;
+        self.made.push(change);
+        Ok(())
     }
 
     /// Makes it last; it holds from the next request on.
     pub(super) async fn commit(self) -> Result<(), Refusal> {
         self.batch.commit().await?;
         self.asker.books.people().changed();
+        for change in &self.made {
+            events::changed(&self.asker.gateway, change);
+        }
         Ok(())
     }
 }
@@ -141,7 +149,7 @@ const SECRET_NAMES: [&str; 8] =
     ["secret", "password", "api_key", "token", "authorization", "credential", "private_key", "secret_key"];
 
 /// Metadata may hold what nobody should read in a log: a logging callback's key, for one.
-fn masked(value: Value) -> Value {
+pub(crate) fn masked(value: Value) -> Value {
     match value {
         Value::Object(fields) => Value::Object(
             fields

@@ -22,8 +22,8 @@ use serde_json::{Value, json};
 
 use super::asker::{self, Asker, MOST};
 use super::{Answer, issue, secret};
-use crate::Gateway;
 use crate::refusal::Refusal;
+use crate::{Gateway, rotation};
 
 pub(super) fn router() -> Router<Arc<Gateway>> {
     Router::new()
@@ -55,7 +55,19 @@ async fn generate(asker: Asker, bytes: Bytes) -> Answer {
     if let Some(spend) = issue::spend_of(&body) {
         asker.set_spend(Scope::Key(made.key.id.clone()), &made.key.details, spend).await?;
     }
-    Ok(Json(shown_once(&asker, &made.key, &made.secret).await?))
+    let mut row = shown_once(&asker, &made.key, &made.secret).await?;
+    warn_of_rotation(&asker, &made.key, &mut row).await?;
+    Ok(Json(row))
+}
+
+/// Says so, where a key is to rotate and cannot.
+async fn warn_of_rotation(asker: &Asker, key: &Key, row: &mut Value) -> Result<(), Refusal> {
+    if key.rotation.due_at.is_some()
+        && let Err(obstacle) = rotation::way_to_owner(&asker.gateway, &asker.books, key).await?
+    {
+        row["warnings"] = json!([obstacle.tell()]);
+    }
+    Ok(())
 }
 
 /// A new key with its secret.
@@ -104,6 +116,7 @@ async fn update(asker: Asker, bytes: Bytes) -> Answer {
     let stored = change(&asker, &body).await?;
     let mut row = full_row(&asker, &stored).await?;
     row["key"] = json!(body.text("key"));
+    warn_of_rotation(&asker, &stored.record, &mut row).await?;
     Ok(Json(row))
 }
 
@@ -441,9 +454,12 @@ async fn rotate(asker: &Asker, name: &str, body: &Body) -> Answer {
     key::apply(body, &mut stored.record, asker.now)?;
     stored.record.hash = ledger::rules::id::KeyHash::of(&secret);
     stored.record.name = key::short_name(&secret);
+    key::rotated(&mut stored.record, asker.now);
     api::terms::touch(&mut stored.record.details, &asker.name(), asker.now);
     issue::check_change(asker, body, &before, &stored.record).await?;
-    let grace = body.text("grace_period").and_then(|grace| moment::after(asker.now, grace));
+    // LiteLLM takes the variable for scheduled rotations and for these.
+    let usual = asker.snapshot.rotation.grace.as_deref();
+    let grace = body.text("grace_period").or(usual).and_then(|grace| moment::after(asker.now, grace));
     let mut changes = asker.changes().await?;
     changes.rotate(&before, &stored, grace.unwrap_or(asker.now)).await?;
     changes.commit().await?;

@@ -16,12 +16,12 @@ fn bytes() -> Result<[u8; 16], Refusal> {
 }
 
 /// A virtual key: `sk-` and 128 bits as 22 letters, as LiteLLM makes them.
-pub(super) fn key() -> Result<String, Refusal> {
+pub(crate) fn key() -> Result<String, Refusal> {
     Ok(format!("sk-{}", URL_SAFE_NO_PAD.encode(bytes()?)))
 }
 
 /// A UUID (version 4).
-pub(super) fn unique_id() -> Result<String, Refusal> {
+pub(crate) fn unique_id() -> Result<String, Refusal> {
     let number = u128::from_be_bytes(bytes()?) & !(0xf << 76) & !(0b11 << 62) | (4 << 76) | (0b10 << 62);
     let digits = format!("{number:032x}");
     let mut id = String::with_capacity(36);

@@ -95,6 +95,7 @@ impl Checker<'_> {
             (S::RouterSettings, "model_group_alias") => (S::Alias, Depth::EachValueIfMapping),
             (S::GeneralSettings, "pass_through_endpoints") => (S::PassThroughEndpoint, Depth::EachItem),
             (S::GeneralSettings, "user_header_mappings") => (S::UserHeaderMapping, Depth::EachItem),
+            (S::GeneralSettings, "alerting_args") => (S::AlertingArgs, Depth::Itself),
             (S::GeneralSettings, "coordination_redis") => (S::CoordinationRedis, Depth::Itself),
             _ => return,
         };
@@ -338,6 +339,7 @@ fn nested(key: KnownKey) -> bool {
             | (Section::Credential, "credential_values")
             | (Section::RouterSettings, "default_litellm_params")
             | (Section::LitellmSettings, "cache_params")
+            | (Section::GeneralSettings, "alerting_args")
     )
 }
 

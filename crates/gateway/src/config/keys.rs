@@ -54,6 +54,8 @@ pub enum Section {
     Split,
     /// An entry of `general_settings.pass_through_endpoints`.
     PassThroughEndpoint,
+    /// `general_settings.alerting_args`.
+    AlertingArgs,
     /// An entry of `general_settings.user_header_mappings`.
     UserHeaderMapping,
     /// `general_settings.coordination_redis`.
@@ -88,6 +90,7 @@ impl Section {
         Self::Hedge,
         Self::Split,
         Self::PassThroughEndpoint,
+        Self::AlertingArgs,
         Self::UserHeaderMapping,
         Self::CoordinationRedis,
         Self::Guardrail,
@@ -115,6 +118,7 @@ impl Section {
             Self::Hedge => "tollway.hedge",
             Self::Split => "tollway.canary[], tollway.mirror[]",
             Self::PassThroughEndpoint => "general_settings.pass_through_endpoints[]",
+            Self::AlertingArgs => "general_settings.alerting_args",
             Self::UserHeaderMapping => "general_settings.user_header_mappings[]",
             Self::CoordinationRedis => "general_settings.coordination_redis",
             Self::Guardrail => "guardrails[]",
@@ -144,6 +148,7 @@ impl Section {
             Self::Hedge => "`hedge`",
             Self::Split => "an entry of `canary` or `mirror`",
             Self::PassThroughEndpoint => "a `pass_through_endpoints` entry",
+            Self::AlertingArgs => "`alerting_args`",
             Self::UserHeaderMapping => "a `user_header_mappings` entry",
             Self::CoordinationRedis => "`coordination_redis`",
             Self::Guardrail => "a `guardrails` entry",
@@ -178,6 +183,7 @@ impl Section {
             Self::Hedge => tollway::HEDGE,
             Self::Split => tollway::SPLIT,
             Self::PassThroughEndpoint => nested::PASS_THROUGH_ENDPOINT,
+            Self::AlertingArgs => nested::ALERTING_ARGS,
             Self::UserHeaderMapping => nested::USER_HEADER_MAPPING,
             Self::CoordinationRedis => nested::COORDINATION_REDIS,
             Self::Guardrail => nested::GUARDRAIL,

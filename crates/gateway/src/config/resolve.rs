@@ -3,6 +3,7 @@
 //! Values are read leniently here: whatever does not fit was reported by the checks, and an error among the reports
 //! keeps the result from being used.
 
+mod alerts;
 mod books;
 mod cache;
 mod deployment;
@@ -62,6 +63,7 @@ pub(crate) fn resolve(
     let turn_off_message_logging = litellm.bool("turn_off_message_logging").unwrap_or(false);
     let bounds = cache::Bounds::of(&tollway);
     let books = books::config([&general, &litellm, &tollway], start, environment, diagnosis);
+    let alerts = alerts::settings(&general, &tollway, environment, diagnosis);
     let mut tollway = tollway_settings(&tollway, &litellm, &general);
     tollway.trace_bodies &= !turn_off_message_logging;
     Config {
@@ -78,6 +80,7 @@ pub(crate) fn resolve(
         },
         routing,
         books,
+        alerts,
         tollway,
         environment_variables: top
             .get("environment_variables")

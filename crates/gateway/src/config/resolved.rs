@@ -22,7 +22,10 @@ use serde_json::value::RawValue;
 use tollway::Secret;
 
 use crate::admin::IssuePolicy;
+use crate::alerts::settings::AlertSettings;
+use crate::books::guesses::GuessLimits;
 use crate::health::HealthChecks;
+use crate::rotation::RotationSettings;
 
 pub use cache::{
     AzureBlobSettings, CacheMode, CacheSettings, GcsSettings, QdrantSettings, RedisSettings, RedisTarget,
@@ -47,6 +50,8 @@ pub struct Config {
     pub routing: routing::Settings,
     /// Keys, budgets and spend, wherever that is written.
     pub books: BooksConfig,
+    /// `general_settings.alerting`, and what belongs to it.
+    pub alerts: AlertSettings,
     /// `tollway`, and what the other sections say about the same things.
     pub tollway: TollwaySettings,
     /// `environment_variables`: they win over the process's own.
@@ -323,6 +328,10 @@ pub struct BooksConfig {
     pub over_budget_status: u16,
     /// `tollway.unknown_price`.
     pub unknown_price: UnknownPrice,
+    /// `tollway.wrong_keys_burst` and `tollway.wrong_keys_per_s`.
+    pub guess_limits: GuessLimits,
+    /// `LITELLM_KEY_ROTATION_ENABLED` and its kin.
+    pub rotation: RotationSettings,
     /// `litellm_settings.default_key_generate_params` and its kin.
     pub issue_policy: IssuePolicy,
 }

@@ -1,5 +1,6 @@
 //! What the loader promises, from the outside: files in, reports and configurations out.
 
+mod alerts;
 mod corpus;
 mod golden;
 mod laws;

@@ -80,6 +80,12 @@ struct FailureLabels {
     exception_class: &'static str,
 }
 
+/// Where an alert goes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AlertLabels {
+    channel: &'static str,
+}
+
 /// LiteLLM's labels for its cache; there is no deployment where nobody was asked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CacheLabels {
@@ -181,6 +187,9 @@ pub struct Metrics {
     shared_state_up: Gauge<i64, AtomicI64>,
     shared_state_failures: Counter,
     cache: CacheMetrics,
+    alerts_sent: Family<AlertLabels, Counter>,
+    alerts_failed: Family<AlertLabels, Counter>,
+    alerts_left_out: Counter,
 }
 
 impl std::fmt::Debug for LatencyBuckets {
@@ -224,6 +233,9 @@ impl Default for Metrics {
             shared_state_up: Gauge::default(),
             shared_state_failures: Counter::default(),
             cache: CacheMetrics::default(),
+            alerts_sent: Family::default(),
+            alerts_failed: Family::default(),
+            alerts_left_out: Counter::default(),
         };
         let mut registry = Registry::default();
         register! { registry,
@@ -257,6 +269,9 @@ impl Default for Metrics {
             "tollway_cache_store_failures", "Calls of the cache's store that failed or took too long", metrics.cache.failures;
             "tollway_cache_store_skipped", "Calls of the cache's store that were left out because it failed before", metrics.cache.skipped;
             "tollway_cache_dropped_writes", "Batches of answers that could not be stored", metrics.cache.dropped_writes;
+            "tollway_alerts_sent", "Alerts that arrived, by channel", metrics.alerts_sent;
+            "tollway_alerts_failed", "Alerts that did not arrive, by channel", metrics.alerts_failed;
+            "tollway_alerts_left_out", "Alerts that were not sent since too many waited", metrics.alerts_left_out;
         }
         metrics.registry = registry;
         metrics
@@ -387,6 +402,18 @@ impl Metrics {
                 self.deployment_state.get_or_create(&labels).set(0);
             }
         }
+    }
+
+    pub(super) fn alert_sent(&self, channel: &'static str) {
+        self.alerts_sent.get_or_create(&AlertLabels { channel }).inc();
+    }
+
+    pub(super) fn alert_failed(&self, channel: &'static str) {
+        self.alerts_failed.get_or_create(&AlertLabels { channel }).inc();
+    }
+
+    pub(super) fn alert_left_out(&self) {
+        self.alerts_left_out.inc();
     }
 
     /// Other gateways were heard.

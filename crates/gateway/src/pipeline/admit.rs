@@ -26,6 +26,7 @@ use super::{Running, forward, receive};
 use crate::books::people::{self, Holder};
 use crate::books::{self, Books, NotKnown};
 use crate::config::UnknownPrice;
+use crate::events;
 use crate::exchange::{Held, Identity};
 use crate::operation::Operation;
 use crate::refusal::{LimitReached, Refusal};
@@ -213,6 +214,9 @@ async fn admit(
             let by_bytes =
                 counted.is_none() && matches!((&denied, hold), (Denied::OverBudget(_), Hold::AtMost(_)));
             let model = prices.model().filter(|_| by_bytes).map(str::to_owned);
+            if let (Denied::OverBudget(over), None) = (&denied, &model) {
+                events::over_budget(&running.gateway, over);
+            }
             Err(Short {
                 refusal: Refusal::denied(&denied, snapshot.over_budget_status),
                 uncounted: model.map(|model| Uncounted { admission, model }),

@@ -70,11 +70,7 @@ pub(super) fn refuse(mut running: Running, refusal: &Refusal) -> Response<Answer
     let mut headers = common_headers(&running);
     headers.insert(CONTENT_TYPE, JSON);
     put(&mut headers, RESPONSE_COST, "0");
-    if let Some(after) = refusal.retry_after.filter(|_| refusal.fault != Fault::Provider) {
-        // In whole seconds, rounded up: a client that comes back too early is refused again.
-        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
-    }
+    put_retry_after(&mut headers, refusal);
     if let Some(limit) = &refusal.limit {
         put(&mut headers, "rate_limit_type", limit.kind);
         if let Some(at) = limit.resets_at {
@@ -91,8 +87,17 @@ pub(super) fn refuse(mut running: Running, refusal: &Refusal) -> Response<Answer
 pub fn refuse_route(refusal: &Refusal) -> Response<AnswerBody> {
     let body = dialects::Dialect::OpenaiChat.codec().write_error(&refusal.reply());
     let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = HeaderMap::from_iter([(CONTENT_TYPE, JSON)]);
+    let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, JSON)]);
+    put_retry_after(&mut headers, refusal);
     respond(status, headers, AnswerBody::Whole(Bytes::from(body)))
+}
+
+fn put_retry_after(headers: &mut HeaderMap, refusal: &Refusal) {
+    if let Some(after) = refusal.retry_after.filter(|_| refusal.fault != Fault::Provider) {
+        // In whole seconds, rounded up: a client that comes back too early is refused again.
+        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    }
 }
 
 pub(super) fn respond(status: StatusCode, headers: HeaderMap, body: AnswerBody) -> Response<AnswerBody> {

@@ -59,7 +59,8 @@ pub async fn authenticate(
     let Some(books) = gateway.books() else {
         return Err(unknown("; this gateway knows its master key only"));
     };
-    let holder = books.holder(&key, peer).await.map_err(|error| Refusal::not_known(&error))?;
+    let holder =
+        books.holder(&key, peer, snapshot.guess_limits).await.map_err(|error| Refusal::not_known(&error))?;
     let holder = holder.ok_or_else(|| unknown(". Unable to find token in the gateway's database"))?;
     let groups = routes::groups_of(asked.path);
     let ask = Ask { route: asked.path, route_groups: groups, address: Some(peer) };

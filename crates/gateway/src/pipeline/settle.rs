@@ -76,7 +76,7 @@ pub(super) fn finished(running: &mut Running) {
     }
     book(running);
     let exchange = running.exchange.take();
-    events::request_finished(&running.gateway.log, &running.gateway.metrics, &exchange);
+    events::request_finished(&running.gateway, &exchange);
     running.gateway.traces().keep(exchange);
 }
 
@@ -88,7 +88,7 @@ fn book(running: &mut Running) {
     let Some(reservation) = admission.reservation.take() else { return };
     let settlement = reservation.settle(actual, books::now());
     for crossing in &settlement.crossings {
-        events::budget_crossed(&running.gateway.log, crossing);
+        events::budget_crossed(&running.gateway, crossing);
     }
     if actual.cost > NanoUsd::ZERO
         && let Some(claim) = admission.holder_claim()
@@ -97,7 +97,7 @@ fn book(running: &mut Running) {
     }
     let Some(booking) = booking::booking(exchange, &admission, actual, settlement) else { return };
     if let Err(error) = admission.books.journal().append(booking) {
-        events::not_journalled(&running.gateway.log, &error);
+        events::not_journalled(&running.gateway, &error);
     }
 }
 

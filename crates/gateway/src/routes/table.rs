@@ -256,6 +256,13 @@ pub const ROUTES: &[Route] = &[
         ..get("/health/liveliness", Access::Public, "health", "Whether the process answers")
     },
     get("/health/readiness", Access::Public, "health", "Whether the gateway takes requests"),
+    get(
+        "/health/services",
+        Access::Operator,
+        "health",
+        "Send a test alert; `?service=` slack, webhook, email or ms_teams",
+    ),
+    get("/alerting/settings", Access::Operator, "health", "The settings of alerts that are in effect"),
     Route { aliases: &["/metrics/"], ..get("/metrics", Access::Key, "health", "Metrics for Prometheus") },
     get("/", Access::Public, "documentation", "What this is"),
     get("/routes", Access::Public, "documentation", "All routes"),

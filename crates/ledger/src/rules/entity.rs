@@ -63,8 +63,29 @@ pub struct Key {
     pub tags: Vec<Tag>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Rotation::is_empty")]
+    pub rotation: Rotation,
     #[serde(default)]
     pub details: Details,
+}
+
+/// When a key gets, and got, a new secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rotation {
+    /// By itself: then the next one is due. The name is what the store looks for.
+    #[serde(rename = "rotation_due_at", skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_at: Option<Timestamp>,
+    /// How often it got one.
+    pub count: u32,
+}
+
+impl Rotation {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A team: keys and members under common terms.

@@ -96,6 +96,9 @@ struct Till {
     period: Option<Period>,
     span: Span,
     spend: NanoUsd,
+    /// Lines up to here are behind: their crossing was told, or happened before this ledger was opened. Below `spend`
+    /// where other instances spent the rest.
+    crossed: NanoUsd,
     held: Leased,
     /// The last admission before this window: those after it hold and charge here.
     born: u64,
@@ -153,19 +156,34 @@ pub struct Settlement {
 pub struct Crossing {
     pub account: Account,
     pub line: Line,
+    /// Where the line is.
     pub amount: NanoUsd,
     pub spend: NanoUsd,
+    /// Of the same budget.
+    pub max: Option<NanoUsd>,
+    /// Of the same budget.
+    pub soft: Option<NanoUsd>,
     pub period: Option<Period>,
+    pub window: Span,
+    pub at: Timestamp,
 }
 
-/// Which line of a budget.
+/// Which line of a budget. Where one call crosses several towards the same end, the last of them is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line {
+    /// Half of `soft_budget`, or of `max_budget` where there is no soft one: early enough to say whether the rest will
+    /// last as long as the window.
+    Half,
+    /// So many percent of `max_budget`.
+    Percent(u8),
     /// `soft_budget`
     Soft,
     /// `max_budget`
     Max,
 }
+
+/// The shares of a budget at which somebody should be told that it comes to its end, in percent; LiteLLM's.
+const NEARLY_ALL: [u8; 2] = [95, 85];
 
 /// How an account stands, for answers and headers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -278,11 +296,12 @@ where
         ledger.correct_tokens(grant.tokens, actual.tokens, admission.at);
         charges(account, terms, admission.at, &mut settlement.charges);
         for till in ledger.tills.iter_mut().filter(|till| till.counts(*admission)) {
-            let before = till.spend;
-            till.spend = before.saturating_add(actual.cost);
+            till.spend = till.spend.saturating_add(actual.cost);
             till.share.untold = till.share.untold.saturating_add(actual.cost.0);
-            let crossings = crossings(account, terms, till, before, latest);
-            settlement.crossings.extend(crossings);
+            if till.crossed < till.spend {
+                crossings(account, terms, till, latest, &mut settlement.crossings);
+                till.crossed = till.spend;
+            }
         }
     }
     settlement
@@ -358,19 +377,45 @@ fn charges(account: &Account, terms: &Terms, at: Timestamp, charges: &mut Vec<Ch
     }
 }
 
-fn crossings<'a>(
-    account: &'a Account,
-    terms: &'a Terms,
-    till: &'a Till,
-    before: NanoUsd,
-    now: Timestamp,
-) -> impl Iterator<Item = Crossing> + 'a {
-    let budgets = terms.budgets.iter().filter(|budget| budget.period == till.period);
-    let lines = budgets.flat_map(move |budget| [(Line::Soft, budget.soft), (Line::Max, budget.max_at(now))]);
-    lines.filter_map(move |(line, amount)| {
-        let amount = amount.filter(|amount| before < *amount && *amount <= till.spend)?;
-        Some(Crossing { account: account.clone(), line, amount, spend: till.spend, period: till.period })
-    })
+fn crossings(account: &Account, terms: &Terms, till: &Till, now: Timestamp, crossings: &mut Vec<Crossing>) {
+    for budget in terms.budgets.iter().filter(|budget| budget.period == till.period) {
+        let max = budget.max_at(now);
+        let crossed = |amount: NanoUsd| till.crossed < amount && amount <= till.spend;
+        let mut tell = |line, amount| {
+            crossings.push(Crossing {
+                account: account.clone(),
+                line,
+                amount,
+                spend: till.spend,
+                max,
+                soft: budget.soft,
+                period: till.period,
+                window: till.span,
+                at: now,
+            });
+        };
+        if let Some(end) = budget.soft.or(max)
+            && till.spend < end
+            && crossed(share(end, 50))
+        {
+            tell(Line::Half, share(end, 50));
+        }
+        if let Some(soft) = budget.soft.filter(|soft| crossed(*soft)) {
+            tell(Line::Soft, soft);
+        }
+        let Some(max) = max else { continue };
+        let nearly = NEARLY_ALL.map(|percent| (Line::Percent(percent), share(max, percent)));
+        let last = [(Line::Max, max)].into_iter().chain(nearly).find(|(_, amount)| *amount <= till.spend);
+        if let Some((line, amount)) = last.filter(|(_, amount)| crossed(*amount)) {
+            tell(line, amount);
+        }
+    }
+}
+
+/// So many percent of an amount, rounded up: of little, too, a share is something.
+fn share(amount: NanoUsd, percent: u8) -> NanoUsd {
+    let share = (i128::from(amount.0) * i128::from(percent) + 99).div_euclid(100);
+    NanoUsd(i64::try_from(share).unwrap_or(i64::MAX))
 }
 
 impl Ledger {
@@ -381,6 +426,7 @@ impl Ledger {
             period: opening.period,
             span: opening.period.map_or(Span::ALWAYS, |period| period.window(opening.window, made)),
             spend: opening.spend,
+            crossed: opening.spend,
             held: Leased::default(),
             born: 0,
             share: Share::default(),
@@ -399,6 +445,7 @@ impl Ledger {
         self.latest = self.latest.max(now);
         let till = self.till(budget.period, budget.window(self.latest));
         till.spend = spend;
+        till.crossed = spend;
     }
 
     /// Sets what was spent to what the store knows, in those windows that it knows of.
@@ -410,6 +457,7 @@ impl Ledger {
             };
             if let Some(opening) = openings.iter().find(known) {
                 till.spend = opening.spend;
+                till.crossed = opening.spend;
             }
         }
     }
@@ -478,6 +526,7 @@ impl Ledger {
             period,
             span,
             spend: NanoUsd::ZERO,
+            crossed: NanoUsd::ZERO,
             held: Leased::default(),
             born,
             share: Share::default(),

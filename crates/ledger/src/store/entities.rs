@@ -176,6 +176,21 @@ impl Store {
         Ok(deleted)
     }
 
+    /// The keys that get new secrets by themselves. Looks through all keys: for now and then.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn rotating_keys(&self) -> Result<Vec<Stored<Key>>, StoreError> {
+        let sql = format!("{COLUMNS} FROM keys r {SPEND} $1 WHERE r.data LIKE $2 ORDER BY r.id");
+        let sql = Sql::new(sql).bind(Key::KIND).bind("%\"rotation_due_at\":%");
+        let rows: Vec<Row> = sql.all(&mut self.reader().await?).await?;
+        // The text may stand in metadata as well.
+        let rotates = |key: &Result<Stored<Key>, StoreError>| {
+            key.as_ref().map_or(true, |key| key.record.rotation.due_at.is_some())
+        };
+        rows.into_iter().map(read).filter(rotates).collect()
+    }
+
     /// A page of a list, and how many there are on all.
     ///
     /// # Errors

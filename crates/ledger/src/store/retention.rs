@@ -92,6 +92,7 @@ impl Store {
         {
             Sql::new(sql).bind(ago(DAY).0).execute(&mut transaction).await?;
         }
+        Sql::new("DELETE FROM claims WHERE until_at < $1").bind(now.0).execute(&mut transaction).await?;
         transaction.commit().await?;
         Ok(done)
     }

@@ -17,7 +17,7 @@ struct Migration {
 }
 
 /// By number, ascending.
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: [Migration; 3] = [
     Migration {
         number: 1,
         sql: include_str!("../../migrations/0001_ledger.sql"),
@@ -30,6 +30,7 @@ const MIGRATIONS: [Migration; 2] = [
         sqlite: "",
         postgres: "",
     },
+    Migration { number: 3, sql: include_str!("../../migrations/0003_claims.sql"), sqlite: "", postgres: "" },
 ];
 
 /// Brings the schema up to date, and commits. The session is a transaction that no other migration runs beside.

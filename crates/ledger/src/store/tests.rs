@@ -117,6 +117,7 @@ on_both_databases! {
     a_batch_holds_as_a_whole_with_its_entry_in_the_log,
     sums_and_pages_of_all_of_a_kind,
     a_database_is_opened_again,
+    who_claims_first_has_it_until_its_time_is_over,
     sums_are_those_of_the_rows,
     instances_start_at_the_same_time,
     rows_are_found_by_tag,
@@ -309,6 +310,23 @@ async fn secrets_are_sealed_anew_under_another_salt_key(home: &Home) {
     let stored = store.get::<Credential>("openai").await.unwrap().unwrap();
     let sealed = stored.record.values.get("api_key").unwrap();
     assert_eq!(new.open(sealed, place), Ok("sk-secret".to_owned()));
+}
+
+async fn who_claims_first_has_it_until_its_time_is_over(home: &Home) {
+    let (one, other) = (home.store().await, home.store().await);
+    let (now, until) = (Timestamp(1000), Timestamp(2000));
+    assert!(one.claim("a", now, until).await.unwrap());
+    assert!(!other.claim("a", now, until).await.unwrap());
+    assert!(!one.claim("a", Timestamp(1999), until).await.unwrap(), "not even the same one, again");
+    assert!(other.claim("b", now, until).await.unwrap(), "another thing");
+    assert!(other.claim("a", until, Timestamp(3000)).await.unwrap(), "its time is over");
+    other.give_up_claim("a").await.unwrap();
+    assert!(one.claim("a", Timestamp(2500), Timestamp(9000)).await.unwrap(), "it was given up");
+    one.retain(&Retention::default(), Timestamp(8999)).await.unwrap();
+    assert!(
+        !other.claim("a", Timestamp(8999), Timestamp(9500)).await.unwrap(),
+        "what is old is forgotten, this is not"
+    );
 }
 
 async fn nothing_is_booked_twice(home: &Home) {

@@ -1,6 +1,8 @@
 //! `general_settings`.
 
-use super::Kind::{Any, Bool, Integer, List, ListOrMap, Map, Number, OneOf, Seconds, Secret, Text, TextList};
+use super::Kind::{
+    Any, Bool, Integer, List, ListOrMap, Map, Number, OneOf, Seconds, Secret, Text, TextList, TextOrList,
+};
 use super::Priority::{P0, P1, P2, P3};
 use super::Status::{Effective, NoEffect, NotYet};
 use super::{Group, group};
@@ -234,18 +236,28 @@ pub(super) const KEYS: &[Group] = &[
         &[("user_api_key_cache_ttl", Number), ("user_api_key_cache_max_size", Integer)],
     ),
     group(
+        Effective,
+        P1,
+        "who is told of what goes wrong: channels (`slack`, `webhook`, `email`, `ms_teams`), what of (all but changes of keys, teams \
+         and users), other Slack addresses for some kinds, further settings",
+        &[
+            ("alerting", TextOrList),
+            ("alert_types", TextOrList),
+            ("alert_to_webhook_url", Map),
+            ("alerting_args", Map),
+        ],
+    ),
+    group(
+        Effective,
+        P1,
+        "seconds after which a request was too slow (600); 0: none is",
+        &[("alerting_threshold", Number)],
+    ),
+    group(
         NotYet,
         P1,
-        "alerts",
-        &[
-            ("alerting", TextList),
-            ("alerting_threshold", Number),
-            ("alert_types", TextList),
-            ("alert_to_webhook_url", Map),
-            ("alert_type_config", Map),
-            ("alerting_args", Map),
-            ("spend_report_frequency", Text),
-        ],
+        "digests of alerts, and reports of spend",
+        &[("alert_type_config", Map), ("spend_report_frequency", Text)],
     ),
     group(
         Effective,

@@ -7,6 +7,41 @@ use super::Priority::{P0, P1, P2};
 use super::Status::{Effective, NoEffect, NotYet};
 use super::{Group, group};
 
+pub(super) const ALERTING_ARGS: &[Group] = &[
+    group(
+        Effective,
+        P1,
+        "seconds until the same line of the same budget is told again (86400)",
+        &[("budget_alert_ttl", Seconds)],
+    ),
+    group(
+        Effective,
+        P1,
+        "seconds within which failures of one deployment are counted (60), and how many are a minor (5) or a major outage (10)",
+        &[
+            ("outage_alert_ttl", Seconds),
+            ("minor_outage_alert_threshold", Integer),
+            ("major_outage_alert_threshold", Integer),
+        ],
+    ),
+    group(
+        NotYet,
+        P2,
+        "reports, and outages of a provider's region",
+        &[
+            ("daily_report_frequency", Number),
+            ("report_check_interval", Number),
+            ("region_outage_alert_ttl", Number),
+        ],
+    ),
+    group(
+        NoEffect,
+        P2,
+        "how much is remembered of outages is bounded anyway, and what cannot be sent is logged",
+        &[("max_outage_alert_list_size", Integer), ("log_to_console", Bool)],
+    ),
+];
+
 pub(super) const CACHE_PARAMS: &[Group] = &[
     group(
         Effective,

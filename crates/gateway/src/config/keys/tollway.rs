@@ -1,6 +1,6 @@
 //! `tollway`: bounds and server behaviour. Every queue, cache, body and wait has its bound here.
 
-use super::Kind::{Any, Bool, Integer, List, MapOrFalse, Number, OneOf, Port, Seconds, Text};
+use super::Kind::{Any, Bool, Integer, List, MapOrFalse, Number, OneOf, Port, Seconds, Text, TextOrList};
 use super::Priority::{P0, P1, P2};
 use super::Status::Effective;
 use super::{Group, group};
@@ -122,6 +122,25 @@ pub(super) const KEYS: &[Group] = &[
         P1,
         "bytes that the log of spend may take (20 GiB); then its oldest days are deleted, their sums stay",
         &[("spend_log_max_bytes", Integer)],
+    ),
+    group(
+        Effective,
+        P1,
+        "who gets all alerts by e-mail, where `alerting` names `email`",
+        &[("alert_emails", TextOrList)],
+    ),
+    group(
+        Effective,
+        P1,
+        "days before its end that a key's owner is told (7; 0: never), and seconds from one look for such keys to the next (3600)",
+        &[("key_expiry_alert_days", Number), ("key_expiry_check_s", Seconds)],
+    ),
+    group(
+        Effective,
+        P1,
+        "wrong keys that one address (IPv6: one /64) may present at once (100; 0: any number), and then per second (5); beyond it \
+         keys that are not known yet are answered 429",
+        &[("wrong_keys_burst", Integer), ("wrong_keys_per_s", Number)],
     ),
     group(
         Effective,

@@ -15,10 +15,12 @@ use tollway::Secret;
 
 use super::layers::Layers;
 use crate::admin::IssuePolicy;
+use crate::books::guesses::GuessLimits;
 use crate::config::diagnose::{Diagnosis, Finding, ProblemKind};
-use crate::config::raw::{Node, Span, Value};
+use crate::config::raw::{Node, Scalar, Span, Value};
 use crate::config::references::Environment;
 use crate::config::resolved::{BooksConfig, UnknownPrice};
+use crate::rotation::RotationSettings;
 
 /// LiteLLM's status for an exceeded budget.
 const OVER_BUDGET: u16 = 422;
@@ -34,6 +36,7 @@ pub(super) fn config(
         period: period(litellm, "budget_duration", start, diagnosis),
         ..Budget::default()
     };
+    let unsaid = GuessLimits::default();
     let status = litellm.integer("budget_exceeded_status_code").and_then(|status| u16::try_from(status).ok());
     BooksConfig {
         folder: tollway.text("data_folder").or_else(|| environment.get("TOLLWAY_DATA")).map(PathBuf::from),
@@ -52,7 +55,27 @@ pub(super) fn config(
         },
         over_budget_status: status.filter(|status| (400..600).contains(status)).unwrap_or(OVER_BUDGET),
         unknown_price: unknown_price(tollway, start, diagnosis),
+        guess_limits: GuessLimits {
+            burst: tollway.count("wrong_keys_burst").unwrap_or(unsaid.burst),
+            per_second: tollway.number("wrong_keys_per_s").unwrap_or(unsaid.per_second),
+        },
+        rotation: rotation(environment),
         issue_policy: issue_policy(general, litellm, diagnosis),
+    }
+}
+
+/// LiteLLM's variables; there are no keys for it.
+fn rotation(environment: &Environment<'_>) -> RotationSettings {
+    let unsaid = RotationSettings::default();
+    let check = environment.get("LITELLM_KEY_ROTATION_CHECK_INTERVAL_SECONDS");
+    let hidden = environment.get("EMAIL_INCLUDE_API_KEY").and_then(|text| Scalar::plain(text).boolean());
+    RotationSettings {
+        enabled: environment.flag("LITELLM_KEY_ROTATION_ENABLED"),
+        check_every: check
+            .and_then(|seconds| super::layers::duration(seconds.trim().parse().ok()?))
+            .unwrap_or(unsaid.check_every),
+        grace: environment.get("LITELLM_KEY_ROTATION_GRACE_PERIOD").filter(|grace| !grace.is_empty()),
+        mail_secrets: hidden.unwrap_or(true),
     }
 }
 

@@ -4,6 +4,7 @@ use catalog::NanoUsd;
 
 use super::*;
 use crate::rules::access::{AddressList, RouteList};
+use crate::rules::entity::Rotation;
 use crate::rules::id::{KeyHash, KeyId, TeamId, UserId};
 
 fn key() -> Key {
@@ -17,6 +18,7 @@ fn key() -> Key {
         models: ModelList::default(),
         aliases: BTreeMap::new(),
         routes: RouteList::default(),
+        rotation: Rotation::default(),
         addresses: AddressList::default(),
         tags: Vec::new(),
         expires_at: None,

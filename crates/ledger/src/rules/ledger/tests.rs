@@ -203,7 +203,54 @@ fn crossing_a_line_is_told_once() {
             alone.settle(&grant, 3, 0, 0).crossings.iter().map(|crossing| crossing.line).collect::<Vec<_>>(),
         );
     }
-    assert_eq!(lines, [vec![], vec![Line::Soft], vec![], vec![Line::Max]]);
+    assert_eq!(
+        lines,
+        [vec![Line::Half], vec![Line::Soft], vec![Line::Percent(85)], vec![Line::Max]],
+        "of what one call crosses on the way to the same end, the last is told"
+    );
+}
+
+#[test]
+fn lines_that_others_carried_spend_over_are_told_by_the_next_call_here() {
+    let mut alone = Alone::new(Terms { budgets: vec![Budget::of(NanoUsd(10))], ..Terms::default() });
+    let grant = alone.admit(&demand(Hold::About(NanoUsd::ZERO)), 0).unwrap();
+    let charge = Charge { account: alone.account.clone(), period: None, window: Timestamp(0) };
+    alone.ledger.set_known_spend(&charge, NanoUsd(9));
+    let told = alone.settle(&grant, 0, 0, 0).crossings;
+    assert_eq!(
+        told.iter().map(|crossing| crossing.line).collect::<Vec<_>>(),
+        [Line::Half, Line::Percent(85)]
+    );
+    assert_eq!((told[1].amount, told[1].spend), (NanoUsd(9), NanoUsd(9)));
+    let again = alone.admit(&demand(Hold::About(NanoUsd::ZERO)), 0).unwrap();
+    assert_eq!(alone.settle(&again, 0, 0, 0).crossings, []);
+}
+
+proptest! {
+    /// However spend is cut into calls, the end is told once, and what comes before it at most once each.
+    #[test]
+    fn no_line_is_told_twice_and_the_last_ones_are_told(
+        costs in prop::collection::vec(0_i64..40, 1..60), soft in prop::option::of(1_i64..100), max in 1_i64..100,
+    ) {
+        let budgets = vec![Budget { soft: soft.map(NanoUsd), ..Budget::of(NanoUsd(max)) }];
+        let mut alone = Alone::new(Terms { budgets, ..Terms::default() });
+        let (mut lines, mut spent) = (Vec::new(), 0);
+        for cost in costs {
+            let Ok(grant) = alone.admit(&demand(Hold::Free), 0) else { break };
+            let told = alone.settle(&grant, cost, 0, 0).crossings;
+            spent += cost;
+            for crossing in &told {
+                prop_assert_eq!(crossing.spend, NanoUsd(spent));
+                prop_assert!(crossing.amount <= crossing.spend);
+            }
+            lines.extend(told.into_iter().map(|crossing| crossing.line));
+        }
+        for line in [Line::Half, Line::Percent(85), Line::Percent(95), Line::Soft, Line::Max] {
+            prop_assert!(lines.iter().filter(|told| **told == line).count() <= 1, "{line:?} of {lines:?}");
+        }
+        prop_assert_eq!(lines.contains(&Line::Max), spent >= max);
+        prop_assert_eq!(lines.contains(&Line::Soft), soft.is_some_and(|soft| spent >= soft));
+    }
 }
 
 #[test]
