@@ -1,5 +1,8 @@
 //! One finished request, as it is journalled and stored.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use catalog::NanoUsd;
 use serde::{Deserialize, Serialize};
 
@@ -20,16 +23,16 @@ pub struct Booking {
     pub started_at: Timestamp,
     pub ended_at: Timestamp,
     /// What was called, as LiteLLM names it: `acompletion`, `aembedding`, …
-    pub call_type: String,
+    pub call_type: Cow<'static, str>,
     pub failed: bool,
     /// The model that answered.
     pub model: ModelName,
     /// The name that the client asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model_group: Option<String>,
+    pub model_group: Option<Arc<str>>,
     pub provider: ProviderName,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deployment: Option<String>,
+    pub deployment: Option<Arc<str>>,
     pub key: KeyId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
@@ -56,12 +59,12 @@ pub struct Booking {
     pub cache_hit: bool,
     /// The price list that the cost comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub catalog: Option<String>,
+    pub catalog: Option<Arc<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session: Option<String>,
+    pub session: Option<Arc<str>>,
     /// The invoice's lines and other metadata, as JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
+    pub detail: Option<Arc<str>>,
     /// The budget windows that the cost is charged to; see [`Settlement`](crate::rules::ledger::Settlement).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub charges: Vec<Charge>,

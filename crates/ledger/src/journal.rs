@@ -3,7 +3,8 @@
 //! A request's booking is appended before the last byte of its answer goes out; [`drain`] moves bookings into the
 //! store in batches and deletes files that are done. Whatever kills the process, what was appended is replayed by
 //! [`Journal::open`] and `drain`; what the store has already it does not book again. While the database is away,
-//! bookings wait here.
+//! bookings wait here. `drain` is handed what this process appended, a bounded number of bookings, from memory; the
+//! files are read after a restart, or when the database was away for long.
 //!
 //! # What survives what
 //!
@@ -14,10 +15,11 @@
 //!
 //! # Records
 //!
-//! `length` (4 bytes, little endian), `checksum` (4 bytes: CRC-32 of length and payload), payload (JSON of a
-//! [`Booking`]). Reading ends at the first record that is not whole. At the end of a file that is a torn write, and is
+//! `length` (4 bytes, little endian), `checksum` (4 bytes: CRC-32 of length and payload), payload (a [`Booking`] in the
+//! form of `compact`; JSON, which was written before, is still read). Reading ends at the first record that is not whole. At the end of a file that is a torn write, and is
 //! cut off; anywhere else it is damage: the file is kept under another name and reported.
 
+mod compact;
 mod disk;
 mod drain;
 mod record;
@@ -38,6 +40,8 @@ pub use drain::{DrainError, Drained, drain, drain_telling};
 const DEFAULT_SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 /// Bookings that wait in memory while the disk takes none.
 const DEFAULT_OVERDUE: usize = 100_000;
+/// Bookings that are on disk and wait in memory to be handed to the store: with those beyond, their file is read.
+const DEFAULT_REMEMBERED: usize = 16_384;
 
 /// How a journal is kept.
 #[derive(Clone, Debug)]
@@ -46,6 +50,8 @@ pub struct Settings {
     pub segment_bytes: u64,
     /// The most bookings that wait in memory while the disk takes none.
     pub overdue: usize,
+    /// The most bookings that are kept in memory, beside the files, until the store has them.
+    pub remembered: usize,
     pub when_full: WhenFull,
 }
 
@@ -57,6 +63,7 @@ impl Settings {
             folder,
             segment_bytes: DEFAULT_SEGMENT_BYTES,
             overdue: DEFAULT_OVERDUE,
+            remembered: DEFAULT_REMEMBERED,
             when_full: WhenFull::Refuse,
         }
     }
@@ -92,7 +99,7 @@ pub enum AppendError {
     Overdue(io::Error),
     /// It is lost, and counted.
     Lost(io::Error),
-    /// It cannot be written as JSON, or is larger than a record can be.
+    /// It is larger than a record can be.
     Unwritable(String),
 }
 
@@ -146,7 +153,9 @@ struct State<F> {
     /// The number of the next file.
     next: u64,
     /// Files that are complete and not yet drained, oldest first.
-    closed: VecDeque<u64>,
+    closed: VecDeque<Closed>,
+    /// How many bookings the open file and the closed ones remember.
+    remembered: usize,
     /// Files that were closed and not yet synced: that may take long, and no request should wait for it.
     unsynced: Numbered<F>,
     overdue: VecDeque<Booking>,
@@ -165,9 +174,29 @@ impl<F> State<F> {
     /// Ends the file that is written, if there is anything in it.
     fn close_segment(&mut self) {
         if let Some(open) = self.open.take_if(|open| open.bytes > 0) {
-            self.closed.push_back(open.number);
+            self.closed.push_back(Closed { number: open.number, bookings: open.bookings });
             self.unsynced.push((open.number, open.file));
         }
+    }
+
+    /// Keeps a booking that was written to the open file, if there is room for it and all that was before it.
+    fn remember(&mut self, booking: Booking, most: usize) {
+        let Some(open) = &mut self.open else { return };
+        let Some(bookings) = &mut open.bookings else { return };
+        if self.remembered < most {
+            bookings.push(booking);
+            self.remembered += 1;
+        } else {
+            self.remembered = self.remembered.saturating_sub(bookings.len());
+            open.bookings = None;
+        }
+    }
+
+    /// What the oldest closed file remembers; nobody else is given it.
+    fn recall(&mut self) -> Option<Vec<Booking>> {
+        let bookings = self.closed.front_mut()?.bookings.take()?;
+        self.remembered = self.remembered.saturating_sub(bookings.len());
+        Some(bookings)
     }
 }
 
@@ -177,6 +206,15 @@ struct Open<F> {
     file: F,
     /// Whole records in it, in bytes.
     bytes: u64,
+    /// All that was written to it; `None`: not all of it is remembered.
+    bookings: Option<Vec<Booking>>,
+}
+
+#[derive(Debug)]
+struct Closed {
+    number: u64,
+    /// All that is in it; `None`: it has to be read.
+    bookings: Option<Vec<Booking>>,
 }
 
 impl Journal<LocalDisk> {
@@ -200,10 +238,12 @@ impl<D: Disk> Journal<D> {
         let closed = segment::list(&disk, &settings.folder)?;
         // Nothing is appended to a file of an earlier process: its end may be torn.
         let next = closed.back().map_or(0, |last| last.saturating_add(1));
+        let closed = closed.into_iter().map(|number| Closed { number, bookings: None }).collect();
         let state = State {
             open: None,
             next,
             closed,
+            remembered: 0,
             unsynced: Vec::new(),
             overdue: VecDeque::new(),
             health: Health::default(),
@@ -218,7 +258,10 @@ impl<D: Disk> Journal<D> {
     pub fn append(&self, booking: Booking) -> Result<(), AppendError> {
         let record = record::write(&booking).map_err(AppendError::Unwritable)?;
         let mut state = self.state();
-        let Err(error) = self.write(&mut state, &record) else { return Ok(()) };
+        let Err(error) = self.write(&mut state, &record) else {
+            state.remember(booking, self.settings.remembered);
+            return Ok(());
+        };
         state.health.trouble = Some(error.to_string());
         if state.overdue.len() < self.settings.overdue {
             state.overdue.push_back(booking);
@@ -295,6 +338,7 @@ impl<D: Disk> Journal<D> {
                 state.overdue.push_front(booking);
                 return Err(error);
             }
+            state.remember(booking, self.settings.remembered);
         }
         // Nothing waited: only a write of some sort tells whether there is room again.
         if state.open.is_none() {
@@ -327,9 +371,10 @@ impl<D: Disk> Journal<D> {
             Err(error) => {
                 // A part of the record may be in the file. Cut it off, or leave the file behind: its readers stop
                 // at its torn end.
-                if self.disk.truncate(&mut open.file, open.bytes).is_err() {
-                    state.closed.push_back(open.number);
-                    state.open = None;
+                if self.disk.truncate(&mut open.file, open.bytes).is_err()
+                    && let Some(open) = state.open.take()
+                {
+                    state.closed.push_back(Closed { number: open.number, bookings: open.bookings });
                 }
                 Err(error)
             }
@@ -340,7 +385,7 @@ impl<D: Disk> Journal<D> {
         let number = state.next;
         let file = self.disk.create(&segment::path(&self.settings.folder, number))?;
         state.next = number.saturating_add(1);
-        state.open = Some(Open { number, file, bytes: 0 });
+        state.open = Some(Open { number, file, bytes: 0, bookings: Some(Vec::new()) });
         Ok(())
     }
 

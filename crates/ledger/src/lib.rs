@@ -57,7 +57,7 @@
 //!     request: RequestId::new("chatcmpl-1")?,
 //!     started_at: now,
 //!     ended_at: now.plus(Duration::from_millis(900)),
-//!     call_type: "acompletion".to_owned(),
+//!     call_type: "acompletion".into(),
 //!     model: ModelName::new("gpt-4o")?,
 //!     provider: ProviderName::new("openai")?,
 //!     key: key.id.clone(),

@@ -40,7 +40,7 @@ fn booking(request: &str, key: KeyId, cost: i64, charges: Vec<Charge>) -> Bookin
         request: RequestId::new(request).unwrap(),
         started_at: Timestamp(1_795_254_233_000),
         ended_at: Timestamp(1_795_254_234_000),
-        call_type: "acompletion".to_owned(),
+        call_type: "acompletion".into(),
         failed: false,
         model: ModelName::new("gpt-4o").unwrap(),
         model_group: None,

@@ -1,11 +1,12 @@
-//! Instances that share a budget, killed without warning again and again: no overshoot, and nothing left held.
+//! Instances that share a budget, 200 callers at each, killed without warning again and again: no overshoot, nobody
+//! refused while there is room, nothing left held.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a test")]
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use catalog::NanoUsd;
@@ -24,9 +25,12 @@ const NAME: &str = "TOLLWAY_SHARED_NAME";
 const DATABASE: &str = "TOLLWAY_SHARED_DATABASE";
 const REDIS: &str = "TOLLWAY_SHARED_REDIS";
 
-const MAX: i64 = 300_000;
+const INSTANCES: [&str; 3] = ["a", "b", "c"];
+/// At each instance.
+const CALLERS: usize = 200;
+const MAX: i64 = 1_500_000;
 const HOLD: i64 = 50;
-const MOST_KILLS: usize = 10;
+const ROUNDS: usize = 10;
 
 fn now() -> Timestamp {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
@@ -46,7 +50,7 @@ fn booking(request: &str, cost: i64, charges: Vec<Charge>) -> Booking {
         request: RequestId::new(request).unwrap(),
         started_at: Timestamp(1_795_254_233_000),
         ended_at: Timestamp(1_795_254_234_000),
-        call_type: "acompletion".to_owned(),
+        call_type: "acompletion".into(),
         failed: false,
         model: ModelName::new("gpt-4o").unwrap(),
         model_group: None,
@@ -79,8 +83,68 @@ async fn lease_store(store: &Store) -> Box<dyn LeaseStore> {
     Box::new(RedisLeases::new(pool))
 }
 
-/// One life of an instance: serves callers until the budget refuses, and says so. Returns what it spent.
-async fn live(folder: &Path, name: &str, database: &str, callers: usize) {
+/// What a caller saw, in microseconds since 1970: all processes of a machine have the same clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    /// Asked then, served, and settled then at this cost.
+    Served(i64, i64, i64),
+    /// Asked then, refused then.
+    Refused(i64, i64),
+}
+
+impl Seen {
+    fn write(self) -> String {
+        match self {
+            Self::Served(from, until, cost) => format!("saw {from} {until} {cost}"),
+            Self::Refused(from, until) => format!("saw {from} {until}"),
+        }
+    }
+
+    fn read(line: &str) -> Option<Self> {
+        let numbers: Vec<i64> =
+            line.strip_prefix("saw ")?.split(' ').map(|number| number.parse().unwrap()).collect();
+        Some(match *numbers.as_slice() {
+            [from, until, cost] => Self::Served(from, until, cost),
+            [from, until] => Self::Refused(from, until),
+            _ => panic!("{line}"),
+        })
+    }
+}
+
+fn micros() -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    i64::try_from(now.as_micros()).unwrap()
+}
+
+/// The refusals during all of which there was room, for certain: holds are counted from before they were asked for to
+/// after they were settled.
+fn false_refusals(before: i64, seen: &[Seen]) -> Vec<Seen> {
+    let mut changes: Vec<(i64, i64)> = Vec::new();
+    for seen in seen {
+        if let Seen::Served(from, until, cost) = *seen {
+            changes.extend([(from, HOLD), (until, cost - HOLD)]);
+        }
+    }
+    changes.sort_unstable();
+    // From each moment on, so much is spent or held.
+    let mut used = before;
+    let levels: Vec<(i64, i64)> = std::iter::once((i64::MIN, before))
+        .chain(changes.into_iter().map(|(at, change)| {
+            used += change;
+            (at, used)
+        }))
+        .collect();
+    let had_room = |seen: &&Seen| {
+        let Seen::Refused(from, until) = **seen else { return false };
+        let first = levels.partition_point(|(at, _)| *at <= from) - 1;
+        let last = levels.partition_point(|(at, _)| *at <= until);
+        levels[first..last].iter().all(|(_, used)| used + HOLD <= MAX)
+    };
+    seen.iter().filter(had_room).copied().collect()
+}
+
+/// One life of an instance: serves callers until the budget refuses them, and says what they saw.
+async fn live(folder: &Path, name: &str, database: &str) {
     let store = Store::connect(database).await.unwrap();
     let settings = journal::Settings {
         segment_bytes: 20_000,
@@ -99,19 +163,24 @@ async fn live(folder: &Path, name: &str, database: &str, callers: usize) {
     let counters = Counters::shared(Arc::clone(&leases));
     let claims = Claims::new(vec![counters.open(&team(), &terms(), &store.openings(&team()).await.unwrap())]);
     let mut tasks = Vec::new();
-    for caller in 0..callers {
-        let (claims, journal) = (claims.clone(), Arc::clone(&journal));
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    for caller in 0..CALLERS {
+        let (claims, journal, seen) = (claims.clone(), Arc::clone(&journal), Arc::clone(&seen));
         let life = format!("{name}-{}-{caller}", std::process::id());
         tasks.push(tokio::spawn(async move {
             let demand =
                 Demand { hold: Hold::AtMost(NanoUsd(HOLD)), tokens: 0, lease: Duration::from_secs(600) };
-            let mut call = 0_i64;
-            while let Ok(reservation) = claims.admit_shared(&demand, now()).await {
+            for call in 0_i64.. {
+                let asked = micros();
+                let Ok(reservation) = claims.admit_shared(&demand, now()).await else {
+                    seen.lock().unwrap().push(Seen::Refused(asked, micros()));
+                    break;
+                };
                 tokio::task::yield_now().await;
                 let cost = (call * 7 + 3) % (HOLD + 1);
                 let charges = reservation.settle(Actual { cost: NanoUsd(cost), tokens: 0 }, now()).charges;
+                seen.lock().unwrap().push(Seen::Served(asked, micros(), cost));
                 journal.append(booking(&format!("{life}-{call}"), cost, charges)).unwrap();
-                call += 1;
                 if call % 3 == 0 {
                     println!("served");
                 }
@@ -137,13 +206,16 @@ async fn live(folder: &Path, name: &str, database: &str, callers: usize) {
     keeper.abort();
     leases.stop(now()).await.unwrap();
     store.close().await;
+    for seen in &*seen.lock().unwrap() {
+        println!("{}", seen.write());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "the process that the tests below kill"]
 async fn the_victim() {
     let [folder, name, database] = [FOLDER, NAME, DATABASE].map(|name| std::env::var(name).unwrap());
-    live(&PathBuf::from(folder), &name, &database, 20).await;
+    live(&PathBuf::from(folder), &name, &database).await;
 }
 
 fn start(folder: &Path, name: &str, database: &str, redis: Option<&str>) -> Child {
@@ -161,11 +233,11 @@ fn start(folder: &Path, name: &str, database: &str, redis: Option<&str>) -> Chil
 async fn a_budget_holds_over_instances_that_are_killed(folder: &Path, database: &str, redis: Option<&str>) {
     Store::connect(database).await.unwrap().close().await;
     let mut kills = 0;
-    for round in 0..MOST_KILLS {
-        let mut victims = ["a", "b"].map(|name| start(folder, name, database, redis));
-        // Both at work, one of them somewhere in the middle of it.
-        let mut lines = BufReader::new(victims[round % 2].stdout.take().unwrap()).lines();
-        for _ in 0..(round * 23) % 41 {
+    for round in 0..ROUNDS {
+        let mut victims = INSTANCES.map(|name| start(folder, name, database, redis));
+        // All at work, one of them somewhere in the middle of it.
+        let mut lines = BufReader::new(victims[round % 3].stdout.take().unwrap()).lines();
+        for _ in 0..(round * 97) % 411 {
             if lines.next().is_none() {
                 break;
             }
@@ -176,21 +248,46 @@ async fn a_budget_holds_over_instances_that_are_killed(folder: &Path, database: 
             victim.wait().unwrap();
         }
     }
-    assert!(kills >= 6, "{kills} kills before the budget was used up");
+    assert!(kills >= 2 * ROUNDS, "{kills} kills before the budget was used up");
+    // What was answered is in journals; their next lives begin with booking it.
+    let store = Store::connect(database).await.unwrap();
+    for name in INSTANCES {
+        let journal = Journal::open(journal::Settings::new(folder.join(format!("journal-{name}")))).unwrap();
+        journal::drain(&journal, &store).await.unwrap();
+    }
+    let spent = async || store.openings(&team()).await.unwrap().first().map_or(0, |opening| opening.spend.0);
+    let before = spent().await;
+    assert!(before < MAX, "nothing was left to compete for after {kills} kills");
     // Their last lives use up what is left.
-    let mut last = ["a", "b"].map(|name| start(folder, name, database, redis));
+    let mut last = INSTANCES.map(|name| start(folder, name, database, redis));
+    // Read side by side, so that none is ever stopped by a full pipe.
+    let readers = last.each_mut().map(|victim| {
+        let lines = BufReader::new(victim.stdout.take().unwrap()).lines();
+        std::thread::spawn(move || lines.filter_map(|line| Seen::read(&line.unwrap())).collect::<Vec<_>>())
+    });
+    let seen: Vec<Seen> = readers.into_iter().flat_map(|reader| reader.join().unwrap()).collect();
     for victim in &mut last {
-        let out = victim.stdout.take().unwrap();
-        // So that it is never stopped by a full pipe.
-        BufReader::new(out).lines().for_each(drop);
         assert!(victim.wait().unwrap().success());
     }
-    let store = Store::connect(database).await.unwrap();
     assert_eq!(store.audit().await.unwrap(), []);
-    let spent = store.openings(&team()).await.unwrap().first().unwrap().spend.0;
-    assert!(spent <= MAX, "overshot: {spent}");
-    assert!(spent > MAX - HOLD, "something is still held, or was refused with room: {spent}");
+    let after = spent().await;
+    assert!(after <= MAX, "overshot: {after}");
+    assert!(after > MAX - HOLD, "something is still held, or was refused with room: {after}");
+    let refused = seen.iter().filter(|seen| matches!(seen, Seen::Refused(..))).count();
+    assert_eq!(refused, INSTANCES.len() * CALLERS, "everybody was refused in the end");
+    assert_eq!(false_refusals(before, &seen), []);
+    println!("{kills} kills, {} calls after them, {after} of {MAX} spent", seen.len());
     store.close().await;
+}
+
+#[test]
+fn a_refusal_is_false_if_there_was_room_all_the_time() {
+    let served = Seen::Served(10, 20, 1);
+    let refusals = [Seen::Refused(5, 9), Seen::Refused(5, 10), Seen::Refused(12, 18), Seen::Refused(12, 25)];
+    let seen = [&[served], refusals.as_slice()].concat();
+    assert_eq!(false_refusals(MAX - HOLD, &seen), [Seen::Refused(5, 9)]);
+    assert_eq!(false_refusals(MAX - 2 * HOLD, &seen), refusals);
+    assert!(refusals.iter().all(|seen| Seen::read(&seen.write()) == Some(*seen)));
 }
 
 fn folder(name: &str) -> PathBuf {

@@ -1,5 +1,6 @@
-//! A booking as bytes.
+//! A booking as bytes: length, checksum, payload.
 
+use super::compact;
 use crate::booking::Booking;
 
 /// Length and checksum.
@@ -7,9 +8,13 @@ const HEAD: usize = 8;
 /// The largest payload: what is larger was not written by us.
 const MAX_PAYLOAD: usize = 16 * 1024 * 1024;
 
+/// What most bookings need.
+const USUAL_BYTES: usize = 512;
+
 pub(super) fn write(booking: &Booking) -> Result<Vec<u8>, String> {
-    let mut record = vec![0; HEAD];
-    serde_json::to_writer(&mut record, booking).map_err(|error| error.to_string())?;
+    let mut record = Vec::with_capacity(USUAL_BYTES);
+    record.resize(HEAD, 0);
+    compact::write(booking, &mut record);
     let payload = record.len() - HEAD;
     if payload > MAX_PAYLOAD {
         return Err(format!("it has {payload} bytes, {MAX_PAYLOAD} are the most"));
@@ -47,10 +52,12 @@ pub(super) fn read(bytes: &[u8]) -> Read<'_> {
     if u32::from_le_bytes(*stored) != checksum(*length, payload) {
         return Read::Broken;
     }
-    match serde_json::from_slice(payload) {
-        Ok(booking) => Read::Booking(booking, rest),
-        Err(_) => Read::Broken,
-    }
+    let booking = match payload.first() {
+        Some(&compact::VERSION) => compact::read(payload),
+        // As it was written before there was a version.
+        _ => serde_json::from_slice(payload).ok(),
+    };
+    booking.map_or(Read::Broken, |booking| Read::Booking(Box::new(booking), rest))
 }
 
 /// Of length and payload, so that a row of zeros is no record.
@@ -59,4 +66,20 @@ fn checksum(length: [u8; 4], payload: &[u8]) -> u32 {
     hasher.update(&length);
     hasher.update(payload);
     hasher.finalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::booking;
+
+    #[test]
+    fn a_journal_of_the_first_format_is_still_read() {
+        let booking = booking("r1", 7);
+        let payload = serde_json::to_vec(&booking).unwrap();
+        let length = u32::try_from(payload.len()).unwrap().to_le_bytes();
+        let record = [&length[..], &checksum(length, &payload).to_le_bytes(), &payload].concat();
+        let Read::Booking(found, []) = read(&record) else { panic!("no booking") };
+        assert_eq!(*found, booking);
+    }
 }

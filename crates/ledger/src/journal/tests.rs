@@ -14,6 +14,7 @@ struct FakeDisk {
     fuse: Arc<AtomicI64>,
     full: Arc<AtomicBool>,
     syncs: Arc<AtomicI64>,
+    reads: Arc<AtomicI64>,
 }
 
 impl FakeDisk {
@@ -92,6 +93,7 @@ impl Disk for FakeDisk {
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.step()?;
+        self.reads.fetch_add(1, Ordering::Relaxed);
         self.files().get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
@@ -110,7 +112,7 @@ impl Disk for FakeDisk {
 
 /// Two records a file.
 fn small() -> Settings {
-    Settings { segment_bytes: 500, overdue: 2, ..Settings::new(PathBuf::from("journal")) }
+    Settings { segment_bytes: 150, overdue: 2, ..Settings::new(PathBuf::from("journal")) }
 }
 
 fn journal(disk: &FakeDisk) -> Journal<FakeDisk> {
@@ -135,7 +137,7 @@ async fn booked(store: &Store) -> Vec<String> {
 async fn what_was_appended_is_booked_after_a_restart() {
     let folder = Folder::new();
     let store = store(&folder).await;
-    let settings = || Settings { segment_bytes: 500, ..Settings::new(folder.path("journal")) };
+    let settings = || Settings { segment_bytes: 150, ..Settings::new(folder.path("journal")) };
     let journal = Journal::open(settings()).unwrap();
     for number in 0..5 {
         journal.append(booking(&format!("r{number}"), 1)).unwrap();
@@ -247,6 +249,25 @@ async fn bookings_wait_while_the_database_is_away() {
     let back = store(&folder).await;
     assert_eq!(drain(&journal, &back).await.unwrap().booked, 5);
     assert_eq!(booked(&back).await.len(), 5);
+}
+
+/// What this process appended it does not read, as long as there is not too much of it.
+#[tokio::test]
+async fn files_are_read_for_what_memory_does_not_hold() {
+    let folder = Folder::new();
+    let store = store(&folder).await;
+    let disk = FakeDisk::sound();
+    let settings = Settings { segment_bytes: u64::MAX, remembered: 3, ..small() };
+    let journal = Journal::open_on(disk.clone(), settings).unwrap();
+    for (round, (bookings, reads)) in [(3, 0), (4, 1), (2, 1)].into_iter().enumerate() {
+        for number in 0..bookings {
+            journal.append(booking(&format!("r{round}-{number}"), 1)).unwrap();
+        }
+        assert_eq!(drain(&journal, &store).await.unwrap().booked, bookings);
+        assert_eq!(disk.reads.load(Ordering::Relaxed), reads, "round {round}");
+        assert!(disk.files().is_empty());
+    }
+    assert_eq!(booked(&store).await.len(), 9);
 }
 
 #[tokio::test]

@@ -1,22 +1,20 @@
 //! Spend: rows, daily sums and budget windows, in one transaction.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use catalog::NanoUsd;
 
 use super::session::Session;
-use super::sql::{Sql, Value};
+use super::sql::{Insert, Sql, Value};
 use super::{Database, Store, StoreError, in_time};
 use crate::booking::{Booking, Tokens};
-use crate::rules::account::Account;
-use crate::rules::id::{CustomerId, OrganizationId, TeamId, UserId};
-use crate::rules::ledger::Opening;
+use crate::rules::account::{Account, Scope};
+use crate::rules::id::{CustomerId, KeyId, ModelName, OrganizationId, ProviderName, Tag, TeamId, UserId};
+use crate::rules::ledger::{Charge, Opening};
 use crate::rules::period::Period;
 use crate::rules::time::{Day, Timestamp};
-
-/// Rows per statement: 26 columns each, and SQLite takes 32,766 parameters.
-const ROWS_PER_STATEMENT: usize = 64;
-const SUMS_PER_STATEMENT: usize = 64;
 
 /// What came of a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -114,24 +112,21 @@ impl Store {
 
     async fn book_once<'b>(&self, bookings: &'b [Booking]) -> Result<Vec<&'b Booking>, StoreError> {
         let mut transaction = self.transaction().await?;
-        let mut new = Vec::with_capacity(bookings.len());
-        for chunk in bookings.chunks(ROWS_PER_STATEMENT) {
-            insert_rows(&mut transaction, chunk, &mut new).await?;
-        }
-        let mut daily: BTreeMap<DailyName, Sums> = BTreeMap::new();
-        let mut windows: BTreeMap<WindowName, i64> = BTreeMap::new();
-        for booking in &new {
-            for name in daily_names(booking) {
-                daily.entry(name).or_default().add(Sums::of(booking));
-            }
-            for name in window_names(booking) {
-                let spend = windows.entry(name).or_default();
-                *spend = spend.saturating_add(booking.cost.0);
-            }
-        }
+        let inserted = INSERT.execute(&mut transaction, bookings, row).await?;
+        let new = if usize::try_from(inserted) == Ok(bookings.len()) {
+            bookings.iter().collect()
+        } else {
+            // Seldom: after a crash. Now it has to be known which they are.
+            drop(transaction);
+            transaction = self.transaction().await?;
+            insert_new(&mut transaction, bookings).await?
+        };
+        let (daily, windows) = sums(&new);
         // Both in the order of their names, so that instances never wait for each other in a circle.
-        add_daily(&mut transaction, &daily).await?;
-        add_windows(&mut transaction, &windows).await?;
+        let daily: Vec<(DailyName, Sums)> = daily.into_iter().collect();
+        ADD_DAILY.execute(&mut transaction, &daily, daily_row).await?;
+        let windows: Vec<(WindowName, i64)> = windows.into_iter().collect();
+        ADD_WINDOWS.execute(&mut transaction, &windows, window_row).await?;
         transaction.commit().await?;
         Ok(new)
     }
@@ -220,73 +215,133 @@ pub(super) fn daily_sums(booking: &Booking) -> Sums {
     Sums::of(booking)
 }
 
-/// For good, of everybody whom the row names; and the windows that the call was admitted under.
-fn window_names(booking: &Booking) -> impl Iterator<Item = WindowName> + '_ {
-    let for_good =
-        booking.charged_to().map(|scope| (scope.kind(), scope.id(), String::new(), String::new(), 0));
-    let charged =
-        booking.charges.iter().filter(|charge| charge.period.is_some() || charge.account.model.is_some());
-    for_good.chain(charged.map(|charge| {
-        let Account { scope, model } = &charge.account;
-        let model = model.as_ref().map(ToString::to_string).unwrap_or_default();
-        let period = charge.period.map(|period| period.to_string()).unwrap_or_default();
-        (scope.kind(), scope.id(), model, period, charge.window.0)
-    }))
+/// What rows have in common that are part of the same sums.
+#[derive(PartialEq, Eq, Hash)]
+struct Alike<'b> {
+    day: Day,
+    key: &'b KeyId,
+    model: &'b ModelName,
+    provider: &'b ProviderName,
+    user: Option<&'b UserId>,
+    team: Option<&'b TeamId>,
+    organization: Option<&'b OrganizationId>,
+    customer: Option<&'b CustomerId>,
+    tags: &'b [Tag],
 }
 
-/// Inserts rows, and appends those that were not there to `new`.
-async fn insert_rows<'b>(
+impl<'b> Alike<'b> {
+    fn of(booking: &'b Booking) -> Self {
+        Self {
+            day: booking.started_at.day(),
+            key: &booking.key,
+            model: &booking.model,
+            provider: &booking.provider,
+            user: booking.user.as_ref(),
+            team: booking.team.as_ref(),
+            organization: booking.organization.as_ref(),
+            customer: booking.customer.as_ref(),
+            tags: &booking.tags,
+        }
+    }
+}
+
+/// What the rows of a batch add to sums. Most rows of a batch are like others in it, and the names of sums are made
+/// once for them.
+fn sums(bookings: &[&Booking]) -> (BTreeMap<DailyName, Sums>, BTreeMap<WindowName, i64>) {
+    let mut alike: HashMap<Alike<'_>, (&Booking, Sums)> = HashMap::new();
+    let mut charged: HashMap<&Charge, i64> = HashMap::new();
+    for &booking in bookings {
+        alike.entry(Alike::of(booking)).or_insert((booking, Sums::default())).1.add(Sums::of(booking));
+        // What everybody whom a row names spends for good is not in its charges alone.
+        let others = booking.charges.iter();
+        for charge in others.filter(|charge| charge.period.is_some() || charge.account.model.is_some()) {
+            let spend = charged.entry(charge).or_default();
+            *spend = spend.saturating_add(booking.cost.0);
+        }
+    }
+    let mut daily: BTreeMap<DailyName, Sums> = BTreeMap::new();
+    let mut windows: BTreeMap<WindowName, i64> = BTreeMap::new();
+    let mut spend = |name, cost| {
+        let spend: &mut i64 = windows.entry(name).or_default();
+        *spend = spend.saturating_add(cost);
+    };
+    for (booking, sums) in alike.into_values() {
+        for name in daily_names(booking) {
+            daily.entry(name).or_default().add(sums);
+        }
+        for scope in booking.charged_to() {
+            spend(for_good(&scope), sums.cost);
+        }
+    }
+    for (charge, cost) in charged {
+        spend(window_name(charge), cost);
+    }
+    (daily, windows)
+}
+
+fn for_good(scope: &Scope) -> WindowName {
+    (scope.kind(), scope.id(), String::new(), String::new(), 0)
+}
+
+fn window_name(charge: &Charge) -> WindowName {
+    let Account { scope, model } = &charge.account;
+    let model = model.as_ref().map(ToString::to_string).unwrap_or_default();
+    let period = charge.period.map(|period| period.to_string()).unwrap_or_default();
+    (scope.kind(), scope.id(), model, period, charge.window.0)
+}
+
+const SPEND: &str =
+    "INSERT INTO spend (request_id, started_at, ended_at, call_type, failed, model, model_group, provider, deployment,
+     key_id, user_id, team_id, organization_id, customer_id, tags, input_tokens, output_tokens, cache_read_tokens,
+     cache_write_tokens, cost_nano, saved_nano, estimated, cache_hit, catalog, session, detail)";
+
+/// Tells how many rows were not there.
+static INSERT: Insert = Insert::new(SPEND, "ON CONFLICT DO NOTHING");
+/// Tells which.
+static INSERT_NEW: Insert = Insert::new(SPEND, "ON CONFLICT DO NOTHING RETURNING request_id, started_at");
+
+fn row(booking: &Booking) -> [Value<'_>; 26] {
+    let shared = |id: Arc<str>| Value::Shared(Some(id));
+    [
+        shared((&booking.request).into()),
+        booking.started_at.0.into(),
+        booking.ended_at.0.into(),
+        Value::Text(Some(Cow::Borrowed(&booking.call_type))),
+        Value::Flag(booking.failed),
+        shared((&booking.model).into()),
+        booking.model_group.clone().into(),
+        shared((&booking.provider).into()),
+        booking.deployment.clone().into(),
+        shared((&booking.key).into()),
+        Value::Shared(booking.user.as_ref().map(Into::into)),
+        Value::Shared(booking.team.as_ref().map(Into::into)),
+        Value::Shared(booking.organization.as_ref().map(Into::into)),
+        Value::Shared(booking.customer.as_ref().map(Into::into)),
+        tags(booking).into(),
+        count(booking.tokens.input).into(),
+        count(booking.tokens.output).into(),
+        count(booking.tokens.cache_read).into(),
+        count(booking.tokens.cache_write).into(),
+        booking.cost.0.into(),
+        (booking.saved != NanoUsd::ZERO).then_some(booking.saved.0).into(),
+        Value::Flag(booking.estimated),
+        Value::Flag(booking.cache_hit),
+        booking.catalog.clone().into(),
+        booking.session.clone().into(),
+        booking.detail.clone().into(),
+    ]
+}
+
+/// Inserts rows, and returns those that were not there.
+async fn insert_new<'b>(
     session: &mut Session,
     bookings: &'b [Booking],
-    new: &mut Vec<&'b Booking>,
-) -> Result<(), StoreError> {
-    let mut insert = Sql::new(
-        "INSERT INTO spend (request_id, started_at, ended_at, call_type, failed, model, model_group, provider,
-         deployment, key_id, user_id, team_id, organization_id, customer_id, tags, input_tokens, output_tokens,
-         cache_read_tokens, cache_write_tokens, cost_nano, saved_nano, estimated, cache_hit, catalog, session, detail) ",
-    );
-    insert.push_rows(bookings.iter().map(|booking| -> [Value<'_>; 26] {
-        [
-            booking.request.as_str().into(),
-            booking.started_at.0.into(),
-            booking.ended_at.0.into(),
-            booking.call_type.as_str().into(),
-            Value::Flag(booking.failed),
-            booking.model.as_str().into(),
-            booking.model_group.as_deref().into(),
-            booking.provider.as_str().into(),
-            booking.deployment.as_deref().into(),
-            booking.key.as_str().into(),
-            booking.user.as_ref().map(UserId::as_str).into(),
-            booking.team.as_ref().map(TeamId::as_str).into(),
-            booking.organization.as_ref().map(OrganizationId::as_str).into(),
-            booking.customer.as_ref().map(CustomerId::as_str).into(),
-            tags(booking).into(),
-            count(booking.tokens.input).into(),
-            count(booking.tokens.output).into(),
-            count(booking.tokens.cache_read).into(),
-            count(booking.tokens.cache_write).into(),
-            booking.cost.0.into(),
-            (booking.saved != NanoUsd::ZERO).then_some(booking.saved.0).into(),
-            Value::Flag(booking.estimated),
-            Value::Flag(booking.cache_hit),
-            booking.catalog.as_deref().into(),
-            booking.session.as_deref().into(),
-            booking.detail.as_deref().into(),
-        ]
-    }));
-    insert.push(" ON CONFLICT DO NOTHING RETURNING request_id, started_at");
-    // Full statements are alike and worth keeping; the rest has any length.
-    let is_full = bookings.len() == ROWS_PER_STATEMENT;
-    let inserted: Vec<(String, i64)> = insert.persistent(is_full).all(session).await?;
+) -> Result<Vec<&'b Booking>, StoreError> {
+    let inserted: Vec<(String, i64)> = INSERT_NEW.returning(session, bookings, row).await?;
     // A batch may name a request twice: the first of them was inserted.
     let mut inserted: BTreeSet<(String, i64)> = inserted.into_iter().collect();
-    new.extend(
-        bookings
-            .iter()
-            .filter(|booking| inserted.remove(&(booking.request.to_string(), booking.started_at.0))),
-    );
-    Ok(())
+    let is_new = |booking: &&Booking| inserted.remove(&(booking.request.to_string(), booking.started_at.0));
+    Ok(bookings.iter().filter(is_new).collect())
 }
 
 /// As JSON, so that a tag may hold anything.
@@ -297,69 +352,45 @@ fn tags(booking: &Booking) -> Option<String> {
     serde_json::to_string(&booking.tags).ok()
 }
 
-async fn add_daily(session: &mut Session, daily: &BTreeMap<DailyName, Sums>) -> Result<(), StoreError> {
-    let daily: Vec<(&DailyName, &Sums)> = daily.iter().collect();
-    for chunk in daily.chunks(SUMS_PER_STATEMENT) {
-        let mut upsert = Sql::new(
-            "INSERT INTO daily_spend (kind, id, day, key_id, model, provider, requests, failed, input_tokens,
-             output_tokens, cache_read_tokens, cache_write_tokens, cost_nano, duration_ms) ",
-        );
-        upsert.push_rows(chunk.iter().map(|(name, sums)| -> [Value<'_>; 14] {
-            [
-                name.kind.into(),
-                (&name.id).into(),
-                name.day.0.into(),
-                (&name.key).into(),
-                (&name.model).into(),
-                (&name.provider).into(),
-                sums.requests.into(),
-                sums.failed.into(),
-                sums.input.into(),
-                sums.output.into(),
-                sums.cache_read.into(),
-                sums.cache_write.into(),
-                sums.cost.into(),
-                sums.duration.into(),
-            ]
-        }));
-        upsert.push(
-            " ON CONFLICT (kind, id, day, key_id, model, provider) DO UPDATE SET
-             requests = daily_spend.requests + excluded.requests,
-             failed = daily_spend.failed + excluded.failed,
-             input_tokens = daily_spend.input_tokens + excluded.input_tokens,
-             output_tokens = daily_spend.output_tokens + excluded.output_tokens,
-             cache_read_tokens = daily_spend.cache_read_tokens + excluded.cache_read_tokens,
-             cache_write_tokens = daily_spend.cache_write_tokens + excluded.cache_write_tokens,
-             cost_nano = daily_spend.cost_nano + excluded.cost_nano,
-             duration_ms = daily_spend.duration_ms + excluded.duration_ms",
-        );
-        upsert.persistent(chunk.len() == SUMS_PER_STATEMENT).execute(session).await?;
-    }
-    Ok(())
+static ADD_DAILY: Insert = Insert::new(
+    "INSERT INTO daily_spend (kind, id, day, key_id, model, provider, requests, failed, input_tokens, output_tokens,
+     cache_read_tokens, cache_write_tokens, cost_nano, duration_ms)",
+    "ON CONFLICT (kind, id, day, key_id, model, provider) DO UPDATE SET
+     requests = daily_spend.requests + excluded.requests,
+     failed = daily_spend.failed + excluded.failed,
+     input_tokens = daily_spend.input_tokens + excluded.input_tokens,
+     output_tokens = daily_spend.output_tokens + excluded.output_tokens,
+     cache_read_tokens = daily_spend.cache_read_tokens + excluded.cache_read_tokens,
+     cache_write_tokens = daily_spend.cache_write_tokens + excluded.cache_write_tokens,
+     cost_nano = daily_spend.cost_nano + excluded.cost_nano,
+     duration_ms = daily_spend.duration_ms + excluded.duration_ms",
+);
+
+fn daily_row((name, sums): &(DailyName, Sums)) -> [Value<'_>; 14] {
+    [
+        name.kind.into(),
+        (&name.id).into(),
+        name.day.0.into(),
+        (&name.key).into(),
+        (&name.model).into(),
+        (&name.provider).into(),
+        sums.requests.into(),
+        sums.failed.into(),
+        sums.input.into(),
+        sums.output.into(),
+        sums.cache_read.into(),
+        sums.cache_write.into(),
+        sums.cost.into(),
+        sums.duration.into(),
+    ]
 }
 
-async fn add_windows(session: &mut Session, windows: &BTreeMap<WindowName, i64>) -> Result<(), StoreError> {
-    let windows: Vec<(&WindowName, &i64)> = windows.iter().collect();
-    for chunk in windows.chunks(SUMS_PER_STATEMENT) {
-        let mut upsert = Sql::new(
-            "INSERT INTO window_spend (kind, id, model, period, window_start, spend_nano, adjusted_nano) ",
-        );
-        upsert.push_rows(chunk.iter().map(|((kind, id, model, period, start), spend)| -> [Value<'_>; 7] {
-            [
-                (*kind).into(),
-                id.into(),
-                model.into(),
-                period.into(),
-                (*start).into(),
-                (**spend).into(),
-                0_i64.into(),
-            ]
-        }));
-        upsert.push(
-            " ON CONFLICT (kind, id, model, period, window_start) DO UPDATE SET
-             spend_nano = window_spend.spend_nano + excluded.spend_nano",
-        );
-        upsert.persistent(chunk.len() == SUMS_PER_STATEMENT).execute(session).await?;
-    }
-    Ok(())
+static ADD_WINDOWS: Insert = Insert::new(
+    "INSERT INTO window_spend (kind, id, model, period, window_start, spend_nano, adjusted_nano)",
+    "ON CONFLICT (kind, id, model, period, window_start) DO UPDATE SET
+     spend_nano = window_spend.spend_nano + excluded.spend_nano",
+);
+
+fn window_row(((kind, id, model, period, start), spend): &(WindowName, i64)) -> [Value<'_>; 7] {
+    [(*kind).into(), id.into(), model.into(), period.into(), (*start).into(), (*spend).into(), 0_i64.into()]
 }

@@ -1,5 +1,7 @@
 //! Reading spend: pages of the log, and sums from the daily aggregates.
 
+use std::sync::Arc;
+
 use catalog::NanoUsd;
 
 use super::sql::{Read, Row, Sql};
@@ -207,12 +209,12 @@ impl Read for Booking {
             request: id(row, "request_id")?,
             started_at: Timestamp(row.get("started_at")?),
             ended_at: Timestamp(row.get("ended_at")?),
-            call_type: row.get("call_type")?,
+            call_type: row.get::<String>("call_type")?.into(),
             failed: row.flag("failed")?,
             model: id(row, "model")?,
-            model_group: row.get("model_group")?,
+            model_group: shared(row, "model_group")?,
             provider: id(row, "provider")?,
-            deployment: row.get("deployment")?,
+            deployment: shared(row, "deployment")?,
             key: id(row, "key_id")?,
             user: optional_id(row, "user_id")?,
             team: optional_id(row, "team_id")?,
@@ -229,9 +231,9 @@ impl Read for Booking {
             saved: NanoUsd(row.get::<Option<i64>>("saved_nano")?.unwrap_or(0)),
             estimated: row.flag("estimated")?,
             cache_hit: row.flag("cache_hit")?,
-            catalog: row.get("catalog")?,
-            session: row.get("session")?,
-            detail: row.get("detail")?,
+            catalog: shared(row, "catalog")?,
+            session: shared(row, "session")?,
+            detail: shared(row, "detail")?,
             charges: Vec::new(),
         })
     }
@@ -248,6 +250,10 @@ fn id<I: std::str::FromStr<Err = BadId>>(row: &Row, column: &str) -> Result<I, s
 fn optional_id<I: std::str::FromStr<Err = BadId>>(row: &Row, column: &str) -> Result<Option<I>, sqlx::Error> {
     let text: Option<String> = row.get(column)?;
     text.map(|text| text.parse()).transpose().map_err(|error: BadId| unreadable(column, error))
+}
+
+fn shared(row: &Row, column: &str) -> Result<Option<Arc<str>>, sqlx::Error> {
+    Ok(row.get::<Option<String>>(column)?.map(Arc::from))
 }
 
 fn count(row: &Row, column: &str) -> Result<u64, sqlx::Error> {

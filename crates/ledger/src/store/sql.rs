@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::sync::{Arc, OnceLock};
 
 use sqlx::postgres::{PgRow, Postgres};
 use sqlx::sqlite::{Sqlite, SqliteRow};
@@ -17,6 +18,8 @@ pub(super) enum Value<'q> {
     /// For columns that are narrower on PostgreSQL.
     Flag(bool),
     Text(Option<Cow<'q, str>>),
+    /// A text that is not copied on its way.
+    Shared(Option<Arc<str>>),
 }
 
 impl From<i64> for Value<'_> {
@@ -52,6 +55,12 @@ impl From<String> for Value<'_> {
 impl<'q> From<Option<&'q str>> for Value<'q> {
     fn from(value: Option<&'q str>) -> Self {
         Self::Text(value.map(Cow::Borrowed))
+    }
+}
+
+impl From<Option<Arc<str>>> for Value<'_> {
+    fn from(value: Option<Arc<str>>) -> Self {
+        Self::Shared(value)
     }
 }
 
@@ -93,21 +102,6 @@ impl<'q> Sql<'q> {
         // A string takes whatever is written to it.
         _ = write!(self.text.to_mut(), "${number}");
         self
-    }
-
-    /// Writes `VALUES ($1, $2), ($3, $4)`.
-    pub(super) fn push_rows<const N: usize>(&mut self, rows: impl Iterator<Item = [Value<'q>; N]>) {
-        self.push("VALUES ");
-        for (at, row) in rows.enumerate() {
-            self.push(if at == 0 { "(" } else { ", (" });
-            for (at, value) in row.into_iter().enumerate() {
-                if at > 0 {
-                    self.push(",");
-                }
-                self.push_bind(value);
-            }
-            self.push(")");
-        }
     }
 
     /// Whether the database should keep its plan: not for texts that hardly come again.
@@ -154,12 +148,12 @@ impl<'q> Sql<'q> {
     }
 
     fn sqlite(self) -> sqlx::query::Query<'static, Sqlite, <Sqlite as sqlx::Database>::Arguments> {
-        let text = if self.values.len() < MANY { self.text } else { unnamed(self.text) };
-        let query = sqlx::query::<Sqlite>(safe(text)).persistent(self.persistent);
+        let query = sqlx::query::<Sqlite>(safe(self.text)).persistent(self.persistent);
         self.values.into_iter().fold(query, |query, value| match value {
             Value::Integer(value) => query.bind(value),
             Value::Flag(value) => query.bind(i64::from(value)),
-            Value::Text(value) => query.bind(value.as_deref()),
+            Value::Text(value) => query.bind(value.map(Cow::into_owned)),
+            Value::Shared(value) => query.bind(value),
         })
     }
 
@@ -169,28 +163,103 @@ impl<'q> Sql<'q> {
             Value::Integer(value) => query.bind(value),
             Value::Flag(value) => query.bind(i16::from(value)),
             Value::Text(value) => query.bind(value.as_deref()),
+            Value::Shared(value) => query.bind(value.as_deref()),
         })
     }
 }
 
-/// From so many values on, SQLite's look at each name among all others is most of what a statement costs.
-const MANY: usize = 32;
+/// An `INSERT` of any number of rows.
+///
+/// It is executed in parts of 64, 32, … 1 rows, so that the databases keep the plans of a few texts, whatever the
+/// numbers. SQLite's has `?` for `$1`: it would look for each name among all others, which is most of what such a
+/// statement costs.
+pub(super) struct Insert {
+    /// Up to the word `VALUES`.
+    head: &'static str,
+    tail: &'static str,
+    sqlite: [OnceLock<String>; PARTS],
+    postgres: [OnceLock<String>; PARTS],
+}
 
-/// `$1`, `$2`, … are names to SQLite; where they stand in their order, each once, `?` says the same without one.
-fn unnamed(text: Cow<'static, str>) -> Cow<'static, str> {
-    let mut plain = String::with_capacity(text.len());
-    let mut parts = text.split('$');
-    plain.push_str(parts.next().unwrap_or_default());
-    for (number, part) in (1..).zip(parts) {
-        let digits = part.find(|byte: char| !byte.is_ascii_digit()).unwrap_or(part.len());
-        let (name, rest) = part.split_at(digits);
-        if name.parse() != Ok(number) {
-            return text;
+/// 1, 2, 4, … 64: SQLite takes 32,766 values at once.
+const PARTS: usize = 7;
+
+impl Insert {
+    pub(super) const fn new(head: &'static str, tail: &'static str) -> Self {
+        Self {
+            head,
+            tail,
+            sqlite: [const { OnceLock::new() }; PARTS],
+            postgres: [const { OnceLock::new() }; PARTS],
         }
-        plain.push('?');
-        plain.push_str(rest);
     }
-    Cow::Owned(plain)
+
+    /// Returns how many rows it touched.
+    pub(super) async fn execute<'q, R, const N: usize>(
+        &'static self,
+        session: &mut Session,
+        rows: &'q [R],
+        values: impl Fn(&'q R) -> [Value<'q>; N],
+    ) -> Result<u64, StoreError> {
+        let mut touched = 0;
+        for (text, rows) in self.parts(rows, N, session.is_postgres()) {
+            let values = rows.iter().flat_map(&values).collect();
+            touched += Sql { text: text.into(), values, persistent: true }.execute(session).await?;
+        }
+        Ok(touched)
+    }
+
+    /// The same, of what the tail returns.
+    pub(super) async fn returning<'q, R, T: Read, const N: usize>(
+        &'static self,
+        session: &mut Session,
+        rows: &'q [R],
+        values: impl Fn(&'q R) -> [Value<'q>; N],
+    ) -> Result<Vec<T>, StoreError> {
+        let mut found = Vec::with_capacity(rows.len());
+        for (text, rows) in self.parts(rows, N, session.is_postgres()) {
+            let values = rows.iter().flat_map(&values).collect();
+            found.extend(Sql { text: text.into(), values, persistent: true }.all(session).await?);
+        }
+        Ok(found)
+    }
+
+    fn parts<'q, R>(
+        &'static self,
+        mut rows: &'q [R],
+        columns: usize,
+        is_postgres: bool,
+    ) -> impl Iterator<Item = (&'static str, &'q [R])> {
+        let texts = if is_postgres { &self.postgres } else { &self.sqlite };
+        std::iter::from_fn(move || {
+            let (power, text) = texts.iter().enumerate().rev().find(|(power, _)| 1 << power <= rows.len())?;
+            let (part, rest) = rows.split_at_checked(1 << power)?;
+            rows = rest;
+            let text = text.get_or_init(|| self.text(1 << power, columns, is_postgres));
+            Some((text.as_str(), part))
+        })
+    }
+
+    fn text(&self, rows: usize, columns: usize, is_postgres: bool) -> String {
+        let mut text = self.head.to_owned();
+        for row in 0..rows {
+            text.push_str(if row == 0 { " VALUES (" } else { "), (" });
+            for column in 0..columns {
+                if column > 0 {
+                    text.push(',');
+                }
+                if is_postgres {
+                    // A string takes whatever is written to it.
+                    _ = write!(text, "${}", row * columns + column + 1);
+                } else {
+                    text.push('?');
+                }
+            }
+        }
+        text.push_str(") ");
+        text.push_str(self.tail);
+        text
+    }
 }
 
 /// The crate's own texts, put together from constants.
@@ -273,14 +342,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_in_their_order_need_no_names() {
-        for (named, plain) in [
-            ("VALUES ($1,$2), ($3,$4) RETURNING a", "VALUES (?,?), (?,?) RETURNING a"),
-            ("SELECT 1", "SELECT 1"),
-            ("a = $1 OR b = $1", "a = $1 OR b = $1"),
-            ("a = $2 OR b = $1", "a = $2 OR b = $1"),
-        ] {
-            assert_eq!(unnamed(named.into()), plain);
-        }
+    fn rows_are_inserted_in_parts_that_come_again() {
+        static INSERT: Insert = Insert::new("INSERT INTO t (a, b)", "ON CONFLICT DO NOTHING");
+        let rows: Vec<i64> = (0..71).collect();
+        let parts: Vec<_> = INSERT.parts(&rows, 2, false).map(|(_, rows)| rows.len()).collect();
+        assert_eq!(parts, [64, 4, 2, 1]);
+        let mut texts = INSERT.parts(&rows[..2], 2, true).chain(INSERT.parts(&rows[..1], 2, false));
+        assert_eq!(
+            texts.next().unwrap().0,
+            "INSERT INTO t (a, b) VALUES ($1,$2), ($3,$4) ON CONFLICT DO NOTHING"
+        );
+        assert_eq!(texts.next().unwrap().0, "INSERT INTO t (a, b) VALUES (?,?) ON CONFLICT DO NOTHING");
+        assert!(INSERT.parts(&rows[..0], 2, true).next().is_none());
     }
 }
