@@ -27,6 +27,7 @@ outer: .venv/.complete .venv-litellm/.complete ## The outer suite alone; ARGS go
 bench: ## Against nginx and a mock provider, in one table
 	cargo build --release -p tollway-cli -p tollway-bench
 	target/release/bench --gateway target/release/tollway $(ARGS)
+	cargo run --quiet --release -p tollway-routing --example choice
 
 .venv/.complete: tests/requirements.txt
 	$(PYTHON) -m venv .venv

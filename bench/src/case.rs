@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::mock::canned::{DELTA, Dialect, TEXT};
 use crate::shot::Shot;
 
-/// The gateway's master key in every run.
+/// The master key of a gateway with keys; without keys any will do.
 pub const KEY: &str = "sk-bench-0123456789";
 
 /// When an answer counts as having come.
@@ -17,6 +17,64 @@ pub enum Until {
     Whole,
     /// With the first byte of its body; for streams that last as long as the mock wants them to.
     FirstByte,
+}
+
+/// What a gateway is set up with beside the cases' deployments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Setup {
+    /// Nothing: no master key, so nobody is known and nothing is booked.
+    Bare,
+    /// A master key, and callers with a virtual key that has a budget and limits, none of which is ever reached.
+    Keys,
+    /// As `Bare`, with 20 deployments in each case's group and 49 more groups of as many.
+    Fleet,
+}
+
+impl Setup {
+    /// Every set-up, the one that the others are compared with first.
+    pub const ALL: [Self; 3] = [Self::Bare, Self::Keys, Self::Fleet];
+
+    /// What follows a gateway's name in the table.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::Bare => "",
+            Self::Keys => "+keys",
+            Self::Fleet => "+fleet",
+        }
+    }
+
+    fn deployments_per_group(self) -> usize {
+        match self {
+            Self::Bare | Self::Keys => 1,
+            Self::Fleet => 20,
+        }
+    }
+
+    /// A LiteLLM `config.yaml` that serves all cases from the mock.
+    pub fn config(self, mock_port: u16) -> String {
+        let mut groups: Vec<_> =
+            CASES.iter().chain([&CROWD]).map(|case| case.group(mock_port, self)).collect();
+        groups.sort();
+        groups.dedup();
+        if self == Self::Fleet {
+            let other = CASES.first().expect("there are cases");
+            groups.extend((1..50).map(|number| {
+                let named =
+                    |text: String| text.replace("model_name: mock", &format!("model_name: other-{number}"));
+                named(other.group(mock_port, self))
+            }));
+        }
+        let general = if self == Self::Keys {
+            format!("general_settings:\n  master_key: {KEY}\n")
+        } else {
+            String::new()
+        };
+        format!(
+            "model_list:\n{}{general}litellm_settings:\n  cache: true\n  \
+             cache_params: {{type: local, mode: default_off}}\n",
+            groups.concat()
+        )
+    }
 }
 
 /// One kind of request.
@@ -45,6 +103,8 @@ pub struct Case {
     pub rate: f64,
     /// What latency means here.
     pub until: Until,
+    /// How gateways are set up for it.
+    pub setups: &'static [Setup],
 }
 
 /// Every case, in the order of the table.
@@ -61,6 +121,7 @@ pub const CASES: &[Case] = &[
         connections: 32,
         rate: 1000.0,
         until: Until::Whole,
+        setups: &Setup::ALL,
     },
     Case {
         name: "prompt-100k",
@@ -74,6 +135,7 @@ pub const CASES: &[Case] = &[
         connections: 32,
         rate: 200.0,
         until: Until::Whole,
+        setups: &[Setup::Bare],
     },
     Case {
         name: "stream-100",
@@ -87,6 +149,7 @@ pub const CASES: &[Case] = &[
         connections: 32,
         rate: 50.0,
         until: Until::Whole,
+        setups: &[Setup::Bare, Setup::Keys],
     },
     Case {
         name: "stream-paced",
@@ -100,6 +163,7 @@ pub const CASES: &[Case] = &[
         connections: 48,
         rate: 20.0,
         until: Until::FirstByte,
+        setups: &[Setup::Bare],
     },
     Case {
         name: "cross",
@@ -113,6 +177,7 @@ pub const CASES: &[Case] = &[
         connections: 32,
         rate: 500.0,
         until: Until::Whole,
+        setups: &[Setup::Bare, Setup::Keys],
     },
     Case {
         name: "cross-stream",
@@ -126,12 +191,13 @@ pub const CASES: &[Case] = &[
         connections: 32,
         rate: 50.0,
         until: Until::Whole,
+        setups: &[Setup::Bare],
     },
     Case {
         name: "cache-hit",
-        about: "a small chat that the gateway answers from its memory",
+        about: "an answer of 1 KB that the gateway has in its memory",
         provider: Dialect::OpenAiChat,
-        model: "mock",
+        model: "mock-text-500",
         sick: None,
         cached: true,
         chunks: None,
@@ -139,6 +205,21 @@ pub const CASES: &[Case] = &[
         connections: 32,
         rate: 1000.0,
         until: Until::Whole,
+        setups: &[Setup::Bare, Setup::Keys],
+    },
+    Case {
+        name: "cache-hit-100k",
+        about: "an answer of 100 KB that the gateway has in its memory",
+        provider: Dialect::OpenAiChat,
+        model: "mock-text-100000",
+        sick: None,
+        cached: true,
+        chunks: None,
+        prompt: 60,
+        connections: 32,
+        rate: 500.0,
+        until: Until::Whole,
+        setups: &[Setup::Bare],
     },
     Case {
         name: "half-hangs",
@@ -152,6 +233,7 @@ pub const CASES: &[Case] = &[
         connections: 32,
         rate: 50.0,
         until: Until::Whole,
+        setups: &[Setup::Bare],
     },
 ];
 
@@ -168,6 +250,7 @@ pub const CROWD: Case = Case {
     connections: 256,
     rate: 1.0,
     until: Until::FirstByte,
+    setups: &Setup::ALL,
 };
 
 impl Case {
@@ -180,14 +263,14 @@ impl Case {
                 (name("x-api-key"), HeaderValue::from_static(KEY)),
                 (name("anthropic-version"), HeaderValue::from_static("2023-06-01")),
             ],
-            Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Gemini => vec![bearer()],
+            Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Gemini => vec![bearer(KEY)],
         };
         self.shot(port, self.provider, self.model, headers.into_iter().collect(), false)
     }
 
     /// The request as a gateway's client sends it.
-    pub fn to_gateway(&self, port: u16) -> Shot {
-        let headers = [bearer()].into_iter().collect();
+    pub fn to_gateway(&self, port: u16, key: &str) -> Shot {
+        let headers = [bearer(key)].into_iter().collect();
         self.shot(port, Dialect::OpenAiChat, &self.gateway_model(), headers, self.cached)
     }
 
@@ -228,22 +311,24 @@ impl Case {
         }
     }
 
-    /// The case's deployments as entries of a LiteLLM `model_list`. Who has a sick one waits a second for it.
-    pub fn deployments(&self, mock_port: u16) -> String {
+    /// The case's group as entries of a LiteLLM `model_list`. Who has a sick deployment waits a second for it.
+    fn group(&self, mock_port: u16, setup: Setup) -> String {
         let (provider, version) = match self.provider {
             Dialect::AnthropicMessages => ("anthropic", ""),
             Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Gemini => ("openai", "/v1"),
         };
         let patience =
             if self.sick.is_some() { "      stream_timeout: 1\n      first_token_timeout: 1\n" } else { "" };
-        let entry = |model| {
+        let name = self.gateway_model();
+        // By its key one deployment is told from another.
+        let entry = |(number, model): (usize, &str)| {
             format!(
-                "  - model_name: {}\n    litellm_params:\n      model: {provider}/{model}\n      \
-                 api_base: http://127.0.0.1:{mock_port}{version}\n      api_key: sk-mock\n{patience}",
-                self.gateway_model(),
+                "  - model_name: {name}\n    litellm_params:\n      model: {provider}/{model}\n      \
+                 api_base: http://127.0.0.1:{mock_port}{version}\n      api_key: sk-mock-{number}\n{patience}",
             )
         };
-        [Some(self.model), self.sick].into_iter().flatten().map(entry).collect()
+        let healthy = (0..setup.deployments_per_group()).map(|number| (number, self.model));
+        healthy.chain(self.sick.map(|model| (0, model))).map(entry).collect()
     }
 
     /// Whether a body is the mock's answer, in whatever dialect it arrives.
@@ -256,7 +341,8 @@ impl Case {
     }
 }
 
-fn bearer() -> (HeaderName, HeaderValue) {
-    let value = format!("Bearer {KEY}").parse().expect("a key of letters and digits");
+/// How a key is presented.
+pub fn bearer(key: &str) -> (HeaderName, HeaderValue) {
+    let value = format!("Bearer {key}").parse().expect("a key of letters and digits");
     (AUTHORIZATION, value)
 }

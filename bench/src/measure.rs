@@ -97,7 +97,7 @@ async fn peak_in_crowd(subject: &Subject, shape: Shape, report: &mut Report) -> 
 pub async fn case(case: &Case, subjects: &[Subject], effort: Effort, report: &mut Report) {
     let mut samples: Vec<Samples> = Vec::new();
     for subject in subjects {
-        let shape = expected(subject, case, report).await;
+        let shape = if subject.takes(case) { expected(subject, case, report).await } else { None };
         samples.push(Samples { shape, ..Samples::default() });
     }
     for _ in 0..effort.rounds {

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::case::{CASES, CROWD, Case, KEY};
+use hyper::Uri;
+use serde_json::{Value, json};
+
+use crate::case::{CASES, Case, KEY, Setup, bearer};
 use crate::process::Process;
 use crate::shot::{Failure, Gun, Shot};
 
@@ -19,8 +22,8 @@ pub struct Recipe {
     pub command: Vec<String>,
     /// Port on which it serves.
     pub port: u16,
-    /// Whether it speaks to the client for itself (a gateway) or passes on what it gets (mock, nginx).
-    pub gateway: bool,
+    /// A gateway, which speaks to the client for itself; `None`: it passes on what it gets (mock, nginx).
+    pub setup: Option<Setup>,
 }
 
 /// A recipe that runs.
@@ -32,6 +35,8 @@ pub struct Subject {
     pub process: Process,
     /// From its start to the end of its first good answer.
     pub start: Duration,
+    /// What its callers present.
+    key: String,
 }
 
 /// A folder for configurations and logs, removed in the end.
@@ -47,6 +52,13 @@ impl Folder {
         let path = std::env::temp_dir().join(format!("tollway-bench-{}", std::process::id()));
         fs::create_dir_all(&path)?;
         Ok(Self(path))
+    }
+
+    /// A folder in it.
+    fn home(&self, name: &str) -> std::io::Result<PathBuf> {
+        let path = self.0.join(name);
+        fs::create_dir_all(&path)?;
+        Ok(path)
     }
 
     fn file(&self, name: &str, text: &str) -> std::io::Result<String> {
@@ -81,7 +93,7 @@ impl Recipe {
         }
         let port = free_port()?;
         let command = [&program.to_string_lossy(), "--port", &port.to_string()].map(str::to_owned).to_vec();
-        Ok(Self { name: "mock".to_owned(), command, port, gateway: false })
+        Ok(Self { name: "mock".to_owned(), command, port, setup: None })
     }
 
     /// nginx as a plain reverse proxy that keeps its upstream connections.
@@ -100,16 +112,23 @@ impl Recipe {
         let home = folder.0.display();
         let configuration = folder.file("nginx.conf", &nginx_conf(&home.to_string(), port, mock, workers))?;
         let command = [program, "-p", &home.to_string(), "-c", &configuration].map(str::to_owned).to_vec();
-        Ok(Self { name: "nginx".to_owned(), command, port, gateway: false })
+        Ok(Self { name: "nginx".to_owned(), command, port, setup: None })
     }
 
     /// A gateway from a command with the placeholders `{config}`, `{port}` and `{upstream}`.
     ///
     /// # Errors
     /// Its configuration cannot be written, or no port is free.
-    pub fn gateway(folder: &Folder, name: &str, command: &str, mock: u16) -> std::io::Result<Self> {
+    pub fn gateway(
+        folder: &Folder,
+        name: &str,
+        command: &str,
+        mock: u16,
+        setup: Setup,
+    ) -> std::io::Result<Self> {
         let port = free_port()?;
-        let configuration = folder.file(&format!("{name}.yaml"), &gateway_yaml(mock))?;
+        let name = format!("{name}{}", setup.suffix());
+        let configuration = folder.file(&format!("{name}.yaml"), &setup.config(mock))?;
         let filled = command
             .split_whitespace()
             .map(|word| word.replace("{config}", &configuration).replace("{port}", &port.to_string()))
@@ -124,7 +143,14 @@ impl Recipe {
                 .to_string_lossy()
                 .into_owned();
         }
-        Ok(Self { name: name.to_owned(), command, port, gateway: true })
+        Ok(Self { name, command, port, setup: Some(setup) })
+    }
+
+    /// Where among `recipes` the same gateway stands without what this one's set-up adds, if it adds something.
+    pub fn beside(&self, recipes: &[Self]) -> Option<usize> {
+        let setup = self.setup.filter(|setup| *setup != Setup::Bare)?;
+        let name = self.name.strip_suffix(setup.suffix())?;
+        recipes.iter().position(|recipe| recipe.setup == Some(Setup::Bare) && recipe.name == name)
     }
 
     /// Starts it and waits for its first good answer.
@@ -133,8 +159,11 @@ impl Recipe {
     /// It does not start, ends early, or does not answer well within a minute; the text has its last words.
     pub async fn start(&self, folder: &Folder) -> Result<Subject, Failure> {
         let log = folder.0.join(format!("{}.log", self.name));
-        let process = Process::start(&self.command, &folder.0, &log)?;
-        let mut subject = Subject { recipe: self.clone(), process, start: Duration::ZERO };
+        // What a gateway writes down (its database) is its own.
+        let home = folder.home(&self.name)?;
+        let process = Process::start(&self.command, &home, &log)?;
+        let key = KEY.to_owned();
+        let mut subject = Subject { recipe: self.clone(), process, start: Duration::ZERO, key };
         let small = CASES.first().expect("there are cases");
         let shot = subject.shot(small);
         loop {
@@ -160,6 +189,9 @@ impl Recipe {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         subject.start = Instant::now() - subject.process.started;
+        if self.setup == Some(Setup::Keys) {
+            subject.key = subject.virtual_key().await?;
+        }
         Ok(subject)
     }
 }
@@ -167,24 +199,30 @@ impl Recipe {
 impl Subject {
     /// A case's request to this subject.
     pub fn shot(&self, case: &Case) -> Arc<Shot> {
-        let Recipe { port, gateway, .. } = self.recipe;
-        Arc::new(if gateway { case.to_gateway(port) } else { case.to_provider(port) })
+        let Recipe { port, setup, .. } = self.recipe;
+        Arc::new(if setup.is_some() { case.to_gateway(port, &self.key) } else { case.to_provider(port) })
     }
-}
 
-fn gateway_yaml(mock: u16) -> String {
-    let deployments: String = unique_deployments(mock).concat();
-    format!(
-        "model_list:\n{deployments}general_settings:\n  master_key: {KEY}\nlitellm_settings:\n  cache: true\n  \
-         cache_params: {{type: local, mode: default_off}}\n"
-    )
-}
+    /// Whether a case is meant for it: mock and nginx take all.
+    pub fn takes(&self, case: &Case) -> bool {
+        self.recipe.setup.is_none_or(|setup| case.setups.contains(&setup))
+    }
 
-fn unique_deployments(mock: u16) -> Vec<String> {
-    let mut deployments: Vec<_> = CASES.iter().chain([&CROWD]).map(|case| case.deployments(mock)).collect();
-    deployments.sort();
-    deployments.dedup();
-    deployments
+    /// A new key with a budget and limits that no run reaches.
+    async fn virtual_key(&self) -> Result<String, Failure> {
+        let body = json!({"max_budget": 1e6, "rpm_limit": 1_000_000_000, "tpm_limit": 1_000_000_000_000_u64});
+        let shot = Arc::new(Shot {
+            port: self.recipe.port,
+            path: Uri::from_static("/key/generate"),
+            headers: [bearer(KEY)].into_iter().collect(),
+            body: body.to_string().into(),
+        });
+        let mut answer = Vec::new();
+        Gun::new(&shot).fire(&mut |piece| answer.extend_from_slice(piece)).await?;
+        let made: Value = serde_json::from_slice(&answer)?;
+        let key = made.get("key").and_then(Value::as_str).map(str::to_owned);
+        key.ok_or_else(|| format!("{} made no key: {made}", self.recipe.name).into())
+    }
 }
 
 /// `proxy_buffering off` as everyone sets it for event streams; buffers so large that no body goes to disk.

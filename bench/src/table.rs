@@ -30,6 +30,8 @@ impl Row {
 pub struct Report {
     /// Names of the subjects, the columns.
     pub subjects: Vec<String>,
+    /// For each subject, which one it is compared with in place of the mock: the same gateway with less to do.
+    pub beside: Vec<Option<usize>>,
     /// The figures.
     pub rows: Vec<Row>,
     /// What went wrong.
@@ -69,13 +71,19 @@ impl Report {
         json!({"subjects": self.subjects, "rows": rows, "notes": self.notes})
     }
 
+    fn base(&self, subject: usize) -> usize {
+        self.beside.get(subject).copied().flatten().unwrap_or(0)
+    }
+
     fn cells(&self) -> Vec<Vec<String>> {
         let nginx = self.nginx();
         let mut header = vec!["case".to_owned(), "measure".to_owned()];
         for (at, name) in self.subjects.iter().enumerate() {
             header.push(name.clone());
             if at > 0 {
-                header.push("×mock".to_owned());
+                let base = self.base(at);
+                let name = if base == 0 { "mock" } else { "bare" };
+                header.push(format!("×{name}"));
             }
             if at > 0 && nginx.is_some_and(|nginx| nginx != at) {
                 header.push("×nginx".to_owned());
@@ -87,7 +95,7 @@ impl Report {
             for (at, value) in row.values.iter().enumerate() {
                 line.push(number(*value));
                 if at > 0 {
-                    line.push(number(row.ratio(at, 0)));
+                    line.push(number(row.ratio(at, self.base(at))));
                 }
                 if let Some(nginx) = nginx.filter(|nginx| at > 0 && *nginx != at) {
                     line.push(number(row.ratio(at, nginx)));
@@ -149,6 +157,17 @@ mod tests {
         assert_eq!(header[2..], ["mock", "nginx", "×mock", "gateway", "×mock", "×nginx"]);
         assert_eq!(measured[2..], ["100", "150", "1.50", "300", "3.00", "2.00"]);
         assert_eq!(added[2..], ["–", "50.0", "–", "200", "–", "4.00"]);
+    }
+
+    #[test]
+    fn a_gateway_with_more_to_do_is_compared_with_the_same_without() {
+        let subjects = ["mock", "gateway", "gateway+keys"].map(str::to_owned).to_vec();
+        let mut report = Report { subjects, beside: vec![None, None, Some(1)], ..Report::default() };
+        report.rows.push(Row::new("small", "p50, µs", vec![Some(100.0), Some(200.0), Some(220.0)]));
+        let cells = report.cells();
+        let [header, measured] = cells.as_slice() else { panic!("two lines") };
+        assert_eq!(header[2..], ["mock", "gateway", "×mock", "gateway+keys", "×bare"]);
+        assert_eq!(measured[2..], ["100", "200", "2.00", "220", "1.10"]);
     }
 
     #[test]

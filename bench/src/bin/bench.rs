@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use tollway_bench::case::CASES;
+use tollway_bench::case::{CASES, Setup};
 use tollway_bench::measure::{self, Effort};
 use tollway_bench::shot::Failure;
 use tollway_bench::subject::{Folder, Recipe};
@@ -24,7 +24,10 @@ struct Flags {
     /// Only this case (repeatable)
     #[arg(long, value_name = "CASE", value_parser = CASES.iter().map(|case| case.name).collect::<Vec<_>>())]
     only: Vec<String>,
-    /// A run of about one minute
+    /// Only gateways set up so (repeatable)
+    #[arg(long, value_enum)]
+    setup: Vec<Setup>,
+    /// A run of about two minutes
     #[arg(long)]
     quick: bool,
     /// Turns of every subject in every case
@@ -78,13 +81,30 @@ impl Flags {
         if let Some(program) = &self.gateway {
             let name = program.file_stem().unwrap_or_default().to_string_lossy();
             let command = format!("{} --config {{config}} --port {{port}}", program.display());
-            recipes.push(Recipe::gateway(folder, &name, &command, port)?);
+            self.gateways(folder, &name, &command, port, &mut recipes)?;
         }
         for named in &self.gateway_cmd {
             let (name, command) = named.split_once('=').ok_or("--gateway-cmd wants NAME=COMMAND")?;
-            recipes.push(Recipe::gateway(folder, name, command, port)?);
+            self.gateways(folder, name, command, port, &mut recipes)?;
         }
         Ok(recipes)
+    }
+
+    /// One recipe for each set-up. Who is not given a configuration has none to be set up by.
+    fn gateways(
+        &self,
+        folder: &Folder,
+        name: &str,
+        command: &str,
+        mock: u16,
+        recipes: &mut Vec<Recipe>,
+    ) -> Result<(), Failure> {
+        let takes = |setup| command.contains("{config}") || setup == Setup::Bare;
+        let wanted = |setup| self.setup.is_empty() || self.setup.contains(&setup);
+        for setup in Setup::ALL.into_iter().filter(|setup| takes(*setup) && wanted(*setup)) {
+            recipes.push(Recipe::gateway(folder, name, command, mock, setup)?);
+        }
+        Ok(())
     }
 }
 
@@ -106,6 +126,7 @@ async fn run(flags: &Flags) -> Result<Report, Failure> {
     let recipes = flags.recipes(&folder)?;
     let mut report = Report::default();
     report.subjects.extend(recipes.iter().map(|recipe| recipe.name.clone()));
+    report.beside.extend(recipes.iter().map(|recipe| recipe.beside(&recipes)));
     let subjects = measure::starts(&recipes, &folder, effort, &mut report).await?;
     if !flags.no_process {
         measure::memory(&subjects, effort, &mut report).await;

@@ -16,6 +16,8 @@ pub struct Plan {
     pub chunks: u32,
     /// `burst`: how many events are handed to the socket in one write.
     pub burst: u32,
+    /// `text`: how many bytes of text an answer that is not streamed has beyond the usual ones.
+    pub text: u32,
     /// `delay`: the pause before every write of a stream.
     pub delay: Duration,
     /// `wait`: the pause before the answer.
@@ -26,7 +28,7 @@ pub struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { chunks: 100, burst: 1, delay: Duration::ZERO, wait: Duration::ZERO, fault: None }
+        Self { chunks: 100, burst: 1, text: 0, delay: Duration::ZERO, wait: Duration::ZERO, fault: None }
     }
 }
 
@@ -51,9 +53,10 @@ impl Plan {
             match key {
                 "stream" => self.chunks = number,
                 "burst" => self.burst = number.max(1),
+                "text" => self.text = number,
                 "delay" => self.delay = pause,
                 "wait" => self.wait = pause,
-                _ => return Err(format!("`{key}` is not one of stream, burst, delay, wait, fault")),
+                _ => return Err(format!("`{key}` is not one of stream, burst, text, delay, wait, fault")),
             }
             left = rest;
         }

@@ -131,7 +131,7 @@ async fn perform(ask: &Ask) -> Result<Response<Body>, Escape> {
     Ok(if ask.stream {
         respond(StatusCode::OK, SSE, stream(ask, canned))
     } else {
-        respond(StatusCode::OK, JSON, canned.whole.clone().into())
+        respond(StatusCode::OK, JSON, canned.with_text(ask.plan.text).into())
     })
 }
 

@@ -26,6 +26,7 @@ use crate::config::{CacheMode, CacheSettings};
 use crate::events::metrics::CacheMetrics;
 use crate::events::{self, Log};
 use crate::operation::Operation;
+use crate::time_limit::within;
 
 pub use control::Controls;
 pub use entry::{Entry, Facts, Form, Stop, now_ms};
@@ -246,7 +247,7 @@ impl Guard {
         }
         // What is dropped before it has ended (the client left) says nothing about the store.
         let trial = self.breaker.trial();
-        let error = match tokio::time::timeout(patience, work).await {
+        let error = match within(patience, work).await {
             Ok(Ok(value)) => {
                 if trial.succeeded() == Some(Change::Closed) {
                     events::cache_recovered(&self.log, self.store);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use catalog::NanoUsd;
+
 /// A number as text, on the stack. It is written from its end to its beginning.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Decimal {
@@ -21,6 +23,20 @@ impl Decimal {
     pub(crate) fn milliseconds(duration: Duration) -> Self {
         let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         Self::empty().before(micros % 1000, 3).byte_before(b'.').before(micros / 1000, 1)
+    }
+
+    /// An amount in USD, as it shows itself everywhere: with as many decimals as it needs, and at least one.
+    #[must_use]
+    pub(crate) fn usd(amount: NanoUsd) -> Self {
+        const NANO: u64 = 1_000_000_000;
+        let units = amount.0.unsigned_abs();
+        let (mut fraction, mut places) = (units % NANO, 9);
+        while places > 1 && fraction % 10 == 0 {
+            fraction /= 10;
+            places -= 1;
+        }
+        let text = Self::empty().before(fraction, places).byte_before(b'.').before(units / NANO, 1);
+        if amount.0 < 0 { text.byte_before(b'-') } else { text }
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
@@ -58,6 +74,14 @@ mod tests {
     fn numbers_are_written_as_the_standard_library_does() {
         for number in [0, 7, 10, 999, 1000, 4_294_967_296, u64::MAX] {
             assert_eq!(Decimal::of(number).as_bytes(), number.to_string().as_bytes());
+        }
+    }
+
+    #[test]
+    fn amounts_are_written_as_they_show_themselves() {
+        for units in [0, 1, -1, 10, 123_456_789, 1_000_000_000, -20_500_000_000, i64::MAX, i64::MIN] {
+            let amount = NanoUsd(units);
+            assert_eq!(Decimal::usd(amount).as_bytes(), amount.to_string().as_bytes());
         }
     }
 

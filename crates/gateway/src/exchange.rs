@@ -37,7 +37,7 @@ pub struct Exchange {
     /// What was held for it, and on which accounts; `None` if nothing is booked.
     pub held: Option<Box<Held>>,
     /// What the cache said; `None` if it was not asked.
-    pub cache: Option<CacheUse>,
+    pub cache: Option<Box<CacheUse>>,
     /// How its deployments were found.
     pub route: Vec<RouteStep>,
     pub attempts: Vec<Attempt>,
@@ -60,7 +60,7 @@ pub struct Exchange {
     pub outcome: Outcome,
     pub duration: Duration,
     /// Request and answer, if the operator wants them kept.
-    pub bodies: Option<Bodies>,
+    pub bodies: Option<Box<Bodies>>,
 }
 
 /// Who asks, as far as it is known.
@@ -373,7 +373,7 @@ impl Exchange {
     /// Whether the whole answer came from the cache.
     #[must_use]
     pub fn is_cache_hit(&self) -> bool {
-        self.cache.as_ref().is_some_and(CacheUse::is_hit)
+        self.cache.as_deref().is_some_and(CacheUse::is_hit)
     }
 
     /// The deployment that was asked last.

@@ -14,6 +14,7 @@ mod decimal;
 pub mod events;
 pub mod exchange;
 pub mod health;
+mod hex;
 mod io;
 mod mock;
 pub mod operation;

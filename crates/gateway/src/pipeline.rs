@@ -45,7 +45,7 @@ pub(crate) use receive::random_uuid;
 pub async fn run(
     gateway: &Arc<Gateway>,
     endpoint: Endpoint<'_>,
-    mut request: HttpRequest<Incoming>,
+    request: &mut HttpRequest<Incoming>,
     peer: IpAddr,
 ) -> Response<AnswerBody> {
     let head = request.headers();
@@ -56,7 +56,7 @@ pub async fn run(
     };
     let exchange = Exchange::begin(receive::call_id(head), endpoint.operation, request.uri().path(), caller);
     let mut running = Running::begin(gateway, exchange);
-    match steps(&mut running, endpoint, &mut request).await {
+    match steps(&mut running, endpoint, request).await {
         Ok(reply) => reply.into_response(running),
         Err(refusal) => answer::refuse(running, &refusal),
     }
@@ -121,6 +121,8 @@ struct Received<'r> {
     query: &'r str,
     body: &'r Bytes,
     headers: &'r HeaderMap,
+    /// See [`receive::for_gateway`].
+    for_gateway: &'r HeaderMap,
 }
 
 async fn steps(
@@ -136,9 +138,12 @@ async fn steps(
         authenticate(&running.gateway, &snapshot, &asked, running.exchange.caller.ip).await?;
     let body = receive::body(request, &snapshot.bounds).await?;
     if snapshot.trace_bodies {
-        running.exchange.bodies = Some(Bodies { client_request: Some(body.clone()), ..Bodies::default() });
+        let bodies = Bodies { client_request: Some(body.clone()), ..Bodies::default() };
+        running.exchange.bodies = Some(Box::new(bodies));
     }
-    let received = Received { endpoint: &endpoint, query: &query, body: &body, headers: request.headers() };
+    let (headers, none) = (request.headers(), HeaderMap::new());
+    let for_gateway = receive::for_gateway(headers, &snapshot, &none);
+    let received = Received { endpoint: &endpoint, query: &query, body: &body, headers, for_gateway };
     // Large, and moved from hand to hand before it first runs.
     Box::pin(serve(running, &snapshot, &received)).await
 }
@@ -183,7 +188,8 @@ pub(crate) async fn ask_as(
     let exchange = Exchange::begin(random_uuid(), operation, path, caller);
     let mut running = Running::begin(gateway, exchange);
     let endpoint = Endpoint::new(operation);
-    let received = Received { endpoint: &endpoint, query: "", body, headers: &HeaderMap::new() };
+    let none = HeaderMap::new();
+    let received = Received { endpoint: &endpoint, query: "", body, headers: &none, for_gateway: &none };
     match serve(&mut running, &gateway.snapshot(), &received).await {
         Ok(reply) => Ok(reply.into_response(running)),
         Err(refusal) => {

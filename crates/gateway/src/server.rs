@@ -97,12 +97,13 @@ pub(crate) fn connection(
     let _ = stream.set_nodelay(true);
     let bounds = gateway.snapshot().bounds.clone();
     let io = TokioIo::new(TimedStream::new(stream, bounds.client_write_timeout));
-    let gateway = Arc::clone(gateway);
-    let router = router.clone();
+    let home = Arc::new((Arc::clone(gateway), router.clone()));
     let service = service_fn(move |request| {
-        let gateway = Arc::clone(&gateway);
-        let router = router.clone();
-        async move { Ok::<_, Infallible>(respond(gateway, router, request, peer).await) }
+        let home = Arc::clone(&home);
+        async move {
+            let (gateway, router) = &*home;
+            Ok::<_, Infallible>(respond(gateway, router, request, peer).await)
+        }
     });
     hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -112,8 +113,8 @@ pub(crate) fn connection(
 }
 
 async fn respond(
-    gateway: Arc<Gateway>,
-    router: axum::Router,
+    gateway: &Arc<Gateway>,
+    router: &axum::Router,
     mut request: Request<Incoming>,
     peer: IpAddr,
 ) -> Response<AnswerBody> {
@@ -121,12 +122,12 @@ async fn respond(
     let mut response = match Endpoint::of(&path) {
         // The pipeline's answers have the common headers among their own.
         Some(endpoint) if request.method() == Method::POST => {
-            return pipeline::run(&gateway, endpoint, request, peer).await;
+            return pipeline::run(gateway, endpoint, &mut request, peer).await;
         }
         Some(_) => only_post(),
         None => {
             request.extensions_mut().insert(routes::Peer(peer));
-            by_router(router, request).await
+            by_router(router.clone(), request).await
         }
     };
     for (name, value) in COMMON_HEADERS {

@@ -76,7 +76,7 @@ impl Exchange {
             }),
         );
         trace.insert("admission".into(), self.held.as_deref().map(held_json).into());
-        trace.insert("cache".into(), self.cache.as_ref().map(cache_json).into());
+        trace.insert("cache".into(), self.cache.as_deref().map(cache_json).into());
         trace.insert("route".into(), self.route.iter().map(route_step).collect());
         trace.insert("retries".into(), json!(self.retries));
         trace.insert("fallbacks".into(), json!(self.fallbacks));

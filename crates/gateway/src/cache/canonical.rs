@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use memchr::memchr2;
-use sha2::{Digest, Sha256};
+use ring::digest::{SHA256, digest};
 
 /// Longer values stand in the canonical text as `#` and their SHA-256. No JSON value begins like that.
 const MAX_VERBATIM: usize = 1024;
@@ -41,10 +41,10 @@ impl Writer<'_, '_> {
             None => {}
         }
         let long = self.out.get(start..).filter(|written| written.len() > MAX_VERBATIM);
-        if let Some(digest) = long.map(Sha256::digest) {
+        if let Some(digest) = long.map(|written| digest(&SHA256, written)) {
             self.out.truncate(start);
             self.out.push(b'#');
-            self.out.extend_from_slice(&digest);
+            self.out.extend_from_slice(digest.as_ref());
         }
     }
 

@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use dialects::document::Document;
-use sha2::{Digest, Sha256};
+use ring::digest::{Context, SHA256};
 
 use super::canonical;
+use crate::hex;
 
 /// Part of every key: answers of a version that writes them differently are not found.
 const SALT: &[u8] = b"tollway cache 1";
@@ -43,13 +44,12 @@ impl Key {
 
     /// The digest alone, as it names a file.
     pub(super) fn hex(&self) -> String {
-        let mut hex = String::with_capacity(64);
-        for byte in self.digest {
-            for nibble in [byte >> 4, byte & 0xf] {
-                hex.extend(char::from_digit(nibble.into(), 16));
-            }
+        let mut digits = String::with_capacity(64);
+        for half in self.digest.as_chunks::<16>().0 {
+            let half = hex::digits(u128::from_be_bytes(*half));
+            digits.push_str(str::from_utf8(&half).unwrap_or_default());
         }
-        hex
+        digits
     }
 }
 
@@ -64,15 +64,27 @@ impl fmt::Display for Key {
 }
 
 /// Collects what a key covers. Each part has a name and a length, so that no two lists of parts give the same bytes.
-#[derive(Clone, Debug)]
+///
+/// Small parts are joined before they are hashed: each call of the hash costs as much as fifty bytes.
+#[derive(Clone)]
 pub struct KeyWriter {
-    hasher: Sha256,
-    buffer: Vec<u8>,
+    hasher: Context,
+    /// What is not hashed yet.
+    pending: Vec<u8>,
+}
+
+/// So much is joined; larger values are not copied for it.
+const MAX_PENDING: usize = 4096;
+
+impl fmt::Debug for KeyWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyWriter")
+    }
 }
 
 impl Default for KeyWriter {
     fn default() -> Self {
-        let mut writer = Self { hasher: Sha256::new(), buffer: Vec::with_capacity(1024) };
+        let mut writer = Self { hasher: Context::new(&SHA256), pending: Vec::with_capacity(1024) };
         writer.part("salt", SALT);
         writer
     }
@@ -81,19 +93,39 @@ impl Default for KeyWriter {
 impl KeyWriter {
     /// Adds a part.
     pub fn part(&mut self, name: &str, value: &[u8]) {
-        for bytes in [name.as_bytes(), value] {
-            self.hasher.update((bytes.len() as u64).to_le_bytes());
-            self.hasher.update(bytes);
+        self.begin(name);
+        self.pending.extend_from_slice(&(value.len() as u64).to_le_bytes());
+        if value.len() > MAX_PENDING {
+            self.flush();
+            self.hasher.update(value);
+        } else {
+            self.pending.extend_from_slice(value);
         }
     }
 
     /// Adds a part that is JSON; its spelling does not matter.
     pub fn json(&mut self, name: &str, json: &str) {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.clear();
-        canonical::write(json, &mut buffer);
-        self.part(name, &buffer);
-        self.buffer = buffer;
+        self.begin(name);
+        let place = self.pending.len();
+        self.pending.extend_from_slice(&[0; 8]);
+        canonical::write(json, &mut self.pending);
+        let length = (self.pending.len() - place - 8) as u64;
+        if let Some(place) = self.pending.get_mut(place..place + 8) {
+            place.copy_from_slice(&length.to_le_bytes());
+        }
+    }
+
+    fn begin(&mut self, name: &str) {
+        if self.pending.len() > MAX_PENDING {
+            self.flush();
+        }
+        self.pending.extend_from_slice(&(name.len() as u64).to_le_bytes());
+        self.pending.extend_from_slice(name.as_bytes());
+    }
+
+    fn flush(&mut self) {
+        self.hasher.update(&self.pending);
+        self.pending.clear();
     }
 
     /// Adds all fields of a document but those that are `left_out`; their order does not matter.
@@ -111,7 +143,9 @@ impl KeyWriter {
     #[must_use]
     pub fn finish(mut self, namespace: Option<&str>) -> Key {
         self.part("namespace", namespace.unwrap_or_default().as_bytes());
-        Key { digest: self.hasher.finalize().into(), namespace: namespace.map(Arc::from) }
+        self.flush();
+        let digest = self.hasher.finish();
+        Key { digest: digest.as_ref().try_into().unwrap_or_default(), namespace: namespace.map(Arc::from) }
     }
 }
 

@@ -9,6 +9,7 @@ use std::io::Write as _;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use catalog::NanoUsd;
 use ledger::rules::id::{TeamId, UserId};
 use serde_json::Value;
 
@@ -167,7 +168,7 @@ impl Log {
             line.flag(key!("cache_hit"), used.is_hit());
             line.word(key!("cache"), used.state.name());
             if used.saved.cost.0 > 0 {
-                line.raw(key!("saved_usd"), &used.saved.cost.to_string());
+                line.usd(key!("saved_usd"), used.saved.cost);
             }
         }
         if let Some(served) = exchange.served() {
@@ -184,7 +185,7 @@ impl Log {
             }
         }
         if let Some(cost) = &exchange.answer.cost {
-            line.raw(key!("cost_usd"), &cost.total().to_string());
+            line.usd(key!("cost_usd"), cost.total());
         }
         if let Some(stop) = &exchange.answer.stop {
             line.text(key!("stop"), stop_name(stop));
@@ -381,9 +382,9 @@ impl Line {
         self.push(if value { "true" } else { "false" });
     }
 
-    fn raw(&mut self, key: Key, json: &str) {
+    fn usd(&mut self, key: Key, amount: NanoUsd) {
         self.key(key);
-        self.push(json);
+        self.bytes.extend_from_slice(Decimal::usd(amount).as_bytes());
     }
 
     /// A field of a line that is seldom written.

@@ -299,10 +299,11 @@ impl Named {
     }
 }
 
-/// The end user that a request names; LiteLLM's fields in its order. `document` still has the fields that speak to the
-/// gateway.
-pub(super) fn customer(document: &Document<'_>, headers: &HeaderMap) -> Option<String> {
-    for name in ["x-litellm-customer-id", "x-litellm-end-user-id"] {
+/// The end user that a request names, if anything is booked; LiteLLM's fields in its order. `document` still has the
+/// fields that speak to the gateway.
+pub(super) fn customer(running: &Running, document: &Document<'_>, headers: &HeaderMap) -> Option<String> {
+    running.gateway.books()?;
+    for name in &receive::names::CUSTOMERS {
         if let Some(id) = receive::header(headers, name).filter(|id| !id.is_empty()) {
             return Some(id.to_owned());
         }

@@ -5,6 +5,7 @@ mod standing;
 use std::time::Duration;
 
 use bytes::Bytes;
+use catalog::NanoUsd;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, IntoHeaderName, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
@@ -31,11 +32,10 @@ pub(super) fn whole(mut running: Running, body: Vec<u8>) -> Response<AnswerBody>
     let mut headers = common_headers(&running);
     headers.insert(CONTENT_TYPE, own_type(&running).unwrap_or(JSON));
     if let Some(cost) = &running.exchange.answer.cost {
-        put(&mut headers, RESPONSE_COST, &cost.total().to_string());
+        put_usd(&mut headers, cost.total());
     }
-    put_milliseconds(&mut headers, RESPONSE_DURATION, running.exchange.duration);
     let overhead = running.exchange.duration.saturating_sub(running.exchange.upstream_time);
-    put_milliseconds(&mut headers, OVERHEAD_DURATION, overhead);
+    put_durations(&mut headers, running.exchange.duration, overhead);
     settle::finished(&mut running);
     respond(StatusCode::OK, headers, AnswerBody::Whole(Bytes::from(body)))
 }
@@ -111,8 +111,10 @@ pub(super) fn respond(status: StatusCode, headers: HeaderMap, body: AnswerBody) 
 pub(super) fn common_headers(running: &Running) -> HeaderMap {
     let exchange = &running.exchange;
     let served = exchange.served();
-    let mut headers = served.map_or_else(fixed_head, |served| served.head.clone());
-    headers.reserve(8 + running.provider_headers.len());
+    let mut headers = served.map_or_else(|| fixed_head(16), |served| served.head.clone());
+    if served.is_some() {
+        headers.reserve(8 + running.provider_headers.len());
+    }
     relay_headers(&running.provider_headers, &mut headers);
     put(&mut headers, CALL_ID, &exchange.id);
     let told = served.map(|served| &served.deployment.group);
@@ -133,7 +135,8 @@ pub(super) fn common_headers(running: &Running) -> HeaderMap {
 
 /// The headers of a deployment's usual answer: made once, and copied for each answer.
 pub(crate) fn head_of(deployment: &Deployment) -> HeaderMap {
-    let mut headers = fixed_head();
+    // With room for the provider's own.
+    let mut headers = fixed_head(48);
     let name = format!("{}/{}", deployment.provider, deployment.model);
     let own = [
         (MODEL_GROUP, &*deployment.group),
@@ -150,8 +153,8 @@ pub(crate) fn head_of(deployment: &Deployment) -> HeaderMap {
 }
 
 /// What stands on every answer.
-fn fixed_head() -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(48);
+fn fixed_head(capacity: usize) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(capacity);
     headers.extend(COMMON_HEADERS);
     headers.insert(VERSION, HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
     headers
@@ -176,7 +179,20 @@ pub(super) fn put(headers: &mut HeaderMap, name: impl IntoHeaderName, value: &st
     }
 }
 
-pub(super) fn put_milliseconds(headers: &mut HeaderMap, name: impl IntoHeaderName, duration: Duration) {
+/// What the answer cost.
+pub(super) fn put_usd(headers: &mut HeaderMap, amount: NanoUsd) {
+    if let Ok(value) = HeaderValue::from_bytes(Decimal::usd(amount).as_bytes()) {
+        headers.insert(RESPONSE_COST, value);
+    }
+}
+
+/// How long it took, and how long the gateway alone.
+pub(super) fn put_durations(headers: &mut HeaderMap, whole: Duration, gateway: Duration) {
+    put_milliseconds(headers, RESPONSE_DURATION, whole);
+    put_milliseconds(headers, OVERHEAD_DURATION, gateway);
+}
+
+fn put_milliseconds(headers: &mut HeaderMap, name: impl IntoHeaderName, duration: Duration) {
     if let Ok(value) = HeaderValue::from_bytes(Decimal::milliseconds(duration).as_bytes()) {
         headers.insert(name, value);
     }

@@ -29,6 +29,7 @@ use crate::exchange::{AnswerFacts, Bodies, CacheState, CacheUse, Exchange, Outco
 use crate::operation::Operation;
 use crate::refusal::Refusal;
 use crate::snapshot::{Group, Snapshot};
+use crate::time_limit::within;
 use items::Items;
 use similar::Wording;
 
@@ -85,7 +86,7 @@ pub(super) async fn look_up(
     controls.no_cache |= controls.max_age.is_some_and(|age| age.is_zero());
     let admitted = cache.takes(exchange.operation, &controls).and_then(|()| repeatable(&cache, question));
     if let Err(why) = admitted {
-        exchange.cache = Some(CacheUse::new(CacheState::Declined(why), None));
+        exchange.cache = Some(Box::new(CacheUse::new(CacheState::Declined(why), None)));
         return Ok(Found::Nothing(None));
     }
     exchange.group = Some(Arc::clone(&group.name));
@@ -98,7 +99,7 @@ pub(super) async fn look_up(
         writer.json("input", input);
     }
     let key = writer.finish(namespace);
-    exchange.cache = Some(CacheUse::new(CacheState::Miss, Some(key.clone())));
+    exchange.cache = Some(Box::new(CacheUse::new(CacheState::Miss, Some(key.clone()))));
     let told = match (exchange.stream, question.format) {
         (false, _) => Told::Whole,
         (true, Format::Events) => Told::Events,
@@ -113,7 +114,7 @@ pub(super) async fn look_up(
     }
     // Large, and not there at all where nothing is cached: kept out of every request's future.
     let waiting = Box::pin(recording.find(&controls));
-    match tokio::time::timeout(patience, waiting).await {
+    match within(patience, waiting).await {
         Ok(Some((entry, state))) => {
             let items = recording.items.as_ref().map(|items| (items.len(), items.len()));
             Ok(Found::Answer(Known { entry, key: recording.key.clone(), state, items, similar: None }))
@@ -448,6 +449,9 @@ pub(super) fn record(running: &mut Running, recording: Option<Recording>, reply:
     }
 }
 
+const CACHE_KEY: HeaderName = HeaderName::from_static("x-litellm-cache-key");
+const SIMILARITY: HeaderName = HeaderName::from_static("x-litellm-semantic-similarity");
+
 /// Gives a known answer again.
 pub(super) fn respond(mut running: Running, known: &Known) -> Response<AnswerBody> {
     let Known { entry, key, state, items, similar } = known;
@@ -470,7 +474,7 @@ pub(super) fn respond(mut running: Running, known: &Known) -> Response<AnswerBod
     let mut used = CacheUse::new(*state, Some(key.clone()));
     (used.age, used.saved, used.items) = (Some(entry.age()), saved, *items);
     used.similar.clone_from(similar);
-    exchange.cache = Some(used);
+    exchange.cache = Some(Box::new(used));
     if let Some(bodies) = &mut exchange.bodies {
         Bodies::keep(&mut bodies.client_response, &entry.body);
     }
@@ -482,9 +486,9 @@ pub(super) fn respond(mut running: Running, known: &Known) -> Response<AnswerBod
         (None, Told::Whole | Told::Array | Told::Item) => answer::JSON,
     };
     headers.insert(CONTENT_TYPE, kind);
-    answer::put(&mut headers, "x-litellm-cache-key", &key.to_string());
+    answer::put(&mut headers, CACHE_KEY, &key.to_string());
     if let Some(found) = similar {
-        answer::put(&mut headers, "x-litellm-semantic-similarity", &found.score.to_string());
+        answer::put(&mut headers, SIMILARITY, &found.score.to_string());
     }
     if streamed {
         running.exchange.first_token = Some(running.exchange.duration);
@@ -492,10 +496,8 @@ pub(super) fn respond(mut running: Running, known: &Known) -> Response<AnswerBod
         headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     } else {
         // As LiteLLM: what the answer cost when it was made. This time it cost nothing.
-        answer::put(&mut headers, "x-litellm-response-cost", &entry.cost().to_string());
-        let duration = running.exchange.duration;
-        answer::put_milliseconds(&mut headers, "x-litellm-response-duration-ms", duration);
-        answer::put_milliseconds(&mut headers, "x-litellm-overhead-duration-ms", duration);
+        answer::put_usd(&mut headers, entry.cost());
+        answer::put_durations(&mut headers, running.exchange.duration, running.exchange.duration);
     }
     settle::finished(&mut running);
     answer::respond(StatusCode::OK, headers, AnswerBody::Whole(entry.body.clone()))

@@ -7,8 +7,9 @@ use bytes::{Bytes, BytesMut};
 use dialects::Dialect;
 use dialects::conversation::Request as Conversation;
 use dialects::exchange::{AnswerContext, Observed};
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, Response};
+use http_body::Body;
 use http_body_util::BodyExt;
 use routing::Attempt as Trial;
 use tollway::ask::{Ask, PrepareError, Prepared, merge_header};
@@ -38,19 +39,19 @@ const MAX_ERROR_BYTES: u64 = 1024 * 1024;
 /// Asks one deployment after the other until one answers.
 pub(super) async fn converse(
     running: &mut Running,
-    call: Call<'_>,
-    ask: Ask<'_>,
-    mut tries: Tries<'_>,
+    call: &Call<'_>,
+    ask: &Ask<'_>,
+    tries: &mut Tries<'_>,
 ) -> Result<Reply, Refusal> {
     loop {
         let next = tries.next(running).await?;
         let (attempt, reply) = match tries.hedge_delay() {
             None => {
-                let reply = ask_at(running, &call, &next, &ask).await;
+                let reply = ask_at(running, call, &next, ask).await;
                 (next.attempt, reply)
             }
             // Seldom switched on and large, so it is kept out of every request's future.
-            Some(delay) => Box::pin(hedge::attempt(running, &call, &ask, &mut tries, next, delay)).await,
+            Some(delay) => Box::pin(hedge::attempt(running, call, ask, tries, next, delay)).await,
         };
         match reply {
             Ok(reply) => return Ok(answered(running, attempt, reply)),
@@ -296,12 +297,14 @@ pub(super) fn failed(running: &mut Running, served: &Served, error: &TransportEr
     Refusal::from_transport(served.deployment.provider_title, error)
 }
 
-/// The header under which providers name a call for their support.
+/// The header under which providers name a call for their support. All headers are gone through: there are few, and to
+/// look for each of the names takes longer.
 fn provider_request_id(headers: &HeaderMap) -> Option<String> {
-    receive::names::PROVIDER_REQUEST_IDS
-        .iter()
-        .find_map(|name| receive::header(headers, name))
-        .map(str::to_owned)
+    const NAMES: [&str; 4] = ["x-request-id", "request-id", "apim-request-id", "x-amzn-requestid"];
+    let rank = |name: &HeaderName| NAMES.iter().position(|known| *known == name.as_str());
+    let ids = headers.iter().filter_map(|(name, value)| Some((rank(name)?, value)));
+    let (_, id) = ids.min_by_key(|(rank, _)| *rank)?;
+    id.to_str().ok().map(str::to_owned)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -334,6 +337,10 @@ pub(super) async fn read_body(
                     joined.extend_from_slice(&start);
                     joined.extend_from_slice(&data);
                 }
+            }
+            // A length that was announced tells the end; to ask for another piece would go all the way down.
+            if body.is_end_stream() {
+                break;
             }
         }
         Ok(first.unwrap_or_else(|| joined.freeze()))
@@ -441,9 +448,9 @@ mod tests {
     #[test]
     fn the_finer_wait_counts() {
         let wait = |headers: &[(&'static str, &'static str)]| {
-            let headers = headers.iter().map(|(name, value)| {
-                (http::HeaderName::from_static(name), http::HeaderValue::from_static(value))
-            });
+            let headers = headers
+                .iter()
+                .map(|(name, value)| (HeaderName::from_static(name), http::HeaderValue::from_static(value)));
             retry_after(&headers.collect())
         };
         assert_eq!(wait(&[("retry-after", "2")]), Some(Duration::from_secs(2)));

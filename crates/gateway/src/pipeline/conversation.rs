@@ -21,13 +21,13 @@ pub(super) async fn converse(
     snapshot: &Arc<Snapshot>,
     received: &Received<'_>,
 ) -> Result<Reply, Refusal> {
-    let Received { endpoint, query, body, headers } = *received;
+    let Received { endpoint, query, body, headers, for_gateway } = *received;
     let dialect = endpoint.operation.dialect();
     let mut document = Document::parse_within(body, snapshot.bounds.max_json_depth)?;
     let model = admit::model(running, snapshot, receive::model(&document, endpoint, query)?)?;
-    let mut routed = route::request(snapshot, &model, &document, headers, body.len())?;
-    let customer = admit::customer(&document, headers);
-    let wishes = receive::wishes(&mut document, headers)?;
+    let mut routed = route::request(snapshot, &model, &document, for_gateway, body.len())?;
+    let customer = admit::customer(running, &document, for_gateway);
+    let wishes = receive::wishes(&mut document, for_gateway)?;
     let stream = receive::stream(&document, endpoint)?;
     running.exchange.requested_model.clone_from(&model);
     running.exchange.stream = stream;
@@ -37,7 +37,7 @@ pub(super) async fn converse(
         body_bytes: body.len(),
         tags: &routed.tags,
         customer: customer.as_deref(),
-        headers,
+        headers: for_gateway,
     };
     let admission = admit::accounts(running, snapshot, &model, &size).await?;
     if let Err(short) = admit::hold(running, snapshot, admission, &size).await {
@@ -59,8 +59,8 @@ pub(super) async fn converse(
     route::count_input(&mut routed, snapshot, &ask)?;
     mirror::maybe_copy(running, &mirror::Original { snapshot, model: &model, body, headers, stream, format });
     let own_timeout = wishes.timeout.is_some() || wishes.stream_timeout.is_some();
-    let tries = Tries::new(snapshot, routed, own_timeout);
+    let mut tries = Tries::new(snapshot, routed, own_timeout);
     let call = Call { snapshot, wishes, headers, format };
-    let reply = call::converse(running, call, ask, tries).await?;
+    let reply = call::converse(running, &call, &ask, &mut tries).await?;
     Ok(cache::record(running, recording, reply))
 }

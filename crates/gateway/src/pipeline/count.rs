@@ -17,7 +17,7 @@ pub(super) fn tokens(
     let mut document = Document::parse_within(received.body, snapshot.bounds.max_json_depth)?;
     let model = receive::model(&document, received.endpoint, received.query)?;
     let model = admit::model(running, snapshot, model)?;
-    receive::wishes(&mut document, received.headers)?;
+    receive::wishes(&mut document, received.for_gateway)?;
     running.exchange.requested_model.clone_from(&model);
     let group = snapshot.group(&model);
     let served = group.as_ref().and_then(|group| group.members.first());

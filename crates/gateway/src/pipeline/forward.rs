@@ -36,16 +36,16 @@ pub(super) async fn forward(
     service: Service,
     received: &Received<'_>,
 ) -> Result<Reply, Refusal> {
-    let Received { endpoint, query, body, headers } = *received;
+    let Received { endpoint, query, body, headers, for_gateway } = *received;
     let form = if service.takes_form() { Some(form(headers, body)?) } else { None };
     let text_fields = form.as_ref().map(|(form, _)| form.fields());
     let fields_of = text_fields.as_ref().map_or(&**body, |fields| fields.as_bytes());
     let mut fields = Document::parse(fields_of)?;
     let model = admit::model(running, snapshot, receive::model(&fields, endpoint, query)?)?;
-    let mut routed = route::request(snapshot, &model, &fields, headers, body.len())?;
-    let customer = admit::customer(&fields, headers);
+    let mut routed = route::request(snapshot, &model, &fields, for_gateway, body.len())?;
+    let customer = admit::customer(running, &fields, for_gateway);
     route::leave_out(&mut routed, snapshot, |served| served.serves(service));
-    let wishes = receive::wishes(&mut fields, headers)?;
+    let wishes = receive::wishes(&mut fields, for_gateway)?;
     running.exchange.requested_model.clone_from(&model);
     let asked = service::asked(service, &fields)?;
     let size = Size {
@@ -53,7 +53,7 @@ pub(super) async fn forward(
         body_bytes: body.len(),
         tags: &routed.tags,
         customer: customer.as_deref(),
-        headers,
+        headers: for_gateway,
     };
     let admission = admit::accounts(running, snapshot, &model, &size).await?;
     admit::hold(running, snapshot, admission, &size).await?;

@@ -9,7 +9,7 @@ use tollway::ask::Ask;
 use super::call::{self, Call};
 use super::route::{Tries, Try};
 use super::{Reply, Running};
-use crate::exchange::{Bodies, Exchange};
+use crate::exchange::Exchange;
 use crate::refusal::Refusal;
 
 /// What is said of a call that nobody waits for any more.
@@ -81,7 +81,7 @@ impl Running {
         exchange.requested_model.clone_from(&of.requested_model);
         exchange.group.clone_from(&of.group);
         exchange.stream = of.stream;
-        exchange.bodies = of.bodies.as_ref().map(|_| Bodies::default());
+        exchange.bodies = of.bodies.as_ref().map(|_| Box::default());
         Self {
             gateway: std::sync::Arc::clone(&self.gateway),
             exchange: Box::new(exchange),

@@ -91,9 +91,9 @@ impl Copy {
             Size { document: &document, body_bytes: self.body.len(), tags, customer, headers: &self.headers };
         let accounts = admit::accounts(running, &self.snapshot, &self.to, &size).await?;
         admit::count_only(running, accounts);
-        let tries = Tries::new(&self.snapshot, routed, false);
+        let mut tries = Tries::new(&self.snapshot, routed, false);
         let ask = Ask::new(running.exchange.operation.dialect(), &document, &self.to, self.stream);
         let call = Call { snapshot: &self.snapshot, wishes, headers: &self.headers, format: self.format };
-        call::converse(running, call, ask, tries).await
+        call::converse(running, &call, &ask, &mut tries).await
     }
 }

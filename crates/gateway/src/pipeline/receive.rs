@@ -10,22 +10,36 @@ use dialects::Invalid;
 use dialects::document::Document;
 use dialects::loss::ParameterPolicy;
 use http::header::{AsHeaderName, HeaderName};
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, Request};
+use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::authenticate::query_value;
 use super::settle;
 use crate::cache::Controls;
+use crate::hex;
 use crate::operation::Endpoint;
 use crate::refusal::Refusal;
-use crate::snapshot::Bounds;
+use crate::snapshot::{Bounds, Snapshot};
 use crate::time_limit::within;
 
 /// A header's value, if it is text.
 pub(super) fn header(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The headers of a request, if anything in them may be meant for the gateway; else `none`. Nearly no request has such
+/// headers, and to look for the name of one costs a hundred instructions; in an empty map it costs nothing.
+pub(super) fn for_gateway<'h>(
+    headers: &'h HeaderMap,
+    snapshot: &Snapshot,
+    none: &'h HeaderMap,
+) -> &'h HeaderMap {
+    let is_for_us = |name: &HeaderName| *name == CACHE_CONTROL || name.as_str().starts_with("x-litellm-");
+    // Where tags are matched with the client's name for itself, that counts as well.
+    if snapshot.routing.tags.enabled || headers.keys().any(is_for_us) { headers } else { none }
 }
 
 /// Headers that are looked for in every request, read once: a name in a string is checked and folded at each use.
@@ -39,6 +53,9 @@ pub(super) mod names {
         HeaderName::from_static("x-litellm-stream-timeout");
     pub(in super::super) const NUM_RETRIES: HeaderName = HeaderName::from_static("x-litellm-num-retries");
     pub(in super::super) const TAGS: HeaderName = HeaderName::from_static("x-litellm-tags");
+    /// The end user.
+    pub(in super::super) const CUSTOMERS: [HeaderName; 2] =
+        [HeaderName::from_static("x-litellm-customer-id"), HeaderName::from_static("x-litellm-end-user-id")];
     pub(in super::super) const LITELLM_KEY: HeaderName = HeaderName::from_static("x-litellm-api-key");
     /// Where the clients of the dialects put their keys, beside `authorization`.
     pub(in super::super) const KEYS: [HeaderName; 4] = [
@@ -46,13 +63,6 @@ pub(super) mod names {
         HeaderName::from_static("api-key"),
         HeaderName::from_static("x-goog-api-key"),
         HeaderName::from_static("ocp-apim-subscription-key"),
-    ];
-    /// The names under which providers give a call's id for their support.
-    pub(in super::super) const PROVIDER_REQUEST_IDS: [HeaderName; 4] = [
-        HeaderName::from_static("x-request-id"),
-        HeaderName::from_static("request-id"),
-        HeaderName::from_static("apim-request-id"),
-        HeaderName::from_static("x-amzn-requestid"),
     ];
 }
 
@@ -67,33 +77,20 @@ pub(super) fn call_id(headers: &HeaderMap) -> String {
 /// A version 4 UUID (RFC 9562). It names a request and protects nothing, so the generator need not be secret.
 pub(crate) fn random_uuid() -> String {
     let random = fastrand::u128(..) & !(0xf << 76) & !(0b11 << 62) | (4 << 76) | (0b10 << 62);
-    let digits = hex(random);
-    let mut id = String::with_capacity(36);
-    for (from, to) in [(0, 8), (8, 12), (12, 16), (16, 20), (20, 32)] {
-        if from > 0 {
-            id.push('-');
+    let digits = hex::digits(random);
+    let mut id = [b'-'; 36];
+    for (from, to, at) in [(0, 8, 0), (8, 12, 9), (12, 16, 14), (16, 20, 19), (20, 32, 24)] {
+        if let (Some(part), Some(place)) = (digits.get(from..to), id.get_mut(at..at + to - from)) {
+            place.copy_from_slice(part);
         }
-        id.push_str(digits.get(from..to).and_then(|part| str::from_utf8(part).ok()).unwrap_or_default());
     }
-    id
+    str::from_utf8(&id).unwrap_or_default().to_owned()
 }
 
 /// 24 random characters of `[0-9a-f]`, from which the ids of an answer are made.
 pub(super) fn random_hex() -> String {
-    let digits = hex(fastrand::u128(..));
+    let digits = hex::digits(fastrand::u128(..));
     digits.get(..24).and_then(|digits| str::from_utf8(digits).ok()).unwrap_or_default().to_owned()
-}
-
-/// A number's hexadecimal digits. All of them are worked out at once, which the compiler does with vectors: digit by
-/// digit it took a thousand instructions.
-fn hex(number: u128) -> [u8; 32] {
-    let mut digits = [0; 32];
-    for (pair, byte) in digits.chunks_exact_mut(2).zip(number.to_be_bytes()) {
-        for (digit, value) in pair.iter_mut().zip([byte >> 4, byte & 0xf]) {
-            *digit = value + if value < 10 { b'0' } else { b'a' - 10 };
-        }
-    }
-    digits
 }
 
 /// The whole body.
@@ -149,6 +146,10 @@ pub(super) async fn body(request: &mut Request<Incoming>, bounds: &Bounds) -> Re
                 joined.extend_from_slice(&start);
                 joined.extend_from_slice(&data);
             }
+        }
+        // A length that was announced tells the end; to ask for another piece would go all the way down.
+        if body.is_end_stream() {
+            break;
         }
     }
     Ok(first.unwrap_or_else(|| joined.freeze()))
@@ -247,56 +248,60 @@ enum Use {
     Operator,
 }
 
-const FIELDS: &[(&str, Use)] = &[
-    ("additional_drop_params", Use::Wish),
-    ("allowed_model_region", Use::Ours),
-    ("allowed_openai_params", Use::Wish),
-    ("api_base", Use::Operator),
-    ("api_key", Use::Operator),
-    ("aws_access_key_id", Use::Operator),
-    ("aws_secret_access_key", Use::Operator),
-    ("azure_ad_token", Use::Operator),
-    ("base_url", Use::Operator),
-    ("cache", Use::Wish),
-    ("caching", Use::Wish),
-    ("content_policy_fallbacks", Use::Ours),
-    ("context_window_fallback_dict", Use::Ours),
-    ("context_window_fallbacks", Use::Ours),
-    ("disable_fallbacks", Use::Ours),
-    ("drop_params", Use::Wish),
-    ("fallbacks", Use::Ours),
-    ("fastest_response", Use::Ours),
-    ("guardrails", Use::Ours),
-    ("litellm_metadata", Use::Ours),
-    ("litellm_session_id", Use::Ours),
-    ("litellm_trace_id", Use::Ours),
-    ("max_retries", Use::Ours),
-    ("mock_delay", Use::Ours),
-    ("mock_response", Use::Ours),
-    ("mock_testing_content_policy_fallbacks", Use::Ours),
-    ("mock_testing_context_fallbacks", Use::Ours),
-    ("mock_testing_fallbacks", Use::Ours),
-    ("mock_testing_rate_limit_error", Use::Ours),
-    ("mock_timeout", Use::Ours),
-    ("mock_tool_calls", Use::Ours),
-    ("model_list", Use::Operator),
-    ("no-log", Use::Ours),
-    ("num_retries", Use::Ours),
-    ("policies", Use::Ours),
-    ("priority", Use::Ours),
-    ("request_timeout", Use::Wish),
-    ("retry_policy", Use::Ours),
-    ("routing_strategy", Use::Ours),
-    ("stream_timeout", Use::Wish),
-    ("tags", Use::Ours),
-    ("timeout", Use::Wish),
-    ("ttl", Use::Wish),
-    ("vertex_credentials", Use::Operator),
-];
+/// What a field of this name is, if it speaks to the gateway.
+fn use_of(field: &str) -> Option<Use> {
+    match field {
+        "additional_drop_params"
+        | "allowed_openai_params"
+        | "cache"
+        | "caching"
+        | "drop_params"
+        | "request_timeout"
+        | "stream_timeout"
+        | "timeout"
+        | "ttl" => Some(Use::Wish),
+        "allowed_model_region"
+        | "content_policy_fallbacks"
+        | "context_window_fallback_dict"
+        | "context_window_fallbacks"
+        | "disable_fallbacks"
+        | "fallbacks"
+        | "fastest_response"
+        | "guardrails"
+        | "litellm_metadata"
+        | "litellm_session_id"
+        | "litellm_trace_id"
+        | "max_retries"
+        | "mock_delay"
+        | "mock_response"
+        | "mock_testing_content_policy_fallbacks"
+        | "mock_testing_context_fallbacks"
+        | "mock_testing_fallbacks"
+        | "mock_testing_rate_limit_error"
+        | "mock_timeout"
+        | "mock_tool_calls"
+        | "no-log"
+        | "num_retries"
+        | "policies"
+        | "priority"
+        | "retry_policy"
+        | "routing_strategy"
+        | "tags" => Some(Use::Ours),
+        "api_base"
+        | "api_key"
+        | "aws_access_key_id"
+        | "aws_secret_access_key"
+        | "azure_ad_token"
+        | "base_url"
+        | "model_list"
+        | "vertex_credentials" => Some(Use::Operator),
+        _ => None,
+    }
+}
 
 /// Whether a field speaks to the gateway, not to a model.
 pub(super) fn is_ours(field: &str) -> bool {
-    FIELDS.binary_search_by(|(known, _)| (*known).cmp(field)).is_ok()
+    use_of(field).is_some()
 }
 
 /// Takes what is meant for the gateway out of the body.
@@ -305,14 +310,13 @@ pub(super) fn wishes(document: &mut Document<'_>, headers: &HeaderMap) -> Result
         timeout: seconds_header(headers, &names::TIMEOUT)?,
         stream_timeout: seconds_header(headers, &names::STREAM_TIMEOUT)?,
         cache: Controls {
-            max_age: header(headers, "cache-control").and_then(Controls::max_age_of_header),
+            max_age: header(headers, CACHE_CONTROL).and_then(Controls::max_age_of_header),
             ..Controls::default()
         },
         ..Wishes::default()
     };
-    let known = |name: &str| FIELDS.binary_search_by(|(known, _)| (*known).cmp(name)).ok();
-    let found: Vec<&(&str, Use)> = document.names().filter_map(|name| FIELDS.get(known(name)?)).collect();
-    for &&(name, purpose) in &found {
+    let ours = document.names().filter_map(|name| use_of(name).map(|purpose| (name.to_owned(), purpose)));
+    for (name, purpose) in &ours.collect::<Vec<_>>() {
         match purpose {
             Use::Wish => wishes.read(document, name)?,
             Use::Ours => {}
@@ -400,18 +404,6 @@ mod tests {
         assert_eq!(id.as_bytes()[14], b'4');
         assert!(matches!(id.as_bytes()[19], b'8' | b'9' | b'a' | b'b'));
         assert_ne!(id, random_uuid());
-    }
-
-    #[test]
-    fn hexadecimal_digits_are_the_standard_library_s() {
-        for number in [0, 0x0123_4567_89ab_cdef, u128::MAX, 0xf0 << 120] {
-            assert_eq!(str::from_utf8(&hex(number)).unwrap(), format!("{number:032x}"));
-        }
-    }
-
-    #[test]
-    fn the_table_of_fields_can_be_searched() {
-        assert!(FIELDS.is_sorted_by_key(|(name, _)| *name));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use routing::Overrides;
 use routing::settings::{FailureClass, PerClass, Strategy, Target};
 use serde_json::Value;
 
-use super::{FIELDS, Use, header, names};
+use super::{Use, header, is_ours, names, use_of};
 
 /// What one request says about its own routing.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +49,10 @@ pub(in crate::pipeline) fn routing_wishes(
     model: &str,
     allow_mock_testing: bool,
 ) -> Result<RoutingWishes, Invalid> {
+    // Most requests say nothing of the kind, and each field would be looked for by itself.
+    if headers.is_empty() && !document.names().any(|name| name == "metadata" || is_ours(name)) {
+        return Ok(RoutingWishes::default());
+    }
     let overrides = Overrides {
         num_retries: num_retries(document, headers)?,
         retry_policy: retry_policy(document)?,
@@ -161,9 +165,7 @@ fn target(path: &str, item: Value) -> Result<Target, Invalid> {
         None => return Err(Invalid::new(format!("{path}.model"), "the field is missing")),
     };
     // What a caller may not say of the request it may not say of its fallbacks.
-    let operator =
-        |name: &&String| FIELDS.iter().any(|(field, purpose)| field == name && *purpose == Use::Operator);
-    if let Some(name) = params.keys().find(operator) {
+    if let Some(name) = params.keys().find(|name| use_of(name) == Some(Use::Operator)) {
         let why = "the field is not allowed in a request; the gateway's operator sets it";
         return Err(Invalid::new(format!("{path}.{name}"), why));
     }
