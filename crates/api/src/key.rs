@@ -10,6 +10,7 @@ use ledger::rules::time::Timestamp;
 use serde_json::{Value, json};
 
 use crate::Object;
+use crate::access_group;
 use crate::body::{Body, Patch, parse_id};
 use crate::caller;
 use crate::field::{Field, Kind, field};
@@ -22,6 +23,7 @@ pub const FIELDS: &[Field] = &[
     field("key_alias", Kind::Text),
     field("duration", Kind::Duration),
     field("models", Kind::Texts),
+    field("access_group_ids", Kind::Texts),
     field("aliases", Kind::TextMap),
     field("spend", Kind::Amount),
     field("user_id", Kind::Text),
@@ -54,7 +56,6 @@ pub const FIELDS: &[Field] = &[
     field("end_user_budget_id", Kind::Text),
     field("project_id", Kind::Text),
     field("agent_id", Kind::Text),
-    field("access_group_ids", Kind::Texts),
     field("allowed_passthrough_routes", Kind::Texts),
     field("denied_passthrough_routes", Kind::Texts),
     field("allowed_vector_store_indexes", Kind::List),
@@ -141,6 +142,9 @@ fn lists(body: &Body, key: &mut Key) -> Result<(), Problem> {
         Patch::Keep => {}
     };
     or_none(body.patch("models", Body::texts), &mut key.models.0);
+    if let Patch::Set(groups) = access_group::ids(body, "access_group_ids")? {
+        key.access_groups = groups;
+    }
     or_none(body.patch("allowed_ips", Body::texts), &mut key.addresses.0);
     check_addresses(&key.addresses)?;
     or_none(body.patch("allowed_routes", Body::texts), &mut key.routes.0);
@@ -211,6 +215,7 @@ pub fn row(key: &Key, spend: Spend, now: Timestamp) -> Object {
     row.insert("total_spend".to_owned(), json!(spend.total));
     row.insert("expires".to_owned(), json!(key.expires_at.map(moment::iso)));
     row.insert("models".to_owned(), json!(key.models.0));
+    row.insert("access_group_ids".to_owned(), json!(key.access_groups));
     row.insert("aliases".to_owned(), json!(key.aliases));
     row.insert("user_id".to_owned(), json!(key.user));
     row.insert("team_id".to_owned(), json!(key.team));
@@ -266,6 +271,7 @@ pub fn empty(secret: &str) -> Key {
         team: None,
         organization: None,
         models: ModelList::default(),
+        access_groups: Vec::new(),
         aliases: BTreeMap::new(),
         routes: RouteList::default(),
         addresses: AddressList::default(),

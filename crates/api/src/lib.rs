@@ -10,6 +10,7 @@
 
 #![allow(clippy::indexing_slicing, reason = "a field of a JSON object is set, which cannot panic")]
 
+pub mod access_group;
 pub mod activity;
 pub mod body;
 pub mod budget;

@@ -1,5 +1,6 @@
 //! All routes of the management API: what they take, and who may call them. What is not here cannot be called.
 
+mod access;
 mod budgets;
 mod keys;
 mod models;
@@ -68,9 +69,17 @@ impl Route {
 
 /// All routes.
 pub fn all() -> impl Iterator<Item = &'static Route> {
-    [keys::ROUTES, teams::ROUTES, people::ROUTES, budgets::ROUTES, spend::ROUTES, models::ROUTES]
-        .into_iter()
-        .flatten()
+    [
+        keys::ROUTES,
+        teams::ROUTES,
+        people::ROUTES,
+        budgets::ROUTES,
+        access::ROUTES,
+        spend::ROUTES,
+        models::ROUTES,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The route of a request.

@@ -6,6 +6,7 @@
 
 #![allow(clippy::indexing_slicing, reason = "a field of a JSON object is set, which cannot panic")]
 
+mod access_groups;
 mod activity;
 mod asker;
 mod audit;
@@ -64,6 +65,7 @@ pub(crate) fn router() -> Router<Arc<Gateway>> {
         .route("/tag/info", post(tags::info))
         .route("/tag/list", get(tags::list))
         .route("/tag/distinct", get(tags::distinct))
+        .merge(access_groups::router())
         .merge(spend::router())
         .merge(reports::router())
         .merge(activity::router())
@@ -81,6 +83,7 @@ mod tests {
         // A missing one would answer 404 to everybody; that is asked from outside as well, with a real gateway.
         let source = [
             include_str!("admin.rs"),
+            include_str!("admin/access_groups.rs"),
             include_str!("admin/keys.rs"),
             include_str!("admin/teams.rs"),
             include_str!("admin/members.rs"),

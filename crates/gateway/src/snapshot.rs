@@ -16,6 +16,7 @@ use http::HeaderMap;
 use http::header::HeaderName;
 use ledger::rules::access::AccessGroups;
 use ledger::rules::circle::Policy;
+use ledger::rules::entity::AccessGroup;
 use routing::{DeploymentIndex, Fleet, Settings};
 use serde_json::Value;
 use tollway::Deployment;
@@ -60,8 +61,10 @@ pub struct Snapshot {
     pub policy: Policy,
     /// What keys, users and teams that are made get, and the most that they may get.
     pub issue_policy: IssuePolicy,
-    /// Which models the names of `model_info.access_groups` stand for.
+    /// Which models the names of `model_info.access_groups`, and the groups of the database, stand for.
     pub access_groups: AccessGroups,
+    /// Those groups that have a budget.
+    pub bounded_groups: Vec<AccessGroup>,
     /// The status of a request over a budget.
     pub over_budget_status: u16,
     pub unknown_price: UnknownPrice,

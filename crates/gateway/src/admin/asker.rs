@@ -334,6 +334,7 @@ fn taken(what: &str) -> Problem {
         ("customers", _) => ("user_id", "a customer with this `user_id` already exists"),
         ("tags", _) => ("name", "a tag with this `name` already exists"),
         ("budgets", _) => ("budget_id", "a budget with this `budget_id` already exists"),
+        ("access_groups", _) => ("access_group", "an access group with this name already exists"),
         ("credentials", _) => ("credential_name", "a credential with this `credential_name` already exists"),
         _ => ("id", "this id exists already"),
     };

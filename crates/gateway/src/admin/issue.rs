@@ -9,7 +9,7 @@ use ledger::rules::entity::{Key, Member, Organization, Team, User};
 use serde_json::{Value, json};
 
 use super::asker::Asker;
-use super::secret;
+use super::{access_groups, secret};
 use crate::refusal::Refusal;
 
 /// A key that is not stored yet, and its secret, which nobody will see again.
@@ -49,6 +49,7 @@ pub(super) async fn new_key(
         made.user.clone_from(&asker.caller.user);
     }
     asker.check_budget(body).await?;
+    access_groups::check(asker, &made.access_groups).await?;
     let surroundings = Surroundings::of(asker, &made).await?;
     surroundings.permit(asker, &made)?;
     if is_of_another(asker, &made) && made.routes.0.is_empty() {
@@ -58,8 +59,8 @@ pub(super) async fn new_key(
     if !asker.is_admin() {
         if let Some(holder) = &asker.holder {
             let own = &holder.key;
-            let has =
-                Grant { models: &own.models, allowance: &own.details.allowance, routes: Some(&own.routes) };
+            let reach = own.reach();
+            let has = Grant { models: &reach, allowance: &own.details.allowance, routes: Some(&own.routes) };
             grant::inherit(&mut made.details.allowance, &mut made.models, &mut made.routes, &has);
             made.expires_at = earlier(made.expires_at, own.expires_at);
             if made.addresses.0.is_empty() {
@@ -120,6 +121,9 @@ pub(super) async fn check_change(
 ) -> Result<(), Refusal> {
     asker.permit(&key::object(before))?;
     asker.check_budget(body).await?;
+    if before.access_groups != after.access_groups {
+        access_groups::check(asker, &after.access_groups).await?;
+    }
     let moved =
         (&before.user, &before.team, &before.organization) != (&after.user, &after.team, &after.organization);
     if asker.is_admin() && !moved {
@@ -164,13 +168,10 @@ fn overseers_only(field: &str) -> Refusal {
 
 /// A key whose bounds hold for another one too: nothing else would bound that.
 fn check_against_key(asker: &Asker, wanted: &Key, has: &Key, name: &str) -> Result<(), Refusal> {
-    let grant = |key: &Key| -> (ledger::rules::access::ModelList, ledger::rules::budget::Allowance) {
-        (key.models.clone(), key.details.allowance.clone())
-    };
-    let (own_models, own_allowance) = grant(has);
-    let has_grant = Grant { models: &own_models, allowance: &own_allowance, routes: Some(&has.routes) };
+    let (own, reach) = (has.reach(), wanted.reach());
+    let has_grant = Grant { models: &own, allowance: &has.details.allowance, routes: Some(&has.routes) };
     let wanted_grant =
-        Grant { models: &wanted.models, allowance: &wanted.details.allowance, routes: Some(&wanted.routes) };
+        Grant { models: &reach, allowance: &wanted.details.allowance, routes: Some(&wanted.routes) };
     let giver = Giver { name, has: has_grant, bounds: false };
     giver.can_give(&wanted_grant, &asker.snapshot.access_groups)?;
     if has.expires_at.is_some() && wanted.expires_at.is_none_or(|at| Some(at) > has.expires_at) {
@@ -261,7 +262,8 @@ impl Surroundings {
     /// Whether those around the key have what it is to be given.
     fn check(&self, asker: &Asker, key: &Key) -> Result<(), Refusal> {
         let groups = &asker.snapshot.access_groups;
-        let wanted = Grant { models: &key.models, allowance: &key.details.allowance, routes: None };
+        let reach = key.reach();
+        let wanted = Grant { models: &reach, allowance: &key.details.allowance, routes: None };
         let mut givers: Vec<(String, Grant<'_>)> = Vec::new();
         if let Some(organization) = &self.organization {
             let has = Grant {
@@ -271,9 +273,14 @@ impl Surroundings {
             };
             givers.push((format!("organization `{}`", organization.id), has));
         }
+        let of_team = self.team.as_ref().map(Team::reach);
         match (&self.team, &self.user) {
             (Some(team), _) => {
-                let has = Grant { models: &team.models, allowance: &team.details.allowance, routes: None };
+                let has = Grant {
+                    models: of_team.as_deref().unwrap_or(&team.models),
+                    allowance: &team.details.allowance,
+                    routes: None,
+                };
                 givers.push((format!("team `{}`", team.id), has));
             }
             (None, Some(user)) => {

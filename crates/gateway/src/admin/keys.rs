@@ -379,6 +379,7 @@ fn filter(query: &Body, now: Timestamp) -> Result<Filter, Refusal> {
         search: query.text("search").map(str::to_owned).or(alias.filter(|_| part)),
         blocked: (status == Some("blocked")).then_some(true),
         expires_before: expires,
+        access_group: query.id("access_group_id")?.set(),
     })
 }
 

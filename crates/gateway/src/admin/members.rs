@@ -195,7 +195,7 @@ async fn add_all(
 
 /// A member's own list is a part of the team's.
 fn check_models(asker: &Asker, team: &Team, member: &Member) -> Result<(), Refusal> {
-    if member.models.0.is_empty() || member.models.is_within(&team.models, &asker.snapshot.access_groups) {
+    if member.models.0.is_empty() || member.models.is_within(&team.reach(), &asker.snapshot.access_groups) {
         return Ok(());
     }
     let told =

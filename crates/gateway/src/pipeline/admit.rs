@@ -284,7 +284,12 @@ impl Named {
             return Ok(known);
         }
         let tags: Vec<TagTerms> = self.tag_terms.iter().map(|tag| TagTerms::clone(tag)).collect();
-        let subject = Subject { model, customer: self.customer_terms.as_deref(), tags: &tags };
+        let subject = Subject {
+            model,
+            customer: self.customer_terms.as_deref(),
+            tags: &tags,
+            access_groups: &snapshot.bounded_groups,
+        };
         let accounts = holder.circle().accounts(&subject, &snapshot.policy);
         let claims = people::claims(books.counters(), books.store(), accounts).await;
         let claims = Claims::new(claims.map_err(|error| Refusal::store_away(&error))?);

@@ -1,6 +1,6 @@
 //! From a configuration to what requests use.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -17,6 +17,7 @@ use dialects::service::Service;
 use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderMap, HeaderValue, Uri};
 use ledger::rules::access::AccessGroups;
+use ledger::rules::budget::Allowance;
 use routing::settings::DeploymentSettings;
 use routing::{Fleet, Plan, Planned, Settings};
 use serde_json::{Value, json};
@@ -32,6 +33,7 @@ use crate::events::log::ServedWords;
 use crate::events::metrics::ServedLabels;
 use crate::mock::Mock;
 use crate::pipeline;
+use crate::run_time::RunTime;
 use crate::whereabouts::Account;
 
 /// Settings that all deployments share.
@@ -127,13 +129,26 @@ impl Snapshot {
         snapshot
     }
 
-    /// The same with more deployments, which are no part of the configuration: a reload leaves them out.
+    /// The same with what is no part of the configuration: a reload leaves it out.
     #[must_use]
-    pub fn beside(self, more: &[DeploymentConfig]) -> Self {
+    pub fn beside(self, more: &RunTime) -> Self {
         let mut config = Config::clone(&self.base);
-        config.deployments.extend(more.iter().cloned());
+        config.deployments.extend(more.deployments.iter().cloned());
         let mut snapshot = Self::build(&config, self.files);
         snapshot.base = self.base;
+        for group in &more.access_groups {
+            let names = [Some(group.id.as_str()), group.details.alias.as_deref()].into_iter().flatten();
+            for name in BTreeSet::from_iter(names) {
+                snapshot
+                    .access_groups
+                    .entry(name.to_owned())
+                    .or_default()
+                    .extend(group.models.iter().cloned());
+            }
+            if group.details.allowance != Allowance::default() {
+                snapshot.bounded_groups.push(group.clone());
+            }
+        }
         snapshot
     }
 
@@ -222,6 +237,7 @@ impl Snapshot {
             policy: config.books.policy.clone(),
             issue_policy: config.books.issue_policy.clone(),
             access_groups: access_groups(config),
+            bounded_groups: Vec::new(),
             over_budget_status: config.books.over_budget_status,
             unknown_price: config.books.unknown_price,
             base: Arc::new(config.clone()),

@@ -1,11 +1,14 @@
 //! What a key reaches: models, routes, addresses.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-/// Access group names and the models that each stands for.
+use super::id::AccessGroupId;
+
+/// Access groups by name and by id, and the models that each stands for.
 pub type AccessGroups = BTreeMap<String, Vec<String>>;
 
 /// The models that an entity may use, as its administrator listed them. An empty list is all models.
@@ -24,6 +27,16 @@ pub const ALL_TEAM_MODELS: &str = "all-team-models";
 pub const NO_DEFAULT_MODELS: &str = "no-default-models";
 
 impl ModelList {
+    /// This list, and access groups beside it. An empty list is all models with and without them.
+    #[must_use]
+    pub fn beside(&self, groups: &[AccessGroupId]) -> Cow<'_, Self> {
+        if groups.is_empty() || self.0.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        let groups = groups.iter().map(AccessGroupId::to_string);
+        Cow::Owned(Self(self.0.iter().cloned().chain(groups).collect()))
+    }
+
     /// Whether a model is in this list. `team` is what [`ALL_TEAM_MODELS`] stands for; without a team that is all
     /// models, as in LiteLLM.
     #[must_use]
@@ -121,7 +134,7 @@ fn is_in(entry: &str, address: IpAddr) -> bool {
 }
 
 /// Whether a name fits a pattern in which `*` stands for any text.
-fn matches(pattern: &str, name: &str) -> bool {
+pub(super) fn matches(pattern: &str, name: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
     let Some(mut name) = name.strip_prefix(start) else { return false };
     let mut parts: Vec<&str> = rest.split('*').collect();
@@ -185,6 +198,19 @@ mod tests {
         ] {
             assert_eq!(wanted.is_within(&giver, &groups()), within, "{wanted:?} {giver:?}");
         }
+    }
+
+    #[test]
+    fn access_groups_beside_a_list_widen_it_and_leave_an_empty_one_as_wide_as_it_is() {
+        let beta = [AccessGroupId::new("beta").unwrap()];
+        let allows = |models: &[&str], model: &str| list(models).beside(&beta).allows(model, None, &groups());
+        assert!(allows(&["gpt-4o"], "gpt-5") && allows(&["gpt-4o"], "gpt-4o") && !allows(&["gpt-4o"], "o3"));
+        assert!(allows(&["no-default-models"], "claude-opus") && !allows(&["no-default-models"], "gpt-4o"));
+        assert!(allows(&[], "o3"));
+        let within = |giver: &[&str]| list(&["gpt-4o"]).beside(&beta).is_within(&list(giver), &groups());
+        assert!(
+            within(&["gpt-4o", "beta"]) && within(&["gpt-4o", "gpt-5", "claude-*"]) && !within(&["gpt-4o"])
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::session::Session;
 use super::sql::{Sql, Value};
 use super::{Database, Store, StoreError, in_time};
 use crate::booking::{Booking, Tokens};
-use crate::rules::account::Account;
+use crate::rules::account::{Account, Scope};
 use crate::rules::id::{CustomerId, OrganizationId, TeamId, UserId};
 use crate::rules::ledger::Opening;
 use crate::rules::period::Period;
@@ -220,12 +220,15 @@ pub(super) fn daily_sums(booking: &Booking) -> Sums {
     Sums::of(booking)
 }
 
-/// For good, of everybody whom the row names; and the windows that the call was admitted under.
+/// For good, of everybody whom the row names; and what else the call was admitted under: windows, models, and access
+/// groups, which no row names.
 fn window_names(booking: &Booking) -> impl Iterator<Item = WindowName> + '_ {
     let for_good =
         booking.charged_to().map(|scope| (scope.kind(), scope.id(), String::new(), String::new(), 0));
-    let charged =
-        booking.charges.iter().filter(|charge| charge.period.is_some() || charge.account.model.is_some());
+    let charged = booking.charges.iter().filter(|charge| {
+        let is_group = matches!(charge.account.scope, Scope::AccessGroup(_));
+        is_group || charge.period.is_some() || charge.account.model.is_some()
+    });
     for_good.chain(charged.map(|charge| {
         let Account { scope, model } = &charge.account;
         let model = model.as_ref().map(ToString::to_string).unwrap_or_default();

@@ -7,7 +7,7 @@ use super::session::Session;
 use super::sql::Sql;
 use super::{Store, StoreError, in_time};
 use crate::rules::entity::Key;
-use crate::rules::id::{KeyHash, OrganizationId, TeamId, UserId};
+use crate::rules::id::{AccessGroupId, KeyHash, OrganizationId, TeamId, UserId};
 use crate::rules::time::Timestamp;
 
 /// An entity as it was read.
@@ -44,6 +44,8 @@ pub struct Filter {
     pub blocked: Option<bool>,
     /// Only what expires before this.
     pub expires_before: Option<Timestamp>,
+    /// Keys and teams that have this access group beside their models.
+    pub access_group: Option<AccessGroupId>,
 }
 
 /// In which order to list.
@@ -215,9 +217,7 @@ impl Filter {
         equal("r.organization_id", self.organization.as_ref().map(OrganizationId::as_str));
         equal("r.alias", self.alias.as_deref());
         if let Some(search) = &self.search {
-            // `%` and `_` are what the caller typed, not wildcards.
-            let typed = search.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-            let pattern = format!("%{typed}%");
+            let pattern = format!("%{}%", literal(&search.to_lowercase()));
             query.push(std::mem::replace(&mut word, " AND "));
             query.push("(LOWER(r.id) LIKE ").push_bind(pattern.clone());
             query.push(" ESCAPE '\\' OR LOWER(r.alias) LIKE ").push_bind(pattern).push(" ESCAPE '\\')");
@@ -227,9 +227,20 @@ impl Filter {
             query.push("r.blocked = ").push_bind(i64::from(blocked));
         }
         if let Some(before) = self.expires_before {
-            query.push(word).push("r.expires_at < ").push_bind(before.0);
+            query.push(std::mem::replace(&mut word, " AND ")).push("r.expires_at < ").push_bind(before.0);
+        }
+        if let Some(group) = &self.access_group {
+            // In a list of texts, as serde writes those.
+            let group = serde_json::Value::from(group.as_str()).to_string();
+            let pattern = format!("%\"access\\_groups\":[%{}%", literal(&group));
+            query.push(word).push("r.data LIKE ").push_bind(pattern).push(" ESCAPE '\\'");
         }
     }
+}
+
+/// A text within a pattern of `LIKE`: `%` and `_` are what the caller typed, not wildcards.
+fn literal(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }
 
 fn read<R: Record>((id, version, data, spend): Row) -> Result<Stored<R>, StoreError> {
