@@ -11,11 +11,13 @@ use serde_json::{Value, json};
 
 use crate::Object;
 use crate::access_group;
-use crate::body::{Body, Patch, parse_id};
+use crate::body::{self, Body, Patch, parse_id};
 use crate::caller;
+use crate::condition;
 use crate::field::{Field, Kind, field};
 use crate::moment;
 use crate::problem::Problem;
+use crate::route;
 use crate::terms::{self, Spend};
 
 /// What a key is made of and what can be changed about it, its terms apart.
@@ -148,6 +150,10 @@ fn lists(body: &Body, key: &mut Key) -> Result<(), Problem> {
     or_none(body.patch("allowed_ips", Body::texts), &mut key.addresses.0);
     check_addresses(&key.addresses)?;
     or_none(body.patch("allowed_routes", Body::texts), &mut key.routes.0);
+    check_routes(&key.routes)?;
+    if let Some(controls) = body.texts("allowed_cache_controls") {
+        condition::check_cache_controls(&controls)?;
+    }
     if let (Some(kind), None) =
         (body.text("key_type"), body.texts("allowed_routes").filter(|list| !list.is_empty()))
     {
@@ -190,6 +196,23 @@ fn check_addresses(addresses: &AddressList) -> Result<(), Problem> {
             "allowed_ips",
             format!("`allowed_ips` has `{entry}`; write addresses (`10.0.0.7`) or networks (`10.0.0.0/8`)"),
         )),
+        None => Ok(()),
+    }
+}
+
+/// A path, or the name of a group of routes.
+fn check_routes(routes: &RouteList) -> Result<(), Problem> {
+    let is_known = |entry: &&String| entry.starts_with('/') || route::GROUPS.contains(&entry.as_str());
+    match routes.0.iter().find(|entry| !is_known(entry)) {
+        Some(entry) => {
+            let near = body::nearest(entry, route::GROUPS.iter().copied());
+            let hint = near.map(|near| format!("; nearest: `{near}`")).unwrap_or_default();
+            let told = format!(
+                "`allowed_routes` has `{entry}`, which is no path (`/chat/completions`, `/v1/files*`) and no group of \
+                 routes{hint}"
+            );
+            Err(Problem::field("allowed_routes", told))
+        }
         None => Ok(()),
     }
 }
@@ -328,6 +351,8 @@ mod tests {
             (r#"{"duration":"soon"}"#, "duration"),
             (r#"{"max_budget":-1}"#, "max_budget"),
             (r#"{"tags":[""]}"#, "tags"),
+            (r#"{"allowed_routes":["llm_api_route"]}"#, "allowed_routes"),
+            (r#"{"allowed_cache_controls":["no-cash"]}"#, "allowed_cache_controls"),
         ] {
             assert_eq!(applied(body).unwrap_err().param.as_deref(), Some(param), "{body}");
         }

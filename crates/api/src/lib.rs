@@ -15,6 +15,7 @@ pub mod activity;
 pub mod body;
 pub mod budget;
 pub mod caller;
+pub mod condition;
 pub mod credential;
 pub mod csv;
 pub mod customer;

@@ -23,7 +23,7 @@ use tollway::Deployment;
 use tollway::transport::TransportOptions;
 
 use crate::admin::IssuePolicy;
-use crate::config::{CacheSettings, Config, RedisSettings, UnknownPrice};
+use crate::config::{CacheSettings, Config, RedisSettings, RequiredParams, UnknownPrice};
 use crate::events::Metrics;
 use crate::events::log::ServedWords;
 use crate::events::metrics::{Handles, ServedLabels};
@@ -68,6 +68,7 @@ pub struct Snapshot {
     /// The status of a request over a budget.
     pub over_budget_status: u16,
     pub unknown_price: UnknownPrice,
+    pub required_params: RequiredParams,
     /// What it was worked out from.
     pub base: Arc<Config>,
     groups: HashMap<Arc<str>, Arc<Group>>,

@@ -52,6 +52,7 @@ fn stranger(role: Role) -> Caller {
         }],
         organizations: vec!["other".parse().unwrap()],
         member_of: vec!["other".parse().unwrap()],
+        sees_spend: false,
     }
 }
 
@@ -153,6 +154,22 @@ fn laws_of_permission_hold_for_every_route_role_and_object() {
         // Nothing is known of who asks: deny.
         let nobody = Caller { role: Role::Nobody, user: None, key: None, ..Caller::master() };
         assert_eq!(nobody.may(route, &Object::default()), is_open, "{}", route.path);
+    }
+}
+
+#[test]
+fn who_may_see_spend_sees_that_and_gains_nothing_else() {
+    for route in all() {
+        for role in Role::ALL.into_iter().filter(|role| !role.is_admin()) {
+            for relation in RELATIONS {
+                let without = caller(role, relation);
+                let with = Caller { sees_spend: true, ..without.clone() };
+                let case = format!("{} {} as {role:?}, {relation:?}", route.method, route.path);
+                let gained = with.may(route, &object()) && !without.may(route, &object());
+                assert!(!gained || route.tells_spend() && route.who.contains(&Who::Viewer), "{case}");
+                assert!(!with.may(route, &object()) || with.may_ever(route), "{case}");
+            }
+        }
     }
 }
 

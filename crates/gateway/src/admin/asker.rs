@@ -107,6 +107,7 @@ async fn caller(books: &Books, identity: &Identity) -> Result<Caller, Refusal> {
         memberships: Vec::new(),
         organizations: Vec::new(),
         member_of: Vec::new(),
+        sees_spend: api::condition::permits(&holder.key, "get_spend_routes"),
     };
     let Some(user) = caller.user.clone().filter(|_| !role.is_admin()) else { return Ok(caller) };
     for member in members_of(store, &user).await? {
@@ -170,9 +171,9 @@ impl Asker {
         self.caller.role.is_admin()
     }
 
-    /// Administrators, and those who only look, see everything.
+    /// Administrators, and those who look as they do, see everything.
     pub(super) fn sees_all(&self) -> bool {
-        self.is_admin() || self.caller.role == Role::ProxyAdminViewer
+        self.is_admin() || self.caller.views(self.route)
     }
 
     pub(super) fn wrong_role(&self) -> Refusal {

@@ -431,6 +431,7 @@ async fn rotate(asker: &Asker, name: &str, body: &Body) -> Answer {
     let mut stored = named(asker, "key", name).await?;
     let before = stored.record.clone();
     asker.permit(&key::object(&before))?;
+    issue::check_renewal(asker, &before)?;
     asker.snapshot.issue_policy.for_changed_key(body, asker.now)?;
     let secret = match body.text("new_key") {
         Some(chosen) => {

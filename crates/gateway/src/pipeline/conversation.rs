@@ -11,7 +11,7 @@ use super::cache::{self, Found, Question};
 use super::call::{self, Call};
 use super::route::{self, Tries};
 use super::stream::Format;
-use super::{Received, Reply, Running, mirror, receive, state};
+use super::{Received, Reply, Running, demands, mirror, receive, state};
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
 
@@ -27,6 +27,7 @@ pub(super) async fn converse(
     let model = admit::model(running, snapshot, receive::model(&document, endpoint, query)?)?;
     let mut routed = route::request(snapshot, &model, &document, headers, body.len())?;
     let customer = admit::customer(&document, headers);
+    demands::check(running, snapshot, &document, headers)?;
     let wishes = receive::wishes(&mut document, headers)?;
     let stream = receive::stream(&document, endpoint)?;
     running.exchange.requested_model.clone_from(&model);

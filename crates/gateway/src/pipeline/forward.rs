@@ -24,7 +24,7 @@ use super::cache::{self, Found, Question, Recording};
 use super::call::{self, Call};
 use super::route::{self, Tries, Try};
 use super::stream::{Format, Source, StreamAnswer};
-use super::{Received, Reply, Running, receive};
+use super::{Received, Reply, Running, demands, receive};
 use crate::exchange::Bodies;
 use crate::refusal::Refusal;
 use crate::snapshot::{Served, Snapshot, Upstream};
@@ -44,6 +44,7 @@ pub(super) async fn forward(
     let model = admit::model(running, snapshot, receive::model(&fields, endpoint, query)?)?;
     let mut routed = route::request(snapshot, &model, &fields, headers, body.len())?;
     let customer = admit::customer(&fields, headers);
+    demands::check(running, snapshot, &fields, headers)?;
     route::leave_out(&mut routed, snapshot, |served| served.serves(service));
     let wishes = receive::wishes(&mut fields, headers)?;
     running.exchange.requested_model.clone_from(&model);

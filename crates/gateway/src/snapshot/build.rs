@@ -240,6 +240,7 @@ impl Snapshot {
             bounded_groups: Vec::new(),
             over_budget_status: config.books.over_budget_status,
             unknown_price: config.books.unknown_price,
+            required_params: config.books.required_params.clone(),
             base: Arc::new(config.clone()),
             groups: HashMap::new(),
             order: Vec::new(),

@@ -13,12 +13,12 @@ use ledger::rules::period::Period;
 use ledger::store::Retention;
 use tollway::Secret;
 
-use super::layers::Layers;
+use super::layers::{Layers, items, text};
 use crate::admin::IssuePolicy;
 use crate::config::diagnose::{Diagnosis, Finding, ProblemKind};
 use crate::config::raw::{Node, Span, Value};
 use crate::config::references::Environment;
-use crate::config::resolved::{BooksConfig, UnknownPrice};
+use crate::config::resolved::{BooksConfig, RequiredParams, UnknownPrice};
 
 /// LiteLLM's status for an exceeded budget.
 const OVER_BUDGET: u16 = 422;
@@ -53,6 +53,16 @@ pub(super) fn config(
         over_budget_status: status.filter(|status| (400..600).contains(status)).unwrap_or(OVER_BUDGET),
         unknown_price: unknown_price(tollway, start, diagnosis),
         issue_policy: issue_policy(general, litellm, diagnosis),
+        required_params: required_params(general),
+    }
+}
+
+fn required_params(general: &Layers<'_>) -> RequiredParams {
+    let settings = general.mapping("service_account_settings");
+    let of_service_accounts = settings.and_then(|settings| settings.get("enforced_params"));
+    RequiredParams {
+        of_all: general.texts("enforced_params"),
+        of_service_accounts: items(of_service_accounts).iter().filter_map(text).collect(),
     }
 }
 
