@@ -91,8 +91,8 @@ class TestRoutes:
         assert error["message"].endswith("nearest: `llm_api_routes`")
 
     def test_spend_tracking_keys_read_spend_and_nothing_else(self, admin: Management):
-        _, chief = admin.user("proxy_admin")
-        key = chief.with_key(chief.key_of(allowed_routes=["spend_tracking_routes"]))
+        name, chief = admin.user("proxy_admin")
+        key = chief.with_key(chief.key_of(user_id=name, allowed_routes=["spend_tracking_routes"]))
         assert key.get("/spend/logs") is not None and key.get("/global/spend")
         assert key.ask()[0] == 403 and key.refused("/key/list", method="GET")[0] == 403
 

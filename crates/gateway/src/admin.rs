@@ -11,6 +11,7 @@ mod activity;
 mod asker;
 mod audit;
 mod budgets;
+mod bulk;
 mod change;
 mod credentials;
 mod customers;
@@ -23,6 +24,7 @@ mod policy;
 mod reports;
 mod secret;
 mod spend;
+mod tag_activity;
 mod tags;
 mod teams;
 mod users;
@@ -65,6 +67,11 @@ pub(crate) fn router() -> Router<Arc<Gateway>> {
         .route("/tag/info", post(tags::info))
         .route("/tag/list", get(tags::list))
         .route("/tag/distinct", get(tags::distinct))
+        .route("/tag/dau", get(tag_activity::active))
+        .route("/tag/wau", get(tag_activity::active))
+        .route("/tag/mau", get(tag_activity::active))
+        .route("/tag/summary", get(tag_activity::summary))
+        .route("/tag/user-agent/per-user-analytics", get(tag_activity::per_user))
         .merge(access_groups::router())
         .merge(spend::router())
         .merge(reports::router())

@@ -3,7 +3,7 @@
 mod build;
 mod pattern;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -65,6 +65,8 @@ pub struct Snapshot {
     pub access_groups: AccessGroups,
     /// Those groups that have a budget.
     pub bounded_groups: Vec<AccessGroup>,
+    /// Models all of whose deployments are teams' own (`model_info.team_id`), with these teams.
+    pub own_models: HashMap<String, BTreeSet<String>>,
     /// The status of a request over a budget.
     pub over_budget_status: u16,
     pub unknown_price: UnknownPrice,

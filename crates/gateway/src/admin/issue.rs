@@ -177,13 +177,10 @@ const AS_MADE: &str = "the key as it was made";
 fn check_widening(asker: &Asker, before: &Key, after: &Key) -> Result<(), Refusal> {
     condition::check_rights(after, before, &api::Object::new())?;
     let Some(holder) = &asker.holder else { return Ok(()) };
-    if check_bounds(asker, after, before, AS_MADE).is_err() {
-        check_bounds(asker, after, &holder.key, ASKING)?;
-    }
-    if check_end(after, before, AS_MADE).is_err() {
-        check_end(after, &holder.key, ASKING)?;
-    }
-    Ok(())
+    // What is told names the field that would widen it.
+    check_bounds(asker, after, before, AS_MADE)
+        .or_else(|told| check_bounds(asker, after, &holder.key, ASKING).map_err(|_| told))?;
+    check_end(after, before, AS_MADE).or_else(|told| check_end(after, &holder.key, ASKING).map_err(|_| told))
 }
 
 /// Who gets to know a key's secret has what the key has.

@@ -21,7 +21,7 @@ use ledger::store::{Filter, SortBy, Sorting, Stored};
 use serde_json::{Value, json};
 
 use super::asker::{self, Asker, MOST};
-use super::{Answer, issue, secret};
+use super::{Answer, bulk, issue, secret};
 use crate::Gateway;
 use crate::refusal::Refusal;
 
@@ -169,9 +169,7 @@ async fn team_bulk_update(asker: Asker, bytes: Bytes) -> Answer {
 
 /// Changes several keys, each for itself: what fails is told and the others go on.
 async fn change_each(asker: &Asker, each: Vec<Value>) -> Result<Value, Refusal> {
-    if each.is_empty() || each.len() > 500 {
-        return Err(Problem::field("keys", "`keys` must have 1 to 500 entries").into());
-    }
+    bulk::check("keys", each.len())?;
     let Some(route) = api::route::find("POST", "/key/update") else { return Err(asker.wrong_role()) };
     let (mut done, mut failed) = (Vec::new(), Vec::new());
     let total = each.len();
@@ -179,8 +177,7 @@ async fn change_each(asker: &Asker, each: Vec<Value>) -> Result<Value, Refusal> 
         let name = fields.get("key").and_then(Value::as_str).unwrap_or_default().to_owned();
         let shown = if name.starts_with("sk-") { key::short_name(&name) } else { name };
         let result = async {
-            let fields = fields.as_object().cloned().unwrap_or_default();
-            let stored = change(asker, &Body::of(fields, route.body)?).await?;
+            let stored = change(asker, &bulk::body(&fields, route.body)?).await?;
             full_row(asker, &stored).await
         };
         match result.await {

@@ -63,7 +63,7 @@ pub fn booking(
         estimated: exchange.answer.usage_is_estimate,
         cache_hit: exchange.is_cache_hit(),
         catalog: None,
-        session: None,
+        session: admission.session.clone(),
         detail: detail(exchange, admission),
         charges: settlement.charges,
     })

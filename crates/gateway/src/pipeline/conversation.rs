@@ -27,6 +27,7 @@ pub(super) async fn converse(
     let model = admit::model(running, snapshot, receive::model(&document, endpoint, query)?)?;
     let mut routed = route::request(snapshot, &model, &document, headers, body.len())?;
     let customer = admit::customer(&document, headers);
+    let session = admit::session(&document, headers);
     demands::check(running, snapshot, &document, headers)?;
     let wishes = receive::wishes(&mut document, headers)?;
     let stream = receive::stream(&document, endpoint)?;
@@ -38,6 +39,7 @@ pub(super) async fn converse(
         body_bytes: body.len(),
         tags: &routed.tags,
         customer: customer.as_deref(),
+        session: session.as_deref(),
         headers,
     };
     let admission = admit::accounts(running, snapshot, &model, &size).await?;
@@ -56,6 +58,7 @@ pub(super) async fn converse(
     };
     routed.stream = stream;
     routed.permit = admit::permit(running, snapshot);
+    routed.team = admit::team(running);
     state::pin(running, snapshot, &mut routed, &ask, body);
     route::count_input(&mut routed, snapshot, &ask)?;
     mirror::maybe_copy(running, &mirror::Original { snapshot, model: &model, body, headers, stream, format });

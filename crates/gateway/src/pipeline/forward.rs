@@ -44,6 +44,7 @@ pub(super) async fn forward(
     let model = admit::model(running, snapshot, receive::model(&fields, endpoint, query)?)?;
     let mut routed = route::request(snapshot, &model, &fields, headers, body.len())?;
     let customer = admit::customer(&fields, headers);
+    let session = admit::session(&fields, headers);
     demands::check(running, snapshot, &fields, headers)?;
     route::leave_out(&mut routed, snapshot, |served| served.serves(service));
     let wishes = receive::wishes(&mut fields, headers)?;
@@ -54,11 +55,13 @@ pub(super) async fn forward(
         body_bytes: body.len(),
         tags: &routed.tags,
         customer: customer.as_deref(),
+        session: session.as_deref(),
         headers,
     };
     let admission = admit::accounts(running, snapshot, &model, &size).await?;
     admit::hold(running, snapshot, admission, &size).await?;
     routed.permit = admit::permit(running, snapshot);
+    routed.team = admit::team(running);
     let question = Question {
         document: &fields,
         form: form.as_ref().map(|(form, _)| form),

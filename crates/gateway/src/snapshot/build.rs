@@ -238,6 +238,7 @@ impl Snapshot {
             issue_policy: config.books.issue_policy.clone(),
             access_groups: access_groups(config),
             bounded_groups: Vec::new(),
+            own_models: own_models(config),
             over_budget_status: config.books.over_budget_status,
             unknown_price: config.books.unknown_price,
             required_params: config.books.required_params.clone(),
@@ -296,6 +297,22 @@ fn access_groups(config: &Config) -> AccessGroups {
         }
     }
     groups
+}
+
+/// Models that only some teams have, with these teams.
+fn own_models(config: &Config) -> HashMap<String, BTreeSet<String>> {
+    let mut models: HashMap<String, BTreeSet<String>> = HashMap::new();
+    let mut of_all = BTreeSet::new();
+    for deployment in &config.deployments {
+        match &deployment.routing.team {
+            Some(team) => {
+                models.entry(deployment.model_name.clone()).or_default().insert(team.to_string());
+            }
+            None => _ = of_all.insert(&deployment.model_name),
+        }
+    }
+    models.retain(|model, _| !of_all.contains(model));
+    models
 }
 
 fn count(number: u64) -> usize {

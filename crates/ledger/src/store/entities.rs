@@ -142,6 +142,17 @@ impl Store {
         row.map(read).transpose()
     }
 
+    /// What was deleted under an id, as it was at last; `None` if nothing was.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn deleted<R: Record>(&self, id: &str) -> Result<Option<R>, StoreError> {
+        let sql = "SELECT data FROM deleted WHERE kind = $1 AND id = $2 ORDER BY deleted_at DESC LIMIT 1";
+        let sql = Sql::new(sql).bind(R::KIND).bind(id);
+        let data: Option<String> = in_time(async { sql.optional(&mut self.reader().await?).await }).await?;
+        data.map(|data| Ok(read::<R>((id.to_owned(), 0, data, None))?.record)).transpose()
+    }
+
     /// Replaces an entity by a changed one.
     ///
     /// # Errors
