@@ -1,7 +1,7 @@
 //! Access groups: models under one name. Lists of models may hold the name, and keys and teams may be given the group
 //! beside their lists.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use api::access_group;
@@ -90,7 +90,7 @@ fn models(snapshot: &Snapshot, body: &Body) -> Result<Option<Vec<String>>, Refus
         };
         models.push(served.deployment.group.to_string());
     }
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     models.retain(|model| seen.insert(model.clone()));
     Ok(Some(models))
 }
@@ -155,20 +155,15 @@ fn updated(snapshot: &Snapshot, group: &AccessGroup) -> Value {
 }
 
 async fn list_named(asker: Asker) -> Answer {
-    let mut rows: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for deployment in &asker.snapshot.base.deployments {
-        let groups = deployment.info.shown.get("access_groups").and_then(Value::as_array);
-        for name in groups.into_iter().flatten().filter_map(Value::as_str) {
-            let models = rows.entry(name.to_owned()).or_default();
-            if !models.contains(&deployment.model_name) {
-                models.push(deployment.model_name.clone());
-            }
-        }
-    }
-    for stored in asker::all::<AccessGroup>(asker.store(), &Filter::default()).await? {
-        rows.entry(access_group::name(&stored.record).to_owned()).or_default().extend(stored.record.models);
-    }
-    let rows = rows.iter().map(|(name, models)| named_row(&asker.snapshot, name, models));
+    let own = asker::all::<AccessGroup>(asker.store(), &Filter::default()).await?;
+    // Groups of the database are served under their ids, too.
+    let ids = own
+        .iter()
+        .map(|stored| &stored.record)
+        .filter(|group| access_group::name(group) != group.id.as_str());
+    let ids: BTreeSet<&str> = ids.map(|group| group.id.as_str()).collect();
+    let named = asker.snapshot.access_groups.iter().filter(|(name, _)| !ids.contains(name.as_str()));
+    let rows = named.map(|(name, models)| named_row(&asker.snapshot, name, models));
     Ok(Json(json!({"access_groups": rows.collect::<Vec<_>>()})))
 }
 

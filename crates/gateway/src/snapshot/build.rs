@@ -293,7 +293,10 @@ fn access_groups(config: &Config) -> AccessGroups {
     for deployment in &config.deployments {
         let named = deployment.info.shown.get("access_groups").and_then(Value::as_array);
         for name in named.into_iter().flatten().filter_map(Value::as_str) {
-            groups.entry(name.to_owned()).or_default().push(deployment.model_name.clone());
+            let models = groups.entry(name.to_owned()).or_default();
+            if !models.contains(&deployment.model_name) {
+                models.push(deployment.model_name.clone());
+            }
         }
     }
     groups

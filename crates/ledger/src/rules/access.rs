@@ -148,6 +148,8 @@ pub(super) fn matches(pattern: &str, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn list(models: &[&str]) -> ModelList {
@@ -211,6 +213,46 @@ mod tests {
         assert!(
             within(&["gpt-4o", "beta"]) && within(&["gpt-4o", "gpt-5", "claude-*"]) && !within(&["gpt-4o"])
         );
+    }
+
+    const MODELS: [&str; 4] = ["gpt-4o", "gpt-5", "claude-opus", "o3"];
+
+    fn some_list() -> impl Strategy<Value = ModelList> {
+        let entries = ["gpt-4o", "gpt-5", "gpt-*", "*5", "claude-*", "*", "beta", "new", NO_DEFAULT_MODELS];
+        prop::collection::vec(prop::sample::select(entries.to_vec()), 0..4).prop_map(|models| list(&models))
+    }
+
+    fn some_groups() -> impl Strategy<Value = Vec<AccessGroupId>> {
+        let ids = ["beta", "new", "gone"].map(|id| AccessGroupId::new(id).unwrap());
+        prop::collection::vec(prop::sample::select(ids.to_vec()), 0..3)
+    }
+
+    proptest! {
+        /// Whoever is given something reaches no model that its giver does not.
+        #[test]
+        fn what_is_within_reaches_no_more(
+            wanted in some_list(), beside in some_groups(), giver in some_list(), has in some_groups(),
+            new in prop::collection::vec(prop::sample::select(MODELS.to_vec()), 0..3),
+        ) {
+            let mut groups = groups();
+            groups.insert("new".to_owned(), new.into_iter().map(str::to_owned).collect());
+            let (wanted, giver) = (wanted.beside(&beside), giver.beside(&has));
+            if wanted.is_within(&giver, &groups) {
+                for model in MODELS {
+                    let gained = wanted.allows(model, None, &groups) && !giver.allows(model, None, &groups);
+                    prop_assert!(!gained, "{} through {:?} of {:?}", model, wanted, giver);
+                }
+            }
+        }
+
+        /// Groups beside a list take nothing away.
+        #[test]
+        fn groups_beside_a_list_narrow_nothing(own in some_list(), beside in some_groups()) {
+            for model in MODELS {
+                let before = own.allows(model, None, &groups());
+                prop_assert!(!before || own.beside(&beside).allows(model, None, &groups()), "{}", model);
+            }
+        }
     }
 
     #[test]
