@@ -50,9 +50,33 @@ class TestRunTimeModels:
         assert status == 400 and "is in the configuration" in error["message"]
         admin.post("/model/delete", {"id": made["model_id"]})
 
+    def test_a_team_s_own_is_for_its_keys_alone(self, admin: Management, provider_side):
+        name, team = unique("ours"), admin.team(models=["to-anthropic"])
+        key, other = admin.with_key(admin.key_of(team_id=team)), admin.with_key(admin.key_of())
+        body = {"model_name": name, "litellm_params": params(provider_side, "to-openai"), "model_info": {"team_id": team}}
+        id = admin.post("/model/new", body)["model_id"]
+        assert admin.get("/team/info", team_id=team)["team_info"]["models"] == ["to-anthropic", name]
+        assert key.ask(name)[0] == 200
+        assert other.ask(name)[0] == 400, "as if it were not there"
+        assert name in [model["id"] for model in key.get("/v1/models")["data"]]
+        assert name not in [model["id"] for model in other.get("/v1/models")["data"]]
+        assert name not in [row["model_name"] for row in other.get("/v2/model/info", size=1000)["data"]]
+        status, error = admin.refused("/model/update", {"model_info": {"id": id, "team_id": None}})
+        assert (status, error["param"]) == (400, "model_info.team_id")
+        # Beside everybody's, a team's own come first for it.
+        mine = {**body, "model_name": "to-anthropic"}
+        second = admin.post("/model/new", mine)["model_id"]
+        assert other.ask("to-anthropic")[0] == 200
+        assert key.ask("to-anthropic")[0] == 200
+        answered = [admin.get("/spend/logs", api_key=caller.key)[0]["model"] for caller in (key, other)]
+        assert answered[0] == "gpt-4o" and answered[1].startswith("claude")
+        for model in (id, second):
+            admin.post("/model/delete", {"id": model})
+        assert admin.refused("/model/new", {**body, "model_info": {"team_id": "nothing"}})[0] == 404
+
     def test_what_is_wrong_with_it_is_told_and_nothing_is_kept(self, admin: Management):
         name = unique("wrong")
-        of_team = {"model_name": name, "litellm_params": {"model": "openai/x"}, "model_info": {"team_id": "t"}}
+        of_team = {"model_name": name, "litellm_params": {"model": "openai/x"}, "model_info": {"team_id": 7}}
         for body, param in (
             ({"model_name": name, "litellm_params": {"model": "opnai/gpt-4o"}}, "litellm_params"),
             ({"model_name": name, "litellm_params": {}}, "litellm_params"),

@@ -97,6 +97,23 @@ fn of_key(key: &str, sums: &Sums, keys: &Names) -> Value {
     json!({"metrics": sums.metrics(), "metadata": {"key_alias": name.alias, "team_id": name.team}})
 }
 
+/// Keys by what they spent, the dearest first.
+#[must_use]
+pub fn by_key(sums: &[(String, DailySum)], names: &Names) -> Vec<Value> {
+    let mut keys: BTreeMap<&str, Sums> = BTreeMap::new();
+    for (_, sum) in sums {
+        keys.entry(&sum.key).or_default().add(sum);
+    }
+    let mut keys: Vec<_> = keys.into_iter().collect();
+    keys.sort_by_key(|(_, sums)| std::cmp::Reverse(sums.spend));
+    let row = |(key, sums): (&str, Sums)| {
+        let mut row = of_key(key, &sums, names);
+        row["api_key"] = json!(key);
+        row
+    };
+    keys.into_iter().map(row).collect()
+}
+
 /// The breakdown of a day.
 #[derive(Debug, Default)]
 struct Breakdown {

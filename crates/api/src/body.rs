@@ -212,13 +212,18 @@ where
 }
 
 fn unknown(name: &str, known: &[&[Field]]) -> Problem {
-    let names = known.iter().copied().flatten().map(|field| field.name);
-    let near = names
+    let near = nearest(name, known.iter().copied().flatten().map(|field| field.name));
+    let hint = near.map(|known| format!("; nearest: `{known}`")).unwrap_or_default();
+    Problem::field(name, format!("unknown field `{name}`{hint}"))
+}
+
+/// The one of these names that is spelled most like what was written, if one is.
+pub(crate) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    known
         .map(|known| (strsim::normalized_damerau_levenshtein(known, name), known))
         .filter(|(likeness, _)| *likeness > 0.6)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    let hint = near.map(|(_, known)| format!("; nearest: `{known}`")).unwrap_or_default();
-    Problem::field(name, format!("unknown field `{name}`{hint}"))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known)
 }
 
 #[cfg(test)]

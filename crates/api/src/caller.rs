@@ -103,6 +103,8 @@ pub struct Caller {
     pub organizations: Vec<OrganizationId>,
     /// Those that the caller is in.
     pub member_of: Vec<OrganizationId>,
+    /// Its key may look at all spend (`permissions.get_spend_routes`).
+    pub sees_spend: bool,
 }
 
 /// What is asked about. Of a new object: what it is going to be.
@@ -130,6 +132,7 @@ impl Caller {
             memberships: Vec::new(),
             organizations: Vec::new(),
             member_of: Vec::new(),
+            sees_spend: false,
         }
     }
 
@@ -154,7 +157,7 @@ impl Caller {
         let acts = self.acts(route.effect);
         route.who.iter().any(|who| match who {
             Who::Master => false,
-            Who::Viewer => self.role == Role::ProxyAdminViewer,
+            Who::Viewer => self.views(route),
             Who::OrganizationAdmin => acts && !self.organizations.is_empty(),
             Who::TeamAdmin => acts && self.memberships.iter().any(|membership| membership.is_admin),
             Who::TeamMember => {
@@ -175,7 +178,7 @@ impl Caller {
             |list: &[OrganizationId]| object.organization.as_ref().is_some_and(|id| list.contains(id));
         match who {
             Who::Master => false,
-            Who::Viewer => self.role == Role::ProxyAdminViewer,
+            Who::Viewer => self.views(route),
             Who::OrganizationAdmin => acts && within(&self.organizations),
             Who::TeamAdmin => acts && membership.is_some_and(|membership| membership.is_admin),
             Who::TeamMember => acts && membership.is_some_and(|membership| permits(membership, route.path)),
@@ -184,6 +187,12 @@ impl Caller {
             Who::Itself => self.key.is_some() && self.key == object.key,
             Who::Anyone => true,
         }
+    }
+
+    /// Whether the caller looks at a route as an administrator does, without changing anything.
+    #[must_use]
+    pub fn views(&self, route: &Route) -> bool {
+        self.role == Role::ProxyAdminViewer || (self.sees_spend && route.tells_spend())
     }
 
     /// Viewers look, and programs do neither.

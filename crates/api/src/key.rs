@@ -10,11 +10,14 @@ use ledger::rules::time::Timestamp;
 use serde_json::{Value, json};
 
 use crate::Object;
-use crate::body::{Body, Patch, parse_id};
+use crate::access_group;
+use crate::body::{self, Body, Patch, parse_id};
 use crate::caller;
+use crate::condition;
 use crate::field::{Field, Kind, field};
 use crate::moment;
 use crate::problem::Problem;
+use crate::route;
 use crate::terms::{self, Spend};
 
 /// What a key is made of and what can be changed about it, its terms apart.
@@ -22,6 +25,7 @@ pub const FIELDS: &[Field] = &[
     field("key_alias", Kind::Text),
     field("duration", Kind::Duration),
     field("models", Kind::Texts),
+    field("access_group_ids", Kind::Texts),
     field("aliases", Kind::TextMap),
     field("spend", Kind::Amount),
     field("user_id", Kind::Text),
@@ -54,7 +58,6 @@ pub const FIELDS: &[Field] = &[
     field("end_user_budget_id", Kind::Text),
     field("project_id", Kind::Text),
     field("agent_id", Kind::Text),
-    field("access_group_ids", Kind::Texts),
     field("allowed_passthrough_routes", Kind::Texts),
     field("denied_passthrough_routes", Kind::Texts),
     field("allowed_vector_store_indexes", Kind::List),
@@ -170,9 +173,16 @@ fn lists(body: &Body, key: &mut Key) -> Result<(), Problem> {
         Patch::Keep => {}
     };
     or_none(body.patch("models", Body::texts), &mut key.models.0);
+    if let Patch::Set(groups) = access_group::ids(body, "access_group_ids")? {
+        key.access_groups = groups;
+    }
     or_none(body.patch("allowed_ips", Body::texts), &mut key.addresses.0);
     check_addresses(&key.addresses)?;
     or_none(body.patch("allowed_routes", Body::texts), &mut key.routes.0);
+    check_routes(&key.routes)?;
+    if let Some(controls) = body.texts("allowed_cache_controls") {
+        condition::check_cache_controls(&controls)?;
+    }
     if let (Some(kind), None) =
         (body.text("key_type"), body.texts("allowed_routes").filter(|list| !list.is_empty()))
     {
@@ -219,6 +229,23 @@ fn check_addresses(addresses: &AddressList) -> Result<(), Problem> {
     }
 }
 
+/// A path, or the name of a group of routes.
+fn check_routes(routes: &RouteList) -> Result<(), Problem> {
+    let is_known = |entry: &&String| entry.starts_with('/') || route::GROUPS.contains(&entry.as_str());
+    match routes.0.iter().find(|entry| !is_known(entry)) {
+        Some(entry) => {
+            let near = body::nearest(entry, route::GROUPS.iter().copied());
+            let hint = near.map(|near| format!("; nearest: `{near}`")).unwrap_or_default();
+            let told = format!(
+                "`allowed_routes` has `{entry}`, which is no path (`/chat/completions`, `/v1/files*`) and no group of \
+                 routes{hint}"
+            );
+            Err(Problem::field("allowed_routes", told))
+        }
+        None => Ok(()),
+    }
+}
+
 /// The routes that a kind of key may call.
 fn routes_of_type(kind: &str) -> RouteList {
     RouteList(match kind {
@@ -240,6 +267,7 @@ pub fn row(key: &Key, spend: Spend, now: Timestamp) -> Object {
     row.insert("total_spend".to_owned(), json!(spend.total));
     row.insert("expires".to_owned(), json!(key.expires_at.map(moment::iso)));
     row.insert("models".to_owned(), json!(key.models.0));
+    row.insert("access_group_ids".to_owned(), json!(key.access_groups));
     row.insert("aliases".to_owned(), json!(key.aliases));
     row.insert("user_id".to_owned(), json!(key.user));
     row.insert("team_id".to_owned(), json!(key.team));
@@ -298,6 +326,7 @@ pub fn empty(secret: &str) -> Key {
         team: None,
         organization: None,
         models: ModelList::default(),
+        access_groups: Vec::new(),
         aliases: BTreeMap::new(),
         routes: RouteList::default(),
         addresses: AddressList::default(),
@@ -385,6 +414,8 @@ mod tests {
             (r#"{"duration":"soon"}"#, "duration"),
             (r#"{"max_budget":-1}"#, "max_budget"),
             (r#"{"tags":[""]}"#, "tags"),
+            (r#"{"allowed_routes":["llm_api_route"]}"#, "allowed_routes"),
+            (r#"{"allowed_cache_controls":["no-cash"]}"#, "allowed_cache_controls"),
         ] {
             assert_eq!(applied(body).unwrap_err().param.as_deref(), Some(param), "{body}");
         }

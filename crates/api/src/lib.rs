@@ -10,10 +10,12 @@
 
 #![allow(clippy::indexing_slicing, reason = "a field of a JSON object is set, which cannot panic")]
 
+pub mod access_group;
 pub mod activity;
 pub mod body;
 pub mod budget;
 pub mod caller;
+pub mod condition;
 pub mod credential;
 pub mod csv;
 pub mod customer;

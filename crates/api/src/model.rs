@@ -1,9 +1,11 @@
 //! Models that are added at run time.
 
 use ledger::rules::entity::RuntimeModel;
+use ledger::rules::id::TeamId;
 use serde_json::{Value, json};
 
 use crate::Object;
+use crate::body::parse_id;
 use crate::field::{Field, Kind, field, required};
 use crate::moment;
 use crate::problem::Problem;
@@ -23,17 +25,16 @@ pub const CHANGED: &[Field] = &[
     field("model_info", Kind::Object),
 ];
 
-/// Checks what `model_info` says about whose model it is to be.
+/// The team that a model is to be for alone, if `model_info` names one.
 ///
 /// # Errors
-/// When it is to be one of a team: those are not served yet, and to serve it to all would be wrong.
-pub fn check_info(info: &Object) -> Result<(), Problem> {
+/// When it names what can be none.
+pub fn team(info: &Object) -> Result<Option<TeamId>, Problem> {
+    const FIELD: &str = "model_info.team_id";
     match info.get("team_id") {
-        None | Some(Value::Null) => Ok(()),
-        Some(_) => Err(Problem::field(
-            "model_info.team_id",
-            "models of one team are not served yet; leave `team_id` out, and name the model in the team's `models`",
-        )),
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(id)) => parse_id(FIELD, id).map(Some),
+        Some(_) => Err(Problem::field(FIELD, format!("`{FIELD}` must be a text"))),
     }
 }
 

@@ -1,5 +1,6 @@
 //! All routes of the management API: what they take, and who may call them. What is not here cannot be called.
 
+mod access;
 mod budgets;
 mod keys;
 mod models;
@@ -9,6 +10,25 @@ mod teams;
 
 use crate::caller::Who;
 use crate::field::Field;
+
+/// The groups of routes that a key's `allowed_routes` may hold; LiteLLM's words, also for routes that are not served yet.
+pub const GROUPS: &[&str] = &[
+    "llm_api_routes",
+    "openai_routes",
+    "anthropic_routes",
+    "google_routes",
+    "passthrough_routes_wildcard",
+    "mapped_pass_through_routes",
+    "mcp_routes",
+    "agent_routes",
+    "apply_guardrail_routes",
+    "litellm_native_routes",
+    "info_routes",
+    "management_routes",
+    "key_management_routes",
+    "spend_tracking_routes",
+    "global_spend_tracking_routes",
+];
 
 /// Whether a route changes something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +60,22 @@ impl Route {
     /// The names under which a key's `allowed_routes` may hold it; LiteLLM's words.
     #[must_use]
     pub fn groups(&self) -> &'static [&'static str] {
-        let spends = matches!(self.tag, "spend");
-        match (self.effect, spends) {
-            (Effect::Reads, true) => &["management_routes", "spend_tracking_routes", "info_routes"],
-            (Effect::Reads, false) => &["management_routes", "info_routes"],
+        match (self.effect, self.tag) {
+            (Effect::Reads, "spend") if self.path.starts_with("/global/") => {
+                &["management_routes", "spend_tracking_routes", "global_spend_tracking_routes", "info_routes"]
+            }
+            (Effect::Reads, "spend") => &["management_routes", "spend_tracking_routes", "info_routes"],
+            (Effect::Reads, "keys") => &["management_routes", "key_management_routes", "info_routes"],
+            (Effect::Writes, "keys") => &["management_routes", "key_management_routes"],
+            (Effect::Reads, _) => &["management_routes", "info_routes"],
             (Effect::Writes, _) => &["management_routes"],
         }
+    }
+
+    /// Whether it tells what was spent, and changes nothing.
+    #[must_use]
+    pub fn tells_spend(&self) -> bool {
+        self.effect == Effect::Reads && self.tag == "spend"
     }
 
     /// Whether a path is this route's, or one of its other paths. A `{name}` stands for one part.
@@ -68,9 +98,17 @@ impl Route {
 
 /// All routes.
 pub fn all() -> impl Iterator<Item = &'static Route> {
-    [keys::ROUTES, teams::ROUTES, people::ROUTES, budgets::ROUTES, spend::ROUTES, models::ROUTES]
-        .into_iter()
-        .flatten()
+    [
+        keys::ROUTES,
+        teams::ROUTES,
+        people::ROUTES,
+        budgets::ROUTES,
+        access::ROUTES,
+        spend::ROUTES,
+        models::ROUTES,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The route of a request.

@@ -5,6 +5,7 @@ use ledger::rules::time::Timestamp;
 use serde_json::{Value, json};
 
 use crate::Object;
+use crate::access_group;
 use crate::body::{Body, Patch};
 use crate::caller;
 use crate::field::{Field, Kind, field};
@@ -23,6 +24,7 @@ pub const FIELDS: &[Field] = &[
     field("members", Kind::Texts),
     field("team_member_permissions", Kind::Texts),
     field("models", Kind::Texts),
+    field("access_group_ids", Kind::Texts),
     field("model_aliases", Kind::TextMap),
     field("blocked", Kind::Bool),
     field("spend", Kind::Amount),
@@ -40,7 +42,6 @@ pub const FIELDS: &[Field] = &[
     field("disable_global_guardrails", Kind::Bool),
     field("object_permission", Kind::Object),
     field("router_settings", Kind::Object),
-    field("access_group_ids", Kind::Texts),
     field("allowed_passthrough_routes", Kind::Texts),
     field("denied_passthrough_routes", Kind::Texts),
     field("secret_manager_settings", Kind::Object),
@@ -70,6 +71,9 @@ pub fn apply(body: &Body, team: &mut Team, now: Timestamp) -> Result<(), Problem
         Patch::Set(models) => team.models.0 = models,
         Patch::Clear => team.models.0.clear(),
         Patch::Keep => {}
+    }
+    if let Patch::Set(groups) = access_group::ids(body, "access_group_ids")? {
+        team.access_groups = groups;
     }
     match body.patch("model_aliases", |body, name| body.object(name).map(text_map)) {
         Patch::Set(aliases) => team.aliases = aliases,
@@ -193,6 +197,7 @@ pub fn row(team: &Team, members: &[Member], spend: Spend, now: Timestamp) -> Obj
     row.insert("members_with_roles".to_owned(), members.iter().map(with_role).collect());
     row.insert("team_member_permissions".to_owned(), json!(team.member_permissions));
     row.insert("models".to_owned(), json!(team.models.0));
+    row.insert("access_group_ids".to_owned(), json!(team.access_groups));
     row.insert("model_aliases".to_owned(), json!(team.aliases));
     row.insert("blocked".to_owned(), json!(team.details.blocked));
     row.insert("spend".to_owned(), json!(spend.current));

@@ -64,6 +64,12 @@ impl PriceMap {
         Ok(Self { text: Cow::Owned(text), places: Cow::Owned(places) })
     }
 
+    /// The whole map as JSON.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     #[must_use]
     pub fn len(&self) -> usize {
         self.places.len()

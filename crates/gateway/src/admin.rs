@@ -6,10 +6,12 @@
 
 #![allow(clippy::indexing_slicing, reason = "a field of a JSON object is set, which cannot panic")]
 
+mod access_groups;
 mod activity;
 mod asker;
 mod audit;
 mod budgets;
+mod bulk;
 pub(crate) mod change;
 mod credentials;
 mod customers;
@@ -22,6 +24,7 @@ mod policy;
 mod reports;
 pub(crate) mod secret;
 mod spend;
+mod tag_activity;
 mod tags;
 mod teams;
 mod users;
@@ -64,6 +67,12 @@ pub(crate) fn router() -> Router<Arc<Gateway>> {
         .route("/tag/info", post(tags::info))
         .route("/tag/list", get(tags::list))
         .route("/tag/distinct", get(tags::distinct))
+        .route("/tag/dau", get(tag_activity::active))
+        .route("/tag/wau", get(tag_activity::active))
+        .route("/tag/mau", get(tag_activity::active))
+        .route("/tag/summary", get(tag_activity::summary))
+        .route("/tag/user-agent/per-user-analytics", get(tag_activity::per_user))
+        .merge(access_groups::router())
         .merge(spend::router())
         .merge(reports::router())
         .merge(activity::router())
@@ -81,6 +90,7 @@ mod tests {
         // A missing one would answer 404 to everybody; that is asked from outside as well, with a real gateway.
         let source = [
             include_str!("admin.rs"),
+            include_str!("admin/access_groups.rs"),
             include_str!("admin/keys.rs"),
             include_str!("admin/teams.rs"),
             include_str!("admin/members.rs"),

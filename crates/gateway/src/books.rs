@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ledger::counters::{KEEP, LeaseHealth};
 use ledger::journal::{self, Settings as JournalSettings, WhenFull};
-use ledger::rules::entity::{Credential, RuntimeModel};
+use ledger::rules::entity::{AccessGroup, Credential, RuntimeModel, SharedBudget};
 use ledger::rules::id::KeyHash;
 use ledger::rules::time::Timestamp;
 use ledger::shared::{LeaseError, LeaseStore, RedisLeases};
@@ -361,12 +361,16 @@ impl Books {
             let event = feed.next().await;
             let Some(books) = books.upgrade() else { return };
             match event {
-                Event::Changed { kind, .. }
-                    if [RuntimeModel::KIND, Credential::KIND].contains(&kind.as_str()) =>
-                {
-                    books.models.notify_one();
+                Event::Changed { kind, .. } => {
+                    const OF_MODELS: [&str; 3] = [RuntimeModel::KIND, Credential::KIND, AccessGroup::KIND];
+                    let is_budget = kind == SharedBudget::KIND;
+                    if is_budget || OF_MODELS.contains(&kind.as_str()) {
+                        books.models.notify_one();
+                    }
+                    if is_budget || !OF_MODELS.contains(&kind.as_str()) {
+                        books.people.changed();
+                    }
                 }
-                Event::Changed { .. } => books.people.changed(),
                 Event::Resync => {
                     books.people.changed();
                     books.models.notify_one();

@@ -45,11 +45,11 @@ use alerts::Alerts;
 use books::Books;
 use cache::Cache;
 use claims::Claims;
-use config::DeploymentConfig;
 use events::{Log, Metrics};
 use health::LastChecks;
 use ledger::vault::Vault;
 use peers::Peers;
+use run_time::RunTime;
 use snapshot::Snapshot;
 use trace::Traces;
 use whereabouts::Whereabouts;
@@ -65,8 +65,8 @@ pub struct Gateway {
     books: Option<Arc<Books>>,
     /// What secrets in the database are sealed with.
     vault: OnceLock<Vault>,
-    /// Deployments of the database.
-    run_time: ArcSwap<Vec<DeploymentConfig>>,
+    /// What the database has beside the configuration.
+    run_time: ArcSwap<RunTime>,
     pub log: Log,
     pub metrics: Metrics,
     transport: Transport,
@@ -134,9 +134,9 @@ impl Gateway {
         }
     }
 
-    /// Serves these deployments beside those of the configuration, from the next request on.
-    fn serve_run_time(&self, deployments: Vec<DeploymentConfig>) {
-        self.run_time.store(Arc::new(deployments));
+    /// Serves this beside what the configuration has, from the next request on.
+    fn serve_run_time(&self, run_time: RunTime) {
+        self.run_time.store(Arc::new(run_time));
         let snapshot = self.snapshot();
         self.reload(Snapshot::build(&snapshot.base, snapshot.files.clone()));
     }

@@ -10,6 +10,7 @@ mod cache;
 mod call;
 mod conversation;
 mod count;
+mod demands;
 mod forward;
 mod hedge;
 mod key_hash;

@@ -1,12 +1,12 @@
-//! Models that were added while the gateway ran. They lie in the database, their secrets sealed, and are served beside
-//! those of the configuration, by the same rules.
+//! Models and access groups that were added while the gateway ran. They lie in the database, secrets sealed, and are
+//! served beside those of the configuration, by the same rules.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Weak;
 
-use ledger::rules::entity::{Credential, RuntimeModel};
+use ledger::rules::entity::{AccessGroup, Credential, RuntimeModel, SharedBudget};
 use ledger::store::{Filter, Record, Sorting, StoreError};
 use ledger::vault::{Place, Sealed, Vault, VaultError};
 use serde_json::{Map, Value, json};
@@ -15,8 +15,24 @@ use crate::config::keys::{self, Kind, Section};
 use crate::config::{Config, DeploymentConfig, Sources};
 use crate::{Gateway, events};
 
-/// The most models that are added at run time.
+/// The most models, and the most access groups, that are added at run time.
 const MOST: i64 = 10_000;
+
+/// What the database has beside the configuration.
+#[derive(Debug, Default)]
+pub struct RunTime {
+    pub deployments: Vec<DeploymentConfig>,
+    /// With the terms of shared budgets filled in.
+    pub access_groups: Vec<AccessGroup>,
+}
+
+impl RunTime {
+    /// Whether there is nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.deployments.is_empty() && self.access_groups.is_empty()
+    }
+}
 
 /// Why a model cannot be served.
 #[derive(Debug)]
@@ -125,8 +141,8 @@ fn reads_this_machine(deployment: &DeploymentConfig) -> bool {
 }
 
 impl Gateway {
-    /// Serves the models of the database beside those of the configuration. One that cannot be served is named in the log
-    /// and left out.
+    /// Serves the models and access groups of the database beside those of the configuration. A model that cannot be
+    /// served is named in the log and left out.
     ///
     /// # Errors
     /// The database's.
@@ -146,7 +162,19 @@ impl Gateway {
                 }
             }
         }
-        self.serve_run_time(deployments);
+        let mut access_groups = Vec::new();
+        for stored in
+            books.store().list::<AccessGroup>(&Filter::default(), oldest_first, 0, MOST).await?.items
+        {
+            let mut group = stored.record;
+            if let Some(id) = &group.details.budget_id
+                && let Some(shared) = books.store().get::<SharedBudget>(id.as_str()).await?
+            {
+                group.details.allowance = group.details.allowance.or(&shared.record.details.allowance);
+            }
+            access_groups.push(group);
+        }
+        self.serve_run_time(RunTime { deployments, access_groups });
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 mod build;
 mod pattern;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -16,6 +16,7 @@ use http::HeaderMap;
 use http::header::HeaderName;
 use ledger::rules::access::AccessGroups;
 use ledger::rules::circle::Policy;
+use ledger::rules::entity::AccessGroup;
 use routing::{DeploymentIndex, Fleet, Settings};
 use serde_json::Value;
 use tollway::Deployment;
@@ -25,7 +26,7 @@ use tollway::transport::TransportOptions;
 use crate::admin::IssuePolicy;
 use crate::alerts::settings::AlertSettings;
 use crate::books::guesses::GuessLimits;
-use crate::config::{CacheSettings, Config, RedisSettings, UnknownPrice};
+use crate::config::{CacheSettings, Config, RedisSettings, RequiredParams, UnknownPrice};
 use crate::events::Metrics;
 use crate::events::log::ServedWords;
 use crate::events::metrics::{Handles, ServedLabels};
@@ -70,11 +71,16 @@ pub struct Snapshot {
     pub policy: Policy,
     /// What keys, users and teams that are made get, and the most that they may get.
     pub issue_policy: IssuePolicy,
-    /// Which models the names of `model_info.access_groups` stand for.
+    /// Which models the names of `model_info.access_groups`, and the groups of the database, stand for.
     pub access_groups: AccessGroups,
+    /// Those groups that have a budget.
+    pub bounded_groups: Vec<AccessGroup>,
+    /// Models all of whose deployments are teams' own (`model_info.team_id`), with these teams.
+    pub own_models: HashMap<String, BTreeSet<String>>,
     /// The status of a request over a budget.
     pub over_budget_status: u16,
     pub unknown_price: UnknownPrice,
+    pub required_params: RequiredParams,
     /// What it was worked out from.
     pub base: Arc<Config>,
     groups: HashMap<Arc<str>, Arc<Group>>,

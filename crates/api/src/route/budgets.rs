@@ -2,13 +2,15 @@
 
 use super::{Route, get, post};
 use crate::caller::Who;
-use crate::field::{Kind, field, required};
+use crate::field::{Field, Kind, field, required};
 use crate::{budget, tag, terms};
 
 const BUDGETS: &str = "budgets";
 const TAGS: &str = "tags";
 const ADMINISTRATORS: &[Who] = &[];
 const VIEW: &[Who] = &[Who::Viewer];
+
+const WHICH_TAGS: [Field; 2] = [field("tag_filter", Kind::Text), field("tag_filters", Kind::Text)];
 
 pub(super) const ROUTES: &[Route] = &[
     post("/budget/new", BUDGETS, "Make a budget that several can refer to", ADMINISTRATORS).body(&[
@@ -42,5 +44,16 @@ pub(super) const ROUTES: &[Route] = &[
     post("/tag/info", TAGS, "Show tags", VIEW).body(&[&[required("names", Kind::Texts)]]).reading(),
     get("/tag/list", TAGS, "List tags, also those that only requests have named", VIEW)
         .query(&[field("start_date", Kind::Moment), field("end_date", Kind::Moment)]),
+    get("/tag/dau", TAGS, "Users per tag on each of the last 7 days", VIEW).query(&WHICH_TAGS),
+    get("/tag/wau", TAGS, "Users per tag in each of the last 7 weeks", VIEW).query(&WHICH_TAGS),
+    get("/tag/mau", TAGS, "Users per tag in each of the last 7 times 30 days", VIEW).query(&WHICH_TAGS),
+    get("/tag/summary", TAGS, "Users, requests and spend per tag", VIEW).query(&[
+        required("start_date", Kind::Moment),
+        required("end_date", Kind::Moment),
+        WHICH_TAGS[0],
+        WHICH_TAGS[1],
+    ]),
+    get("/tag/user-agent/per-user-analytics", TAGS, "Requests and spend per user and tag in 30 days", VIEW)
+        .query(&[WHICH_TAGS[0], WHICH_TAGS[1], field("page", Kind::Count), field("page_size", Kind::Count)]),
     get("/tag/distinct", TAGS, "The tags that requests have named", VIEW),
 ];

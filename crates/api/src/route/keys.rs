@@ -63,6 +63,7 @@ pub(super) const ROUTES: &[Route] = &[
             field("expand", Kind::Any),
             field("status", Kind::OneOf(&["active", "blocked", "expired"])),
             field("substring_matching", Kind::Bool),
+            field("access_group_id", Kind::Text),
             field("expires", Kind::Moment),
         ]),
     get("/key/aliases", TAG, "List the aliases of keys that the caller may see", &[Who::Anyone]).query(&[

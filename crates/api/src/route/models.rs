@@ -2,7 +2,7 @@
 
 use super::{Route, get, post};
 use crate::caller::Who;
-use crate::field::{Kind, required};
+use crate::field::{Kind, field, required};
 use crate::{credential, model};
 
 const TAG: &str = "model management";
@@ -17,6 +17,10 @@ pub(super) const ROUTES: &[Route] = &[
         .body(&[model::CHANGED]),
     post("/model/delete", TAG, "Take a model away that was added here", ADMINISTRATORS)
         .body(&[&[required("id", Kind::Text)]]),
+    post("/model/block", TAG, "Pause a model that was added here: it gets no requests", ADMINISTRATORS)
+        .body(&[&[required("model_id", Kind::Text)]]),
+    post("/model/unblock", TAG, "Let a paused model be asked again", ADMINISTRATORS)
+        .body(&[&[required("model_id", Kind::Text)]]),
     post("/credentials", CREDENTIALS, "Add a credential; its values are stored sealed", ADMINISTRATORS)
         .body(&[credential::NEW]),
     get("/credentials", CREDENTIALS, "List credentials, without their values", ADMINISTRATORS),
@@ -26,6 +30,25 @@ pub(super) const ROUTES: &[Route] = &[
         "Show a credential, without its values",
         ADMINISTRATORS,
     ),
+    get(
+        "/credentials/by_model/{model_id}",
+        CREDENTIALS,
+        "Show the credential that a model of run time has, without its values",
+        ADMINISTRATORS,
+    ),
+    get(
+        "/credentials/migrate-encryption/check",
+        CREDENTIALS,
+        "How many secrets are not sealed under the current salt key",
+        ADMINISTRATORS,
+    ),
+    post(
+        "/credentials/migrate-encryption",
+        CREDENTIALS,
+        "Seal all secrets under the current salt key; `?dry_run=true` counts them only",
+        ADMINISTRATORS,
+    )
+    .query(&[field("dry_run", Kind::Bool)]),
     post("/credentials/{credential_name}", CREDENTIALS, "Change a credential", ADMINISTRATORS)
         .method("PATCH")
         .body(&[credential::CHANGED]),

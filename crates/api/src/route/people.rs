@@ -45,7 +45,10 @@ pub(super) const ROUTES: &[Route] = &[
         field("user_updates", Kind::Object),
     ]]),
     post("/user/delete", USERS, "Delete users, their memberships and their keys", OF_ORGANIZATION)
+        .also(&["/management/v1/users/bulk_delete"])
         .body(&[IDS]),
+    post("/management/v1/users/bulk", USERS, "Make several users, each as /user/new does", OF_ORGANIZATION)
+        .body(&[&[required("users", Kind::List)]]),
     get("/user/info", USERS, "Show a user with their keys and teams, by default who asks", SEE_USER)
         .query(USER_ID),
     get("/v2/user/info", USERS, "Show a user", SEE_USER).query(USER_ID),

@@ -2,9 +2,10 @@
 
 use super::{Route, get, post};
 use crate::caller::Who;
-use crate::field::{Field, Kind, field};
+use crate::field::{Field, Kind, field, required};
 
 const TAG: &str = "spend";
+const AUDIT: &str = "audit log";
 const VIEW: &[Who] = &[Who::Viewer];
 /// The handler shows to each their own.
 const OWN: &[Who] = &[Who::Viewer, Who::Owner, Who::TeamAdmin, Who::OrganizationAdmin];
@@ -20,7 +21,15 @@ const LOGS: &[Field] = &[
     field("request_id", Kind::Text),
     field("team_id", Kind::Text),
     field("end_user", Kind::Text),
+    field("session_id", Kind::Text),
     field("tag", Kind::Text),
+    field("cache_hit_filter", Kind::OneOf(&["hit", "miss", "True", "False", "true", "false"])),
+    field("search", Kind::Text),
+    field(
+        "sort_by",
+        Kind::OneOf(&["startTime", "endTime", "spend", "total_tokens", "request_duration_ms", "model"]),
+    ),
+    field("sort_order", Kind::OneOf(&["asc", "desc"])),
     field("model_id", Kind::Text),
     field("model_group", Kind::Text),
     field("key_alias", Kind::Text),
@@ -31,6 +40,14 @@ const LOGS: &[Field] = &[
     field("page_size", Kind::Count),
     field("cursor", Kind::Text),
     field("format", Kind::OneOf(&["json", "csv"])),
+];
+
+const NAMES: &[Field] = &[
+    required("filter[startTime][gte]", Kind::Moment),
+    required("filter[startTime][lte]", Kind::Moment),
+    field("q", Kind::Text),
+    field("page", Kind::Count),
+    field("page_size", Kind::Count),
 ];
 
 const ACTIVITY: &[Field] = &[
@@ -47,6 +64,11 @@ const ACTIVITY: &[Field] = &[
     field("page", Kind::Count),
     field("page_size", Kind::Count),
     field("timezone", Kind::Any),
+    field("offset", Kind::Count),
+    field("limit", Kind::Count),
+    field("search", Kind::Text),
+    field("model_group", Kind::Text),
+    field("by_model_group", Kind::Bool),
     field("format", Kind::OneOf(&["json", "csv"])),
 ];
 
@@ -94,6 +116,26 @@ pub(super) const ROUTES: &[Route] = &[
             field("completion_response", Kind::Object),
         ]])
         .reading(),
+    post("/cost/estimate", TAG, "What so many requests of a size cost a day and a month", &[Who::Anyone])
+        .body(&[&[
+            required("model", Kind::Text),
+            required("input_tokens", Kind::Count),
+            required("output_tokens", Kind::Count),
+            field("num_requests_per_day", Kind::Count),
+            field("num_requests_per_month", Kind::Count),
+        ]])
+        .reading(),
+    get("/spend/logs/session/ui", TAG, "The requests of one session", OWN).query(&[
+        required("session_id", Kind::Text),
+        DATES[0],
+        DATES[1],
+        field("page", Kind::Count),
+        field("page_size", Kind::Count),
+        field("cursor", Kind::Text),
+        field("format", Kind::OneOf(&["json", "csv"])),
+    ]),
+    get("/management/v1/spend_logs/users", TAG, "Users that requests were made for", VIEW).query(NAMES),
+    get("/management/v1/spend_logs/end_users", TAG, "Customers that requests have named", VIEW).query(NAMES),
     get("/global/spend", TAG, "What the gateway has spent, and may", VIEW),
     get("/global/spend/logs", TAG, "Spend per day", VIEW).query(&[
         field("api_key", Kind::Text),
@@ -128,7 +170,13 @@ pub(super) const ROUTES: &[Route] = &[
     get("/global/activity", TAG, "Requests and tokens per day", VIEW).query(&DATES),
     get("/global/activity/model", TAG, "Requests and tokens per day and model", VIEW).query(&DATES),
     get("/user/daily/activity", TAG, "What users did per day", OWN)
-        .also(&["/user/daily/activity/aggregated", "/user/daily/activity/export"])
+        .also(&[
+            "/user/daily/activity/aggregated",
+            "/user/daily/activity/export",
+            "/user/daily/activity/aggregated/keys",
+            "/user/daily/activity/aggregated/search",
+            "/user/daily/activity/aggregated/model_top_keys",
+        ])
         .query(ACTIVITY),
     get(
         "/team/daily/activity",
@@ -136,10 +184,29 @@ pub(super) const ROUTES: &[Route] = &[
         "What teams did per day",
         &[Who::Viewer, Who::Member, Who::TeamAdmin, Who::OrganizationAdmin],
     )
-    .also(&["/team/daily/activity/aggregated", "/team/daily/activity/export"])
+    .also(&[
+        "/team/daily/activity/aggregated",
+        "/team/daily/activity/export",
+        "/team/daily/activity/aggregated/keys",
+        "/team/daily/activity/aggregated/search",
+        "/team/daily/activity/aggregated/model_top_keys",
+    ])
     .query(ACTIVITY),
+    get(
+        "/team/spend/by_user",
+        TAG,
+        "What users spent in teams",
+        &[Who::Viewer, Who::Member, Who::TeamAdmin, Who::OrganizationAdmin],
+    )
+    .query(&[DATES[0], DATES[1], field("team_ids", Kind::Text)]),
     get("/tag/daily/activity", TAG, "What was done under tags per day", VIEW)
-        .also(&["/tag/daily/activity/aggregated", "/tag/daily/activity/export"])
+        .also(&[
+            "/tag/daily/activity/aggregated",
+            "/tag/daily/activity/export",
+            "/tag/daily/activity/aggregated/keys",
+            "/tag/daily/activity/aggregated/search",
+            "/tag/daily/activity/aggregated/model_top_keys",
+        ])
         .query(ACTIVITY),
     get(
         "/organization/daily/activity",
@@ -147,7 +214,13 @@ pub(super) const ROUTES: &[Route] = &[
         "What organizations did per day",
         &[Who::Viewer, Who::OrganizationAdmin],
     )
-    .also(&["/organization/daily/activity/aggregated", "/organization/daily/activity/export"])
+    .also(&[
+        "/organization/daily/activity/aggregated",
+        "/organization/daily/activity/export",
+        "/organization/daily/activity/aggregated/keys",
+        "/organization/daily/activity/aggregated/search",
+        "/organization/daily/activity/aggregated/model_top_keys",
+    ])
     .query(ACTIVITY),
     get("/customer/daily/activity", TAG, "What customers did per day", VIEW)
         .also(&[
@@ -155,13 +228,19 @@ pub(super) const ROUTES: &[Route] = &[
             "/customer/daily/activity/aggregated",
             "/end_user/daily/activity/aggregated",
             "/customer/daily/activity/export",
+            "/customer/daily/activity/aggregated/keys",
+            "/customer/daily/activity/aggregated/search",
+            "/customer/daily/activity/aggregated/model_top_keys",
             "/end_user/daily/activity/export",
+            "/end_user/daily/activity/aggregated/keys",
+            "/end_user/daily/activity/aggregated/search",
+            "/end_user/daily/activity/aggregated/model_top_keys",
         ])
         .query(ACTIVITY),
     get("/gateway/daily/activity", TAG, "What all did per day", VIEW)
         .also(&["/gateway/daily/activity/export"])
         .query(ACTIVITY),
-    get("/audit", TAG, "Changes through this API, newest first", VIEW).query(&[
+    get("/audit", AUDIT, "Changes through this API, newest first", VIEW).query(&[
         field("page", Kind::Count),
         field("page_size", Kind::Count),
         field("changed_by", Kind::Text),
@@ -173,5 +252,5 @@ pub(super) const ROUTES: &[Route] = &[
         DATES[1],
         field("sort_order", Kind::OneOf(&["asc", "desc"])),
     ]),
-    get("/audit/{id}", TAG, "One change", VIEW),
+    get("/audit/{id}", AUDIT, "One change", VIEW),
 ];

@@ -73,6 +73,20 @@ pub(super) const ROUTES: &[Route] = &[
         MEMBER_TERMS,
         terms::RAISE,
     ]),
+    post(
+        "/management/v1/teams/{team_id}/members/bulk_update",
+        TAG,
+        "Change several memberships, each as /team/member_update does",
+        MANAGE,
+    )
+    .body(&[&[required("members", Kind::List)]]),
+    post(
+        "/management/v1/teams/{team_id}/members/bulk_delete",
+        TAG,
+        "Take several members out, each as /team/member_delete does",
+        MANAGE,
+    )
+    .body(&[&[required("members", Kind::List)]]),
     post("/team/member_delete", TAG, "Take a member out; their keys of this team go with them", MANAGE)
         .body(&[WHICH, MEMBER]),
     post(

@@ -52,6 +52,7 @@ fn stranger(role: Role) -> Caller {
         }],
         organizations: vec!["other".parse().unwrap()],
         member_of: vec!["other".parse().unwrap()],
+        sees_spend: false,
     }
 }
 
@@ -157,6 +158,22 @@ fn laws_of_permission_hold_for_every_route_role_and_object() {
 }
 
 #[test]
+fn who_may_see_spend_sees_that_and_gains_nothing_else() {
+    for route in all() {
+        for role in Role::ALL.into_iter().filter(|role| !role.is_admin()) {
+            for relation in RELATIONS {
+                let without = caller(role, relation);
+                let with = Caller { sees_spend: true, ..without.clone() };
+                let case = format!("{} {} as {role:?}, {relation:?}", route.method, route.path);
+                let gained = with.may(route, &object()) && !without.may(route, &object());
+                assert!(!gained || route.tells_spend() && route.who.contains(&Who::Viewer), "{case}");
+                assert!(!with.may(route, &object()) || with.may_ever(route), "{case}");
+            }
+        }
+    }
+}
+
+#[test]
 fn an_object_of_nobody_is_nobodys() {
     // `None` of the caller and `None` of the object are not the same person.
     let caller = Caller { role: Role::InternalUser, user: None, key: None, ..Caller::master() };
@@ -182,7 +199,7 @@ fn a_route_is_there_once_and_found() {
 fn only_what_changes_something_or_asks_with_a_list_has_a_body() {
     for route in all() {
         assert!(route.method != "GET" || route.body.is_empty(), "{}", route.path);
-        assert!(route.method == "GET" || route.query.is_empty(), "{}", route.path);
+        assert!(route.body.is_empty() || route.query.is_empty(), "{}", route.path);
         assert_eq!(
             route.method == "GET",
             route.effect == Effect::Reads && route.body.is_empty() && route.path != "/key/health",

@@ -1,5 +1,6 @@
 //! Who asks the management API, and what they may.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api::body::Body;
@@ -13,10 +14,10 @@ use axum::http::request::Parts;
 use catalog::NanoUsd;
 use ledger::Store;
 use ledger::rules::account::{Account, Scope};
-use ledger::rules::entity::{Details, Member, MemberRole, Organization, SharedBudget, Team};
+use ledger::rules::entity::{Details, Key, Member, MemberRole, Organization, SharedBudget, Team};
 use ledger::rules::id::UserId;
 use ledger::rules::time::Timestamp;
-use ledger::store::{Filter, Record, Sorting, StoreError, Stored};
+use ledger::store::{DailySum, Filter, Record, Sorting, StoreError, Stored};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
@@ -109,6 +110,7 @@ async fn caller(books: &Books, identity: &Identity) -> Result<Caller, Refusal> {
         memberships: Vec::new(),
         organizations: Vec::new(),
         member_of: Vec::new(),
+        sees_spend: api::condition::permits(&holder.key, "get_spend_routes"),
     };
     let Some(user) = caller.user.clone().filter(|_| !role.is_admin()) else { return Ok(caller) };
     for member in members_of(store, &user).await? {
@@ -172,9 +174,9 @@ impl Asker {
         self.caller.role.is_admin()
     }
 
-    /// Administrators, and those who only look, see everything.
+    /// Administrators, and those who look as they do, see everything.
     pub(super) fn sees_all(&self) -> bool {
-        self.is_admin() || self.caller.role == Role::ProxyAdminViewer
+        self.is_admin() || self.caller.views(self.route)
     }
 
     pub(super) fn wrong_role(&self) -> Refusal {
@@ -217,6 +219,29 @@ impl Asker {
     ) -> Result<Stored<R>, Refusal> {
         let found = self.store().get::<R>(id).await?;
         found.ok_or_else(|| Problem::not_found(what, field, id).into())
+    }
+
+    /// The key with an id, also one that is deleted: reports go on to name it.
+    pub(super) async fn key(&self, id: &str) -> Result<Option<Key>, Refusal> {
+        Ok(match self.store().get::<Key>(id).await? {
+            Some(stored) => Some(stored.record),
+            None => self.store().deleted::<Key>(id).await?,
+        })
+    }
+
+    /// Whose keys the ones of these sums are; deleted ones included.
+    pub(super) async fn users_of(
+        &self,
+        sums: &[(String, DailySum)],
+    ) -> Result<BTreeMap<String, Option<UserId>>, Refusal> {
+        let mut users = BTreeMap::new();
+        for (_, sum) in sums {
+            if !users.contains_key(&sum.key) {
+                let user = self.key(&sum.key).await?.and_then(|key| key.user);
+                users.insert(sum.key.clone(), user);
+            }
+        }
+        Ok(users)
     }
 
     /// Moves what was journalled into the database, so that spend that is shown is up to date. A database that is away
@@ -336,6 +361,7 @@ fn taken(what: &str) -> Problem {
         ("customers", _) => ("user_id", "a customer with this `user_id` already exists"),
         ("tags", _) => ("name", "a tag with this `name` already exists"),
         ("budgets", _) => ("budget_id", "a budget with this `budget_id` already exists"),
+        ("access_groups", _) => ("access_group", "an access group with this name already exists"),
         ("credentials", _) => ("credential_name", "a credential with this `credential_name` already exists"),
         _ => ("id", "this id exists already"),
     };

@@ -12,7 +12,7 @@ use axum::extract::{Path, State};
 use axum::response::Json;
 use axum::routing::{get, post};
 use ledger::rules::entity::{Credential, Details};
-use ledger::store::{Filter, Record, Stored};
+use ledger::store::{Filter, Record, ResealError, Resealed, Stored};
 use ledger::vault::Place;
 use serde_json::{Map, Value, json};
 
@@ -25,6 +25,9 @@ pub(super) fn router() -> Router<Arc<Gateway>> {
     Router::new()
         .route("/credentials", post(new).get(list))
         .route("/credentials/by_name/{credential_name}", get(one))
+        .route("/credentials/by_model/{model_id}", get(of_model))
+        .route("/credentials/migrate-encryption", post(reseal))
+        .route("/credentials/migrate-encryption/check", get(sealed))
         .route("/credentials/{credential_name}", axum::routing::patch(update).delete(delete))
 }
 
@@ -78,6 +81,50 @@ async fn list(asker: Asker) -> Answer {
 
 async fn one(asker: Asker, Path(name): Path<String>) -> Answer {
     Ok(Json(credential::row(&named(&asker, &name).await?.record)))
+}
+
+async fn of_model(asker: Asker, Path(id): Path<String>) -> Answer {
+    let model = models::named(&asker, "model_id", &id).await?.record;
+    let params = model.data.get("litellm_params");
+    let name = params.and_then(|params| params.get("litellm_credential_name")).and_then(Value::as_str);
+    let Some(name) = name else {
+        return Err(Problem::not_found("Credential", "model_id", &id).into());
+    };
+    Ok(Json(credential::row(&named(&asker, name).await?.record)))
+}
+
+/// What sealing anew did, or would do.
+fn resealed_row(done: Resealed) -> Value {
+    json!({
+        "migrated": done.resealed,
+        "already_current": done.current,
+        "changed_meanwhile": done.busy,
+        "is_complete": done.busy == 0,
+    })
+}
+
+async fn reseal(asker: Asker, State(gateway): State<Arc<Gateway>>) -> Answer {
+    let dry = asker.query()?.bool("dry_run").unwrap_or(false);
+    asker.permit(&api::caller::Object::default())?;
+    let vault = models::vault(&gateway)?;
+    let done = if dry { asker.store().would_reseal(vault).await } else { asker.store().reseal(vault).await };
+    let mut row = resealed_row(done.map_err(not_resealed)?);
+    row["dry_run"] = json!(dry);
+    Ok(Json(row))
+}
+
+async fn sealed(asker: Asker, State(gateway): State<Arc<Gateway>>) -> Answer {
+    let done = asker.store().would_reseal(models::vault(&gateway)?).await.map_err(not_resealed)?;
+    Ok(Json(json!({"needs_migration": done.resealed, "already_current": done.current})))
+}
+
+fn not_resealed(error: ResealError) -> Refusal {
+    match error {
+        ResealError::Store(error) => error.into(),
+        ResealError::Vault { .. } => {
+            Refusal::misconfigured(500, format!("{error}: it is under another salt key"))
+        }
+    }
 }
 
 async fn update(

@@ -1,6 +1,7 @@
 //! What a new or changed key may be: whose, in which team, and with no more than those who give it have.
 
 use api::body::{Body, Patch};
+use api::condition::{self, Conditions};
 use api::grant::{self, Giver, Grant};
 use api::problem::Problem;
 use api::{caller, key};
@@ -9,7 +10,7 @@ use ledger::rules::entity::{Key, Member, Organization, Team, User};
 use serde_json::{Value, json};
 
 use super::asker::Asker;
-use super::secret;
+use super::{access_groups, secret};
 use crate::refusal::Refusal;
 
 /// A key that is not stored yet, and its secret, which nobody will see again.
@@ -49,6 +50,7 @@ pub(super) async fn new_key(
         made.user.clone_from(&asker.caller.user);
     }
     asker.check_budget(body).await?;
+    access_groups::check(asker, &made.access_groups).await?;
     let surroundings = Surroundings::of(asker, &made).await?;
     surroundings.permit(asker, &made)?;
     if is_of_another(asker, &made) && made.routes.0.is_empty() {
@@ -58,19 +60,26 @@ pub(super) async fn new_key(
     if !asker.is_admin() {
         if let Some(holder) = &asker.holder {
             let own = &holder.key;
-            let has =
-                Grant { models: &own.models, allowance: &own.details.allowance, routes: Some(&own.routes) };
+            let reach = own.reach();
+            let has = Grant { models: &reach, allowance: &own.details.allowance, routes: Some(&own.routes) };
             grant::inherit(&mut made.details.allowance, &mut made.models, &mut made.routes, &has);
-            made.expires_at = earlier(made.expires_at, own.expires_at);
+            let of_team = surroundings.end_for_members(asker);
+            made.expires_at = earlier(earlier(made.expires_at, of_team), own.expires_at);
             if made.addresses.0.is_empty() {
                 made.addresses.clone_from(&own.addresses);
             }
-            check_against_key(asker, &made, own, "the key that asks")?;
+            condition::inherit(&mut made, own);
+            check_bounds(asker, &made, own, ASKING)?;
+            check_end(&made, own, ASKING)?;
+            condition::check_rights(&made, own, &asker.snapshot.issue_policy.keys)?;
         }
         surroundings.check(asker, &made)?;
     }
     Ok(NewKey { key: made, secret })
 }
+
+/// How refusals name the key that a request is made with.
+const ASKING: &str = "the key that asks";
 
 /// The group of routes that call models.
 const MODEL_ROUTES: &str = "llm_api_routes";
@@ -120,6 +129,9 @@ pub(super) async fn check_change(
 ) -> Result<(), Refusal> {
     asker.permit(&key::object(before))?;
     asker.check_budget(body).await?;
+    if before.access_groups != after.access_groups {
+        access_groups::check(asker, &after.access_groups).await?;
+    }
     let moved =
         (&before.user, &before.team, &before.organization) != (&after.user, &after.team, &after.organization);
     if asker.is_admin() && !moved {
@@ -136,6 +148,7 @@ pub(super) async fn check_change(
         check_impersonation(asker, after)?;
     }
     surroundings.check(asker, after)?;
+    check_widening(asker, before, after)?;
     if asker.could("/key/block", &key::object(before)) {
         return Ok(());
     }
@@ -151,9 +164,34 @@ pub(super) async fn check_change(
     if before.details.created_by.as_deref()
         != asker.caller.user.as_ref().map(ledger::rules::id::UserId::as_str)
     {
-        check_against_key(asker, after, before, "the key as it was made")?;
+        check_bounds(asker, after, before, AS_MADE)?;
+        check_end(after, before, AS_MADE)?;
     }
     Ok(())
+}
+
+/// How refusals name a key before its change.
+const AS_MADE: &str = "the key as it was made";
+
+/// What a change adds to a key is no more than the key has that asks for it.
+fn check_widening(asker: &Asker, before: &Key, after: &Key) -> Result<(), Refusal> {
+    condition::check_rights(after, before, &api::Object::new())?;
+    let Some(holder) = &asker.holder else { return Ok(()) };
+    // What is told names the field that would widen it.
+    check_bounds(asker, after, before, AS_MADE)
+        .or_else(|told| check_bounds(asker, after, &holder.key, ASKING).map_err(|_| told))?;
+    check_end(after, before, AS_MADE).or_else(|told| check_end(after, &holder.key, ASKING).map_err(|_| told))
+}
+
+/// Who gets to know a key's secret has what the key has.
+pub(super) fn check_renewal(asker: &Asker, key: &Key) -> Result<(), Refusal> {
+    match &asker.holder {
+        Some(holder) if !asker.is_admin() && holder.key.id != key.id => {
+            condition::check_rights(key, &holder.key, &asker.snapshot.issue_policy.keys)?;
+            check_bounds(asker, key, &holder.key, ASKING)
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn overseers_only(field: &str) -> Refusal {
@@ -163,26 +201,29 @@ fn overseers_only(field: &str) -> Refusal {
 }
 
 /// A key whose bounds hold for another one too: nothing else would bound that.
-fn check_against_key(asker: &Asker, wanted: &Key, has: &Key, name: &str) -> Result<(), Refusal> {
-    let grant = |key: &Key| -> (ledger::rules::access::ModelList, ledger::rules::budget::Allowance) {
-        (key.models.clone(), key.details.allowance.clone())
-    };
-    let (own_models, own_allowance) = grant(has);
-    let has_grant = Grant { models: &own_models, allowance: &own_allowance, routes: Some(&has.routes) };
+fn check_bounds(asker: &Asker, wanted: &Key, has: &Key, name: &str) -> Result<(), Refusal> {
+    let (own, reach) = (has.reach(), wanted.reach());
+    let has_grant = Grant { models: &own, allowance: &has.details.allowance, routes: Some(&has.routes) };
     let wanted_grant =
-        Grant { models: &wanted.models, allowance: &wanted.details.allowance, routes: Some(&wanted.routes) };
+        Grant { models: &reach, allowance: &wanted.details.allowance, routes: Some(&wanted.routes) };
     let giver = Giver { name, has: has_grant, bounds: false };
     giver.can_give(&wanted_grant, &asker.snapshot.access_groups)?;
-    if has.expires_at.is_some() && wanted.expires_at.is_none_or(|at| Some(at) > has.expires_at) {
-        let told = format!("`duration` goes beyond the end of {name}: nobody gives what they do not have");
-        return Err(Problem::forbidden(Some("duration"), told).into());
-    }
+    Conditions::of(wanted).at_least(&Conditions::of(has), name)?;
     let within = has.addresses.0.is_empty()
         || (!wanted.addresses.0.is_empty()
             && wanted.addresses.0.iter().all(|own| has.addresses.0.contains(own)));
     if !within {
         let told = format!("`allowed_ips` has more than {name}: nobody gives what they do not have");
         return Err(Problem::forbidden(Some("allowed_ips"), told).into());
+    }
+    Ok(())
+}
+
+/// A key that ends not later than another one.
+fn check_end(wanted: &Key, has: &Key, name: &str) -> Result<(), Refusal> {
+    if has.expires_at.is_some() && wanted.expires_at.is_none_or(|at| Some(at) > has.expires_at) {
+        let told = format!("`duration` goes beyond the end of {name}: nobody gives what they do not have");
+        return Err(Problem::forbidden(Some("duration"), told).into());
     }
     Ok(())
 }
@@ -258,10 +299,18 @@ impl Surroundings {
         Ok(())
     }
 
+    /// When keys that the team's members make end (`team_member_key_duration`).
+    fn end_for_members(&self, asker: &Asker) -> Option<ledger::rules::time::Timestamp> {
+        let team = self.team.as_ref().filter(|_| self.member.is_some())?;
+        let duration = team.details.extra.get("team_member_key_duration")?.as_str()?;
+        api::moment::after(asker.now, duration)
+    }
+
     /// Whether those around the key have what it is to be given.
     fn check(&self, asker: &Asker, key: &Key) -> Result<(), Refusal> {
         let groups = &asker.snapshot.access_groups;
-        let wanted = Grant { models: &key.models, allowance: &key.details.allowance, routes: None };
+        let reach = key.reach();
+        let wanted = Grant { models: &reach, allowance: &key.details.allowance, routes: None };
         let mut givers: Vec<(String, Grant<'_>)> = Vec::new();
         if let Some(organization) = &self.organization {
             let has = Grant {
@@ -271,9 +320,14 @@ impl Surroundings {
             };
             givers.push((format!("organization `{}`", organization.id), has));
         }
+        let of_team = self.team.as_ref().map(Team::reach);
         match (&self.team, &self.user) {
             (Some(team), _) => {
-                let has = Grant { models: &team.models, allowance: &team.details.allowance, routes: None };
+                let has = Grant {
+                    models: of_team.as_deref().unwrap_or(&team.models),
+                    allowance: &team.details.allowance,
+                    routes: None,
+                };
                 givers.push((format!("team `{}`", team.id), has));
             }
             (None, Some(user)) => {

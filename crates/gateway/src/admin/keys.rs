@@ -21,7 +21,7 @@ use ledger::store::{Filter, SortBy, Sorting, Stored};
 use serde_json::{Value, json};
 
 use super::asker::{self, Asker, MOST};
-use super::{Answer, issue, secret};
+use super::{Answer, bulk, issue, secret};
 use crate::refusal::Refusal;
 use crate::{Gateway, rotation};
 
@@ -182,9 +182,7 @@ async fn team_bulk_update(asker: Asker, bytes: Bytes) -> Answer {
 
 /// Changes several keys, each for itself: what fails is told and the others go on.
 async fn change_each(asker: &Asker, each: Vec<Value>) -> Result<Value, Refusal> {
-    if each.is_empty() || each.len() > 500 {
-        return Err(Problem::field("keys", "`keys` must have 1 to 500 entries").into());
-    }
+    bulk::check("keys", each.len())?;
     let Some(route) = api::route::find("POST", "/key/update") else { return Err(asker.wrong_role()) };
     let (mut done, mut failed) = (Vec::new(), Vec::new());
     let total = each.len();
@@ -192,8 +190,7 @@ async fn change_each(asker: &Asker, each: Vec<Value>) -> Result<Value, Refusal> 
         let name = fields.get("key").and_then(Value::as_str).unwrap_or_default().to_owned();
         let shown = if name.starts_with("sk-") { key::short_name(&name) } else { name };
         let result = async {
-            let fields = fields.as_object().cloned().unwrap_or_default();
-            let stored = change(asker, &Body::of(fields, route.body)?).await?;
+            let stored = change(asker, &bulk::body(&fields, route.body)?).await?;
             full_row(asker, &stored).await
         };
         match result.await {
@@ -392,6 +389,7 @@ fn filter(query: &Body, now: Timestamp) -> Result<Filter, Refusal> {
         search: query.text("search").map(str::to_owned).or(alias.filter(|_| part)),
         blocked: (status == Some("blocked")).then_some(true),
         expires_before: expires,
+        access_group: query.id("access_group_id")?.set(),
     })
 }
 
@@ -443,6 +441,7 @@ async fn rotate(asker: &Asker, name: &str, body: &Body) -> Answer {
     let mut stored = named(asker, "key", name).await?;
     let before = stored.record.clone();
     asker.permit(&key::object(&before))?;
+    issue::check_renewal(asker, &before)?;
     asker.snapshot.issue_policy.for_changed_key(body, asker.now)?;
     let secret = match body.text("new_key") {
         Some(chosen) => {

@@ -18,13 +18,11 @@ use ledger::store::{Filter, Sorting, Stored};
 use serde_json::{Value, json};
 
 use super::asker::{self, Asker};
+use super::bulk::{self, Results};
 use super::change::Changes;
 use super::{Answer, keys, secret, teams};
 use crate::Gateway;
 use crate::refusal::Refusal;
-
-/// The most members that are added at once.
-const MOST_AT_ONCE: usize = 500;
 
 pub(super) fn router() -> Router<Arc<Gateway>> {
     Router::new()
@@ -32,6 +30,8 @@ pub(super) fn router() -> Router<Arc<Gateway>> {
         .route("/team/bulk_member_add", post(bulk_add))
         .route("/team/member_update", post(update))
         .route("/team/member_delete", post(delete))
+        .route("/management/v1/teams/{team_id}/members/bulk_update", post(bulk_update))
+        .route("/management/v1/teams/{team_id}/members/bulk_delete", post(bulk_delete))
         .route("/team/{team_id}/members/me", get(me))
         .route("/team/{team_id}/member/{user_id}/reset_spend", post(reset_spend))
         .route("/team/{team_id}/member/{user_id}/reset_budget", post(reset_budget))
@@ -172,10 +172,7 @@ async fn add_all(
     wanted: Vec<NewMember>,
     body: &Body,
 ) -> Result<Vec<(Found, Member)>, Refusal> {
-    if wanted.is_empty() || wanted.len() > MOST_AT_ONCE {
-        let told = format!("`member` must have 1 to {MOST_AT_ONCE} entries");
-        return Err(Problem::field("member", told).into());
-    }
+    bulk::check("member", wanted.len())?;
     let mut added = Vec::new();
     for found in found(asker, wanted).await? {
         let mut member = member(asker, team, &found, body)?;
@@ -195,7 +192,7 @@ async fn add_all(
 
 /// A member's own list is a part of the team's.
 fn check_models(asker: &Asker, team: &Team, member: &Member) -> Result<(), Refusal> {
-    if member.models.0.is_empty() || member.models.is_within(&team.models, &asker.snapshot.access_groups) {
+    if member.models.0.is_empty() || member.models.is_within(&team.reach(), &asker.snapshot.access_groups) {
         return Ok(());
     }
     let told =
@@ -225,24 +222,67 @@ async fn bulk_add(asker: Asker, bytes: Bytes) -> Answer {
         let list = body.get("members").cloned().unwrap_or_default();
         team::new_members("members", &list, team::MEMBER_ROLES)?
     };
-    let total = wanted.len();
-    let (mut results, mut done) = (Vec::new(), 0);
+    let mut results = Results::default();
     for one in wanted {
-        let (user, email) = (one.user.clone(), one.email.clone());
-        let result = add_all(&asker, &stored.record, vec![one], &body).await;
-        done += usize::from(result.is_ok());
-        let error = result.err().map(|refusal| refusal.tell);
-        results
-            .push(json!({"user_id": user, "user_email": email, "success": error.is_none(), "error": error}));
+        let who = bulk::who(&json!({"user_id": one.user, "user_email": one.email}));
+        let added = add_all(&asker, &stored.record, vec![one], &body).await;
+        let row = added.map(|added| {
+            let spend = api::terms::Spend::default();
+            added.iter().map(|(_, member)| team::membership_row(member, spend, asker.now)).collect()
+        });
+        results.note(who, "added_membership", row);
     }
-    Ok(Json(json!({
-        "team_id": stored.record.id,
-        "results": results,
-        "total_requested": total,
-        "successful_additions": done,
-        "failed_additions": total - done,
-        "updated_team": teams::full_row(&asker, &stored).await?,
-    })))
+    of_team(&asker, &stored, results, "additions").await
+}
+
+/// What became of each, and the team as it is now.
+async fn of_team(asker: &Asker, team: &Stored<Team>, results: Results, done: &str) -> Answer {
+    let mut answer = results.answer(done);
+    answer.insert("team_id".to_owned(), json!(team.record.id));
+    answer.insert("updated_team".to_owned(), teams::full_row(asker, team).await?);
+    Ok(Json(Value::Object(answer)))
+}
+
+/// The team of a path, and the fields of each of its members that a body names, as another route has them.
+async fn each_of(
+    asker: &Asker,
+    id: &str,
+    bytes: &Bytes,
+    path: &str,
+) -> Result<(Stored<Team>, Vec<(Value, Result<Body, Refusal>)>), Refusal> {
+    let body = asker.body(bytes)?;
+    let team = asker.find::<Team>("Team", "team_id", id).await?;
+    asker.permit(&team::object(&team.record))?;
+    let Some(route) = api::route::find("POST", path) else { return Err(asker.wrong_role()) };
+    let read = |entry: Value| {
+        let mut entry = entry;
+        if let Value::Object(fields) = &mut entry {
+            fields.insert("team_id".to_owned(), json!(id));
+        }
+        let body = bulk::body(&entry, route.body);
+        (entry, body)
+    };
+    Ok((team, bulk::entries(&body, "members")?.into_iter().map(read).collect()))
+}
+
+async fn bulk_update(asker: Asker, Path(id): Path<String>, bytes: Bytes) -> Answer {
+    let (team, each) = each_of(&asker, &id, &bytes, "/team/member_update").await?;
+    let mut results = Results::default();
+    for (entry, body) in each {
+        let changed = async { change(&asker, &team.record, &body?).await.map(|member| changed_row(&member)) };
+        results.note(bulk::who(&entry), "updated_membership", changed.await);
+    }
+    of_team(&asker, &team, results, "updates").await
+}
+
+async fn bulk_delete(asker: Asker, Path(id): Path<String>, bytes: Bytes) -> Answer {
+    let (team, each) = each_of(&asker, &id, &bytes, "/team/member_delete").await?;
+    let mut results = Results::default();
+    for (entry, body) in each {
+        let gone = async { take_out(&asker, &team.record, &body?).await };
+        results.note(bulk::who(&entry), "deleted_membership", gone.await);
+    }
+    of_team(&asker, &team, results, "deletions").await
 }
 
 /// The membership that a body names by user or e-mail address.
@@ -272,16 +312,24 @@ async fn update(asker: Asker, bytes: Bytes) -> Answer {
     let body = asker.body(&bytes)?;
     let team = teams::named(&asker, &body).await?.record;
     asker.permit(&team::object(&team))?;
-    let mut stored = named(&asker, &team, &body).await?;
+    Ok(Json(changed_row(&change(&asker, &team, &body).await?)))
+}
+
+/// Changes the membership that a body names.
+async fn change(asker: &Asker, team: &Team, body: &Body) -> Result<Member, Refusal> {
+    let mut stored = named(asker, team, body).await?;
     let before = stored.record.clone();
-    team::apply_to_member(&body, &mut stored.record, asker.now)?;
-    check_models(&asker, &team, &stored.record)?;
+    team::apply_to_member(body, &mut stored.record, asker.now)?;
+    check_models(asker, team, &stored.record)?;
     api::terms::touch(&mut stored.record.details, &asker.name(), asker.now);
     let mut changes = asker.changes().await?;
     changes.update("updated", &before, &stored).await?;
     changes.commit().await?;
-    let after = &stored.record;
-    Ok(Json(json!({
+    Ok(stored.record)
+}
+
+fn changed_row(after: &Member) -> Value {
+    json!({
         "team_id": after.team,
         "user_id": after.user,
         "user_email": after.details.extra.get("user_email"),
@@ -291,14 +339,22 @@ async fn update(asker: Asker, bytes: Bytes) -> Answer {
         "tpm_limit": after.details.allowance.limits.tpm,
         "rpm_limit": after.details.allowance.limits.rpm,
         "allowed_models": after.models.0,
-    })))
+    })
 }
 
 async fn delete(asker: Asker, bytes: Bytes) -> Answer {
     let body = asker.body(&bytes)?;
     let team = teams::named(&asker, &body).await?;
     asker.permit(&team::object(&team.record))?;
-    let member = named(&asker, &team.record, &body).await?.record;
+    take_out(&asker, &team.record, &body).await?;
+    Ok(Json(teams::full_row(&asker, &team).await?))
+}
+
+/// Takes the member that a body names out, with their keys of the team.
+async fn take_out(asker: &Asker, team: &Team, body: &Body) -> Result<Value, Refusal> {
+    let stored = named(asker, team, body).await?;
+    let row = row(asker, &stored).await?;
+    let member = stored.record;
     let filter =
         Filter { team: Some(member.team.clone()), user: Some(member.user.clone()), ..Filter::default() };
     let keys = asker::all::<Key>(asker.store(), &filter).await?;
@@ -308,7 +364,7 @@ async fn delete(asker: Asker, bytes: Bytes) -> Answer {
     }
     changes.delete(&member).await?;
     changes.commit().await?;
-    Ok(Json(teams::full_row(&asker, &team).await?))
+    Ok(row)
 }
 
 async fn me(asker: Asker, Path(id): Path<String>) -> Answer {

@@ -10,12 +10,14 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::response::Json;
 use axum::routing::{patch, post};
-use ledger::rules::entity::{Details, RuntimeModel};
+use ledger::rules::entity::{Details, RuntimeModel, Team};
+use ledger::rules::id::ModelName;
 use ledger::store::Stored;
 use ledger::vault::Vault;
 use serde_json::{Map, Value, json};
 
 use super::asker::Asker;
+use super::change::Changes;
 use super::{Answer, secret};
 use crate::Gateway;
 use crate::refusal::Refusal;
@@ -27,6 +29,8 @@ pub(super) fn router() -> Router<Arc<Gateway>> {
         .route("/model/update", post(update))
         .route("/model/{model_id}/update", patch(update_at))
         .route("/model/delete", post(delete))
+        .route("/model/block", post(block))
+        .route("/model/unblock", post(block))
 }
 
 pub(super) fn vault(gateway: &Gateway) -> Result<&Vault, Refusal> {
@@ -61,7 +65,10 @@ async fn new(asker: Asker, State(gateway): State<Arc<Gateway>>, bytes: Bytes) ->
     let body = asker.body(&bytes)?;
     asker.permit(&api::caller::Object::default())?;
     let info = body.object("model_info").cloned().unwrap_or_default();
-    model::check_info(&info)?;
+    let team = match model::team(&info)? {
+        Some(id) => Some(asker.find::<Team>("Team", "model_info.team_id", id.as_str()).await?),
+        None => None,
+    };
     let id = match info.get("id").and_then(Value::as_str).filter(|id| !id.is_empty()) {
         Some(id) => id.to_owned(),
         None => secret::unique_id()?,
@@ -74,7 +81,7 @@ async fn new(asker: Asker, State(gateway): State<Arc<Gateway>>, bytes: Bytes) ->
     let mut made = RuntimeModel {
         id: parse_id("model_info.id", &id)?,
         name: parse_id("model_name", body.text("model_name").unwrap_or_default())?,
-        team: None,
+        team: team.as_ref().map(|team| team.record.id.clone()),
         secrets: std::collections::BTreeMap::new(),
         data: Map::new(),
         details: Details::default(),
@@ -85,9 +92,28 @@ async fn new(asker: Asker, State(gateway): State<Arc<Gateway>>, bytes: Bytes) ->
     check(&gateway, &made).await?;
     let mut changes = asker.changes().await?;
     changes.insert(&made).await?;
+    if let Some(team) = team {
+        list_in(&asker, &mut changes, team, &made.name).await?;
+    }
     changes.commit().await?;
     gateway.load_models().await?;
     Ok(Json(Value::Object(model::row(&made))))
+}
+
+/// A team that is bound to some models may use what is added for it.
+async fn list_in(
+    asker: &Asker,
+    changes: &mut Changes<'_>,
+    mut team: Stored<Team>,
+    model: &ModelName,
+) -> Result<(), Refusal> {
+    let before = team.record.clone();
+    if before.reach().allows(model.as_str(), None, &asker.snapshot.access_groups) {
+        return Ok(());
+    }
+    team.record.models.0.push(model.to_string());
+    api::terms::touch(&mut team.record.details, &asker.name(), asker.now);
+    changes.update("updated", &before, &team).await
 }
 
 async fn update(asker: Asker, State(gateway): State<Arc<Gateway>>, bytes: Bytes) -> Answer {
@@ -130,7 +156,10 @@ async fn change(asker: &Asker, gateway: &Arc<Gateway>, id: &str, body: &Body) ->
         sealed(gateway, id, params, &mut stored.record)?;
     }
     if let Some(given) = body.object("model_info") {
-        model::check_info(given)?;
+        if given.contains_key("team_id") && model::team(given)? != before.team {
+            let told = "a model stays its team's, or everybody's: add another one";
+            return Err(Problem::field("model_info.team_id", told).into());
+        }
         let own = stored.record.data.get("model_info").and_then(Value::as_object).cloned();
         let mut info = own.unwrap_or_default();
         info.extend(given.clone());
@@ -145,8 +174,23 @@ async fn change(asker: &Asker, gateway: &Arc<Gateway>, id: &str, body: &Body) ->
     Ok(Json(Value::Object(model::row(&stored.record))))
 }
 
+/// `model_info.blocked` is what routing looks at.
+async fn block(asker: Asker, State(gateway): State<Arc<Gateway>>, bytes: Bytes) -> Answer {
+    let body = asker.body(&bytes)?;
+    asker.permit(&api::caller::Object::default())?;
+    let mut stored = named(&asker, "model_id", body.text("model_id").unwrap_or_default()).await?;
+    let blocks = asker.path == "/model/block";
+    let info = stored.record.data.entry("model_info").or_insert_with(|| json!({}));
+    info["blocked"] = json!(blocks);
+    let mut changes = asker.changes().await?;
+    changes.block(&mut stored, blocks).await?;
+    changes.commit().await?;
+    gateway.load_models().await?;
+    Ok(Json(Value::Object(model::row(&stored.record))))
+}
+
 /// A model of the database. LiteLLM's status for another is 400.
-async fn named(asker: &Asker, field: &str, id: &str) -> Result<Stored<RuntimeModel>, Refusal> {
+pub(super) async fn named(asker: &Asker, field: &str, id: &str) -> Result<Stored<RuntimeModel>, Refusal> {
     if let Some(stored) = asker.store().get::<RuntimeModel>(id).await? {
         return Ok(stored);
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use api::activity::Sums;
 use api::body::{Body, parse_id};
 use api::problem::Problem;
+use api::query::Paging;
 use api::{key, team};
 use axum::Router;
 use axum::body::Bytes;
@@ -48,6 +49,8 @@ pub(super) fn router() -> Router<Arc<Gateway>> {
         .route("/global/spend/refresh", post(refresh))
         .route("/global/activity", get(activity))
         .route("/global/activity/model", get(model_activity))
+        .route("/management/v1/spend_logs/users", get(names))
+        .route("/management/v1/spend_logs/end_users", get(names))
 }
 
 async fn total(asker: Asker) -> Answer {
@@ -114,7 +117,7 @@ async fn keys(asker: Asker) -> Answer {
     let sums = gateway_sums(&asker, &query).await?;
     let mut rows = Vec::new();
     for (id, sums) in top(by(sums.into_iter().map(|sum| (sum.key.clone(), sum))), &query) {
-        let key = asker.store().get::<Key>(&id).await?.map(|stored| stored.record);
+        let key = asker.key(&id).await?;
         rows.push(json!({
             "api_key": id,
             "key_alias": key.as_ref().and_then(|key| key.details.alias.clone()),
@@ -197,6 +200,32 @@ async fn end_user_names(asker: Asker) -> Answer {
     let sums = asker.store().daily_of_kind("customer", Day(0), asker.now.day()).await?;
     let names: std::collections::BTreeSet<String> = sums.into_iter().map(|(customer, _)| customer).collect();
     Ok(Json(json!({"end_users": names})))
+}
+
+/// The users, or customers, that requests of some days were for.
+async fn names(asker: Asker) -> Answer {
+    let query = asker.query()?;
+    asker.bring_up_to_date().await;
+    let day = |field: &str| query.moment(field).unwrap_or(asker.now).day();
+    let (from, until) = (day("filter[startTime][gte]"), day("filter[startTime][lte]"));
+    let paging = Paging::of(&query, "page_size", 50)?;
+    let kind = if asker.route.path.ends_with("/users") { "user" } else { "customer" };
+    let part = query.text("q").map(str::to_lowercase);
+    let sums = asker.store().daily_of_kind(kind, from, until).await?;
+    let mut names: BTreeMap<String, Sums> = BTreeMap::new();
+    for (id, sum) in sums {
+        if part.as_ref().is_none_or(|part| id.to_lowercase().contains(part)) {
+            names.entry(id).or_default().add(&sum);
+        }
+    }
+    let total = i64::try_from(names.len()).unwrap_or(i64::MAX);
+    let shown = paging.cut(names.into_iter().collect());
+    let rows =
+        shown.iter().map(|(id, sums)| json!({"id": id, "requests": sums.requests, "spend": sums.spend}));
+    Ok(Json(json!({
+        "data": rows.collect::<Vec<_>>(), "total": total, "page": paging.page, "page_size": paging.size,
+        "total_pages": paging.pages(total),
+    })))
 }
 
 async fn end_users(asker: Asker, bytes: Bytes) -> Answer {
@@ -282,7 +311,7 @@ async fn report(asker: Asker) -> Answer {
 async fn shown_name(asker: &Asker, kind: &str, id: &str) -> Result<String, Refusal> {
     let alias = match kind {
         "team" => asker.store().get::<Team>(id).await?.and_then(|stored| stored.record.details.alias),
-        "key" => asker.store().get::<Key>(id).await?.and_then(|stored| stored.record.details.alias),
+        "key" => asker.key(id).await?.and_then(|key| key.details.alias),
         "organization" => {
             asker.store().get::<Organization>(id).await?.and_then(|stored| stored.record.details.alias)
         }

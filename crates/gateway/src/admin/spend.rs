@@ -27,17 +27,20 @@ use super::asker::{Asker, MOST};
 use super::{Answer, issue, keys};
 use crate::Gateway;
 use crate::refusal::Refusal;
+use crate::snapshot::Served;
 
 pub(super) fn router() -> Router<Arc<Gateway>> {
     Router::new()
         .route("/spend/logs", get(logs))
         .route("/spend/logs/v2", get(log_pages))
         .route("/spend/logs/ui", get(log_pages))
+        .route("/spend/logs/session/ui", get(log_pages))
         .route("/spend/logs/ui/{request_id}", get(one))
         .route("/spend/keys", get(by_key))
         .route("/spend/users", get(by_user))
         .route("/spend/tags", get(by_tag))
         .route("/spend/calculate", post(calculate))
+        .route("/cost/estimate", post(estimate))
 }
 
 /// The days that a query names, the last one included; without a beginning it is so many days ago, or the first of all.
@@ -97,6 +100,7 @@ async fn filter(asker: &Asker, query: &Body) -> Result<LogFilter, Refusal> {
         organization: None,
         customer: query.id("end_user")?.set(),
         tag: query.id("tag")?.set(),
+        session: query.text("session_id").map(str::to_owned),
         from,
         until,
         after: None,
@@ -175,9 +179,49 @@ fn passes(query: &Body, booking: &Booking) -> bool {
         && query.amount("max_spend").is_none_or(|most| booking.cost <= most)
         && query.text("model_id").is_none_or(|id| booking.deployment.as_deref() == Some(id))
         && query.text("model_group").is_none_or(|group| booking.model_group.as_deref() == Some(group))
+        && query
+            .text("cache_hit_filter")
+            .is_none_or(|wanted| booking.cache_hit == matches!(wanted, "hit" | "True" | "true"))
+        && query.text("search").is_none_or(|part| {
+            let texts = [
+                Some(booking.request.as_str()),
+                Some(booking.model.as_str()),
+                booking.model_group.as_deref(),
+            ];
+            texts.into_iter().flatten().any(|text| text.contains(part))
+        })
 }
 
-const IN_MEMORY: [&str; 5] = ["status_filter", "min_spend", "max_spend", "model_id", "model_group"];
+const IN_MEMORY: [&str; 9] = [
+    "status_filter",
+    "min_spend",
+    "max_spend",
+    "model_id",
+    "model_group",
+    "cache_hit_filter",
+    "search",
+    "sort_by",
+    "sort_order",
+];
+
+/// In the order that a query asks for; the newest first where it asks for none.
+fn sort(query: &Body, rows: &mut [Booking]) {
+    match query.text("sort_by") {
+        Some("endTime") => rows.sort_by_key(|row| std::cmp::Reverse(row.ended_at)),
+        Some("spend") => rows.sort_by_key(|row| std::cmp::Reverse(row.cost)),
+        Some("total_tokens") => {
+            rows.sort_by_key(|row| std::cmp::Reverse(row.tokens.input.saturating_add(row.tokens.output)));
+        }
+        Some("request_duration_ms") => {
+            rows.sort_by_key(|row| std::cmp::Reverse(row.ended_at.0.saturating_sub(row.started_at.0)));
+        }
+        Some("model") => rows.sort_by(|a, b| b.model.cmp(&a.model)),
+        _ => {}
+    }
+    if query.text("sort_order") == Some("asc") {
+        rows.reverse();
+    }
+}
 
 async fn log_pages(asker: Asker) -> Result<Response, Refusal> {
     let query = asker.query()?;
@@ -192,6 +236,7 @@ async fn log_pages(asker: Asker) -> Result<Response, Refusal> {
         // Of a large log the newest are looked through.
         let mut rows = asker.store().spend_log(&filter, MOST).await?;
         rows.retain(|booking| passes(&query, booking));
+        sort(&query, &mut rows);
         let total = i64::try_from(rows.len()).unwrap_or(i64::MAX);
         (paging.cut(rows), total)
     } else {
@@ -358,13 +403,63 @@ async fn calculate(asker: Asker, bytes: Bytes) -> Answer {
             );
         }
     };
+    let served = first_served(&asker, model)?;
+    Ok(Json(json!({"cost": priced(&served, model, &usage)?})))
+}
+
+/// What requests of a size cost, and so many of them a day and a month.
+async fn estimate(asker: Asker, bytes: Bytes) -> Answer {
+    let body = asker.body(&bytes)?;
+    let model = body.text("model").unwrap_or_default();
+    let count = |name: &str| body.count(name).unwrap_or_default();
+    let (input, output) = (count("input_tokens"), count("output_tokens"));
+    let served = first_served(&asker, model)?;
+    let cost = |usage: Usage| priced(&served, model, &usage);
+    let parts = [
+        cost(Usage { input, output, ..Usage::default() })?,
+        cost(Usage { input, ..Usage::default() })?,
+        cost(Usage { output, ..Usage::default() })?,
+    ];
+    let times = |name: &str, part: usize| {
+        let requests = i64::try_from(body.count(name)?).unwrap_or(i64::MAX);
+        Some(NanoUsd(parts.get(part)?.0.saturating_mul(requests)))
+    };
+    let [all, of_input, of_output] = &parts;
+    Ok(Json(json!({
+        "model": model,
+        "provider": served.deployment.provider,
+        "input_tokens": input,
+        "output_tokens": output,
+        "num_requests_per_day": body.count("num_requests_per_day"),
+        "num_requests_per_month": body.count("num_requests_per_month"),
+        "cost_per_request": all,
+        "input_cost_per_request": of_input,
+        "output_cost_per_request": of_output,
+        "margin_cost_per_request": 0.0,
+        "daily_cost": times("num_requests_per_day", 0),
+        "daily_input_cost": times("num_requests_per_day", 1),
+        "daily_output_cost": times("num_requests_per_day", 2),
+        "monthly_cost": times("num_requests_per_month", 0),
+        "monthly_input_cost": times("num_requests_per_month", 1),
+        "monthly_output_cost": times("num_requests_per_month", 2),
+        "input_cost_per_token": served.info.get("input_cost_per_token"),
+        "output_cost_per_token": served.info.get("output_cost_per_token"),
+    })))
+}
+
+/// The first deployment of a model.
+fn first_served(asker: &Asker, model: &str) -> Result<Arc<Served>, Refusal> {
     let group = asker.snapshot.group(model);
     let served = group.as_ref().and_then(|group| group.members.first());
-    let Some(cost) = served.and_then(|served| served.cost(&usage)) else {
-        let told = format!("the price of model `{model}` is not known to this gateway");
-        return Err(Problem::field("model", told).into());
-    };
-    Ok(Json(json!({"cost": cost.total()})))
+    served.cloned().ok_or_else(|| unpriced(model))
+}
+
+fn priced(served: &Served, model: &str, usage: &Usage) -> Result<NanoUsd, Refusal> {
+    served.cost(usage).map(|cost| cost.total()).ok_or_else(|| unpriced(model))
+}
+
+fn unpriced(model: &str) -> Refusal {
+    Problem::field("model", format!("the price of model `{model}` is not known to this gateway")).into()
 }
 
 /// A day as LiteLLM's charts name it: `Nov 21`.

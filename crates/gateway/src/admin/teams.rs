@@ -21,7 +21,7 @@ use ledger::store::{Filter, SortBy, Sorting, Stored};
 use serde_json::{Value, json};
 
 use super::asker::{self, Asker, MOST};
-use super::{Answer, issue, keys, members, secret};
+use super::{Answer, access_groups, issue, keys, members, secret};
 use crate::Gateway;
 use crate::refusal::Refusal;
 
@@ -83,6 +83,7 @@ async fn new(asker: Asker, bytes: Bytes) -> Answer {
         id: parse_id("team_id", &id)?,
         organization: None,
         models: ledger::rules::access::ModelList::default(),
+        access_groups: Vec::new(),
         aliases: BTreeMap::new(),
         member_permissions: Vec::new(),
         details: Details::default(),
@@ -91,6 +92,7 @@ async fn new(asker: Asker, bytes: Bytes) -> Answer {
     api::terms::touch(&mut made.details, &asker.name(), asker.now);
     asker.permit(&team::object(&made))?;
     asker.check_budget(&body).await?;
+    access_groups::check(&asker, &made.access_groups).await?;
     check_organization(&asker, &made).await?;
     let wanted = first_members(&asker, &body)?;
     let wanted = members::found(&asker, wanted).await?;
@@ -140,7 +142,7 @@ async fn check_organization(asker: &Asker, team: &Team) -> Result<(), Refusal> {
     }
     let has =
         Grant { models: &organization.models, allowance: &organization.details.allowance, routes: None };
-    let wanted = Grant { models: &team.models, allowance: &team.details.allowance, routes: None };
+    let wanted = Grant { models: &team.reach(), allowance: &team.details.allowance, routes: None };
     let name = format!("organization `{id}`");
     Ok(Giver { name: &name, has, bounds: true }.can_give(&wanted, &asker.snapshot.access_groups)?)
 }
@@ -164,6 +166,9 @@ async fn change(asker: &Asker, body: &Body) -> Answer {
     api::terms::touch(&mut stored.record.details, &asker.name(), asker.now);
     asker.check_budget(body).await?;
     let after = &stored.record;
+    if before.access_groups != after.access_groups {
+        access_groups::check(asker, &after.access_groups).await?;
+    }
     if before.organization != after.organization {
         asker.permit(&team::object(after))?;
         overseen(asker, &before, "organization_id")?;
@@ -205,8 +210,8 @@ fn check_own_change(asker: &Asker, body: &Body, before: &Team, after: &Team) -> 
     if before.details.blocked != after.details.blocked {
         overseen(asker, before, "blocked")?;
     }
-    let has = Grant { models: &before.models, allowance: &before.details.allowance, routes: None };
-    let wanted = Grant { models: &after.models, allowance: &after.details.allowance, routes: None };
+    let has = Grant { models: &before.reach(), allowance: &before.details.allowance, routes: None };
+    let wanted = Grant { models: &after.reach(), allowance: &after.details.allowance, routes: None };
     let giver = Giver { name: "the team as it was made", has, bounds: false };
     Ok(giver.can_give(&wanted, &asker.snapshot.access_groups)?)
 }

@@ -16,6 +16,7 @@ use ledger::store::{Filter, SortBy, Sorting, Stored};
 use serde_json::{Value, json};
 
 use super::asker::{self, Asker};
+use super::bulk::{self, Results};
 use super::{Answer, issue, keys, members, organizations, teams};
 use crate::Gateway;
 use crate::refusal::Refusal;
@@ -26,6 +27,8 @@ pub(super) fn router() -> Router<Arc<Gateway>> {
         .route("/user/update", post(update))
         .route("/user/bulk_update", post(bulk_update))
         .route("/user/delete", post(delete))
+        .route("/management/v1/users/bulk", post(bulk_new))
+        .route("/management/v1/users/bulk_delete", post(delete))
         .route("/user/info", get(info))
         .route("/v2/user/info", get(info_alone))
         .route("/user/list", get(list))
@@ -45,9 +48,25 @@ async fn full_row(asker: &Asker, stored: &Stored<User>) -> Result<Value, Refusal
 }
 
 async fn new(asker: Asker, bytes: Bytes) -> Answer {
-    let mut body = asker.body(&bytes)?;
+    let body = asker.body(&bytes)?;
+    Ok(Json(make(&asker, body).await?))
+}
+
+async fn bulk_new(asker: Asker, bytes: Bytes) -> Answer {
+    let body = asker.body(&bytes)?;
+    let Some(route) = api::route::find("POST", "/user/new") else { return Err(asker.wrong_role()) };
+    let mut results = Results::default();
+    for entry in bulk::entries(&body, "users")? {
+        let made = async { make(&asker, bulk::body(&entry, route.body)?).await };
+        results.note(bulk::who(&entry), "created_user", made.await);
+    }
+    Ok(Json(Value::Object(results.answer("creations"))))
+}
+
+/// Makes a user, and their first key.
+async fn make(asker: &Asker, mut body: Body) -> Result<Value, Refusal> {
     asker.snapshot.issue_policy.for_user(&mut body);
-    let mut made = members::new_user(&asker, body.text("user_id").filter(|id| !id.is_empty()), None)?;
+    let mut made = members::new_user(asker, body.text("user_id").filter(|id| !id.is_empty()), None)?;
     let wanted = body.texts("organizations").unwrap_or_default();
     let wanted =
         wanted.into_iter().chain(body.text("organization_id").map(str::to_owned)).collect::<Vec<_>>();
@@ -55,7 +74,7 @@ async fn new(asker: Asker, bytes: Bytes) -> Answer {
     user::apply(&body, &mut made, asker.now)?;
     asker.permit(&user::object(&made))?;
     asker.check_budget(&body).await?;
-    check_role(&asker, made.role)?;
+    check_role(asker, made.role)?;
     let mut joined = Vec::new();
     for (team, role) in wanted_teams(&body)? {
         let team = asker.find::<Team>("Team", "teams", &team).await?.record;
@@ -85,16 +104,16 @@ async fn new(asker: Asker, bytes: Bytes) -> Answer {
         changes.insert(&member).await?;
     }
     for id in &wanted {
-        organizations::join(&asker, &mut changes, id, &made).await?;
+        organizations::join(asker, &mut changes, id, &made).await?;
     }
     changes.commit().await?;
     if let Some(spend) = issue::spend_of(&body) {
         asker.set_spend(Scope::User(made.id.clone()), &made.details, spend).await?;
     }
     let stored = asker.find::<User>("User", "user_id", made.id.as_str()).await?;
-    let mut row = full_row(&asker, &stored).await?;
+    let mut row = full_row(asker, &stored).await?;
     if body.bool("auto_create_key") != Some(false) {
-        let first = first_key(&asker, &body, &made).await?;
+        let first = first_key(asker, &body, &made).await?;
         if let (Value::Object(row), Value::Object(key)) = (&mut row, first) {
             for field in
                 ["key", "token", "token_id", "key_name", "key_alias", "expires", "aliases", "permissions"]
@@ -103,7 +122,7 @@ async fn new(asker: Asker, bytes: Bytes) -> Answer {
             }
         }
     }
-    Ok(Json(row))
+    Ok(row)
 }
 
 /// Nobody but an administrator makes administrators.
@@ -236,30 +255,15 @@ async fn bulk_update(asker: Asker, bytes: Bytes) -> Answer {
             );
         }
     };
-    let (mut results, mut done) = (Vec::new(), 0);
-    let total = each.len();
-    for fields in each {
-        let (id, email) = (fields.get("user_id").cloned(), fields.get("user_email").cloned());
-        let result = async {
-            let fields = fields.as_object().cloned().unwrap_or_default();
-            let stored = change(&asker, &Body::of(fields, route.body)?).await?;
+    let mut results = Results::default();
+    for entry in each {
+        let changed = async {
+            let stored = change(&asker, &bulk::body(&entry, route.body)?).await?;
             full_row(&asker, &stored).await
         };
-        let (row, error) = match result.await {
-            Ok(row) => (Some(row), None),
-            Err(refusal) => (None, Some(refusal.tell)),
-        };
-        done += usize::from(error.is_none());
-        results.push(json!({
-            "user_id": id, "user_email": email, "success": error.is_none(), "error": error, "updated_user": row,
-        }));
+        results.note(bulk::who(&entry), "updated_user", changed.await);
     }
-    Ok(Json(json!({
-        "results": results,
-        "total_requested": total,
-        "successful_updates": done,
-        "failed_updates": total - done,
-    })))
+    Ok(Json(Value::Object(results.answer("updates"))))
 }
 
 async fn delete(asker: Asker, bytes: Bytes) -> Answer {

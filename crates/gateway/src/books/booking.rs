@@ -63,7 +63,7 @@ pub fn booking(
         estimated: exchange.answer.usage_is_estimate,
         cache_hit: exchange.is_cache_hit(),
         catalog: exchange.answer.cost.as_ref().and_then(|_| served?.price_list.clone()),
-        session: None,
+        session: admission.session.clone(),
         detail: detail(exchange, admission),
         charges: settlement.charges,
     })

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use api::condition::Conditions;
 use ledger::rules::account::{Account, Scope};
 use ledger::rules::budget::{Allowance, Terms};
 use ledger::rules::circle::Circle;
@@ -37,6 +38,8 @@ pub struct Holder {
     pub team: Option<Team>,
     pub member: Option<Member>,
     pub organization: Option<Organization>,
+    /// What the key demands of requests.
+    pub conditions: Conditions,
     /// What may have changed since.
     generation: u64,
     /// By model: what requests of this key draw on.
@@ -64,6 +67,7 @@ impl Holder {
             team: None,
             member: None,
             organization: None,
+            conditions: Conditions::default(),
             generation: 0,
             claims: Mutex::default(),
             handles: Mutex::default(),
@@ -247,6 +251,7 @@ async fn read_holder(store: &Store, hash: &KeyHash, generation: u64) -> Result<O
         None => None,
     };
     Ok(Some(Holder {
+        conditions: Conditions::of(&key),
         key,
         user,
         team,

@@ -334,6 +334,16 @@ pub struct BooksConfig {
     pub rotation: RotationSettings,
     /// `litellm_settings.default_key_generate_params` and its kin.
     pub issue_policy: IssuePolicy,
+    pub required_params: RequiredParams,
+}
+
+/// Parameters that requests must have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequiredParams {
+    /// `general_settings.enforced_params`
+    pub of_all: Vec<String>,
+    /// `general_settings.service_account_settings.enforced_params`
+    pub of_service_accounts: Vec<String>,
 }
 
 /// What becomes of a request under a budget to a model whose price nobody knows.

@@ -45,6 +45,8 @@ pub struct Admission {
     pub model: ModelName,
     pub customer: Option<CustomerId>,
     pub tags: Vec<Tag>,
+    /// Which requests belong together, as the client says it.
+    pub session: Option<String>,
     pub claims: Claims,
     pub reservation: Option<Reservation>,
 }
@@ -56,6 +58,8 @@ pub(super) struct Size<'r> {
     pub tags: &'r [String],
     /// See [`customer`].
     pub customer: Option<&'r str>,
+    /// See [`session`].
+    pub session: Option<&'r str>,
     pub headers: &'r HeaderMap,
 }
 
@@ -79,6 +83,13 @@ pub fn is_for(identity: &Identity, snapshot: &Snapshot, model: &str) -> bool {
 
 /// Under the name that was asked for or the group that it leads to.
 fn may_use(holder: &Holder, snapshot: &Snapshot, model: &str) -> Result<(), Refusal> {
+    let team = holder.team.as_ref().map(|team| team.id.as_str());
+    if let Some(teams) = snapshot.own_models.get(model)
+        && !team.is_some_and(|team| teams.contains(team))
+    {
+        // It is there for others: who asks learns no more than of a model that there is not.
+        return Err(Refusal::unknown_model(model, None));
+    }
     let groups = &snapshot.access_groups;
     let denied = match holder.circle().may_use(model, groups) {
         Ok(()) => return Ok(()),
@@ -90,6 +101,12 @@ fn may_use(holder: &Holder, snapshot: &Snapshot, model: &str) -> Result<(), Refu
         Some(Ok(())) => Ok(()),
         Some(Err(_)) | None => Err(Refusal::denied(&denied, snapshot.over_budget_status)),
     }
+}
+
+/// The caller's team: it has its own deployments for itself.
+pub(super) fn team(running: &Running) -> Option<Arc<str>> {
+    let team = running.exchange.caller.identity.holder()?.team.as_ref()?;
+    Some(team.id.as_str().into())
 }
 
 /// Whether the caller may be given a group as a fallback.
@@ -129,6 +146,7 @@ pub(super) async fn accounts(
         model: name,
         customer: asked.customer,
         tags: asked.tags,
+        session: size.session.map(str::to_owned),
         claims,
         reservation: None,
         holder,
@@ -288,7 +306,12 @@ impl Named {
             return Ok(known);
         }
         let tags: Vec<TagTerms> = self.tag_terms.iter().map(|tag| TagTerms::clone(tag)).collect();
-        let subject = Subject { model, customer: self.customer_terms.as_deref(), tags: &tags };
+        let subject = Subject {
+            model,
+            customer: self.customer_terms.as_deref(),
+            tags: &tags,
+            access_groups: &snapshot.bounded_groups,
+        };
         let accounts = holder.circle().accounts(&subject, &snapshot.policy);
         let claims = people::claims(books.counters(), books.store(), accounts).await;
         let claims = Claims::new(claims.map_err(|error| Refusal::store_away(&error))?);
@@ -318,6 +341,16 @@ pub(super) fn customer(running: &Running, document: &Document<'_>, headers: &Hea
         .or_else(|| inside("metadata", "user_id"))
         .or_else(|| text("safety_identifier"));
     found.filter(|id| !id.is_empty())
+}
+
+/// The longest name of a session that is kept.
+const MAX_SESSION_BYTES: usize = 128;
+
+/// The session that a request says it is part of. `document` still has the fields that speak to the gateway.
+pub(super) fn session(document: &Document<'_>, headers: &HeaderMap) -> Option<String> {
+    let of_header = receive::header(headers, &receive::names::SESSION_ID).map(str::to_owned);
+    let of_body = || document.text("litellm_session_id").ok().flatten().map(std::borrow::Cow::into_owned);
+    of_header.or_else(of_body).filter(|session| !session.is_empty() && session.len() <= MAX_SESSION_BYTES)
 }
 
 impl Admission {

@@ -11,7 +11,7 @@ use super::cache::{self, Found, Question};
 use super::call::{self, Call};
 use super::route::{self, Tries};
 use super::stream::Format;
-use super::{Received, Reply, Running, mirror, receive, state};
+use super::{Received, Reply, Running, demands, mirror, receive, state};
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
 
@@ -27,6 +27,8 @@ pub(super) async fn converse(
     let model = admit::model(running, snapshot, receive::model(&document, endpoint, query)?)?;
     let mut routed = route::request(snapshot, &model, &document, for_gateway, body.len())?;
     let customer = admit::customer(running, &document, for_gateway);
+    let session = admit::session(running, &document, for_gateway);
+    demands::check(running, snapshot, &document, headers)?;
     let wishes = receive::wishes(&mut document, for_gateway)?;
     let stream = receive::stream(&document, endpoint)?;
     running.exchange.requested_model.clone_from(&model);
@@ -37,6 +39,7 @@ pub(super) async fn converse(
         body_bytes: body.len(),
         tags: &routed.tags,
         customer: customer.as_deref(),
+        session: session.as_deref(),
         headers: for_gateway,
     };
     let admission = admit::accounts(running, snapshot, &model, &size).await?;
@@ -55,6 +58,7 @@ pub(super) async fn converse(
     };
     routed.stream = stream;
     routed.permit = admit::permit(running, snapshot);
+    routed.team = admit::team(running);
     state::pin(running, snapshot, &mut routed, &ask, body);
     route::count_input(&mut routed, snapshot, &ask)?;
     mirror::maybe_copy(running, &mirror::Original { snapshot, model: &model, body, headers, stream, format });

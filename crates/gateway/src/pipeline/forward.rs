@@ -24,7 +24,7 @@ use super::cache::{self, Found, Question, Recording};
 use super::call::{self, Call};
 use super::route::{self, Tries, Try};
 use super::stream::{Format, Source, StreamAnswer};
-use super::{Received, Reply, Running, receive};
+use super::{Received, Reply, Running, demands, receive};
 use crate::exchange::Bodies;
 use crate::refusal::Refusal;
 use crate::snapshot::{Served, Snapshot, Upstream};
@@ -44,6 +44,8 @@ pub(super) async fn forward(
     let model = admit::model(running, snapshot, receive::model(&fields, endpoint, query)?)?;
     let mut routed = route::request(snapshot, &model, &fields, for_gateway, body.len())?;
     let customer = admit::customer(running, &fields, for_gateway);
+    let session = admit::session(running, &fields, for_gateway);
+    demands::check(running, snapshot, &fields, headers)?;
     route::leave_out(&mut routed, snapshot, |served| served.serves(service));
     let wishes = receive::wishes(&mut fields, for_gateway)?;
     running.exchange.requested_model.clone_from(&model);
@@ -53,11 +55,13 @@ pub(super) async fn forward(
         body_bytes: body.len(),
         tags: &routed.tags,
         customer: customer.as_deref(),
+        session: session.as_deref(),
         headers: for_gateway,
     };
     let admission = admit::accounts(running, snapshot, &model, &size).await?;
     admit::hold(running, snapshot, admission, &size).await?;
     routed.permit = admit::permit(running, snapshot);
+    routed.team = admit::team(running);
     let question = Question {
         document: &fields,
         form: form.as_ref().map(|(form, _)| form),

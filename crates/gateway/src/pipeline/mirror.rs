@@ -86,9 +86,14 @@ impl Copy {
             Overrides { num_retries: Some(0), disable_fallbacks: true, ..Overrides::default() };
         routed.mock_failure = None;
         let wishes = receive::wishes(&mut document, &self.headers)?;
-        let (customer, tags) = (None, routed.tags.as_slice());
-        let size =
-            Size { document: &document, body_bytes: self.body.len(), tags, customer, headers: &self.headers };
+        let size = Size {
+            document: &document,
+            body_bytes: self.body.len(),
+            tags: &routed.tags,
+            customer: None,
+            session: None,
+            headers: &self.headers,
+        };
         let accounts = admit::accounts(running, &self.snapshot, &self.to, &size).await?;
         admit::count_only(running, accounts);
         let mut tries = Tries::new(&self.snapshot, routed, false);

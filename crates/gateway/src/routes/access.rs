@@ -55,8 +55,12 @@ impl FromRequestParts<Arc<Gateway>> for Operator {
 /// The names under which a key's `allowed_routes` may hold a route; LiteLLM's words.
 #[must_use]
 pub fn groups_of(path: &str) -> &'static [&'static str] {
-    if Endpoint::of(path).is_some() {
-        return &["llm_api_routes", "openai_routes"];
+    if let Some(endpoint) = Endpoint::of(path) {
+        return match endpoint.operation.dialect() {
+            Dialect::AnthropicMessages => &["llm_api_routes", "anthropic_routes"],
+            Dialect::Gemini => &["llm_api_routes", "google_routes"],
+            _ => &["llm_api_routes", "openai_routes"],
+        };
     }
     if let Some(groups) = crate::admin::groups_of(path) {
         return groups;

@@ -135,7 +135,7 @@ fn operation(route: &Route, path: &str) -> Value {
         "responses": {"200": {"description": "OK"}, "default": error},
         "security": [],
     });
-    if route.access == Access::Key {
+    if route.access != Access::Public {
         operation["security"] =
             json!([{"bearer": []}, {"x-api-key": []}, {"x-goog-api-key": []}, {"api-key": []}]);
     }
@@ -160,7 +160,7 @@ pub(super) async fn page() -> Html<String> {
             route.aliases.iter().map(|alias| format!("<br><small>{}</small>", escaped(alias))).collect();
         let body =
             route.body.map(|body| format!("<br><small>Body: {}</small>", escaped(body))).unwrap_or_default();
-        let key = if route.access == Access::Key { " · key" } else { "" };
+        let key = if route.access != Access::Public { " · key" } else { "" };
         rows.push_str(&format!(
             "<tr><td><b>{}</b>{key}</td><td><code>{}</code>{others}</td><td>{}{body}</td></tr>",
             route.method,

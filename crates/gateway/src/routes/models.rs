@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Json, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::access::Authenticated;
+use super::access::{Authenticated, Operator};
 use crate::Gateway;
 use crate::exchange::Identity;
 use crate::pipeline::is_for;
@@ -136,6 +137,72 @@ pub(super) async fn info(
         return (StatusCode::BAD_REQUEST, Json(json!({"detail": detail}))).into_response();
     }
     Json(json!({"data": data})).into_response()
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct PageQuery {
+    page: Option<usize>,
+    size: Option<usize>,
+    /// A part of the model's name, in any case.
+    search: Option<String>,
+    #[serde(rename = "modelId")]
+    id: Option<String>,
+    access_group: Option<String>,
+    #[serde(rename = "sortBy")]
+    sort_by: Option<String>,
+    #[serde(rename = "sortOrder")]
+    sort_order: Option<String>,
+    /// Patterns alone.
+    #[serde(default)]
+    wildcard_only: bool,
+}
+
+/// The most entries of a page.
+const MOST: usize = 1000;
+
+/// The same, page by page.
+pub(super) async fn info_pages(
+    Authenticated(caller): Authenticated,
+    State(gateway): State<Arc<Gateway>>,
+    Query(query): Query<PageQuery>,
+) -> Json<Value> {
+    let snapshot = gateway.snapshot();
+    let (page, size) = (query.page.unwrap_or(1).max(1), query.size.unwrap_or(50).clamp(1, MOST));
+    let mut data = info_entries(&snapshot, &caller, query.id.as_deref());
+    let search = query.search.map(|part| part.to_lowercase());
+    let group = query.access_group.map(|name| snapshot.access_groups.get(&name).cloned().unwrap_or_default());
+    data.retain(|entry| {
+        let name = entry["model_name"].as_str().unwrap_or_default();
+        search.as_ref().is_none_or(|part| name.to_lowercase().contains(part))
+            && (!query.wildcard_only || name.contains('*'))
+            && group.as_ref().is_none_or(|models| models.iter().any(|model| model == name))
+    });
+    let key = |entry: &Value| match query.sort_by.as_deref() {
+        Some("model_name") => entry["model_name"].as_str().unwrap_or_default().to_owned(),
+        Some(field) => entry["model_info"][field].to_string(),
+        None => String::new(),
+    };
+    data.sort_by_cached_key(key);
+    if query.sort_order.as_deref() == Some("desc") {
+        data.reverse();
+    }
+    let total = data.len();
+    let shown: Vec<Value> = data.into_iter().skip((page - 1).saturating_mul(size)).take(size).collect();
+    Json(json!({
+        "data": shown, "total_count": total, "current_page": page, "size": size,
+        "total_pages": total.div_ceil(size),
+    }))
+}
+
+/// Models with their prices and capabilities, as this build carries them.
+pub(super) async fn cost_map() -> Response {
+    ([(CONTENT_TYPE, "application/json")], catalog::prices::embedded().text()).into_response()
+}
+
+/// Where prices come from.
+pub(super) async fn cost_map_source(Operator: Operator) -> Json<Value> {
+    let prices = catalog::prices::embedded();
+    Json(json!({"source": "embedded", "url": null, "fallback_reason": null, "model_count": prices.len()}))
 }
 
 fn info_entries(snapshot: &Snapshot, caller: &Identity, id: Option<&str>) -> Vec<Value> {

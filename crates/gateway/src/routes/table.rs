@@ -208,6 +208,19 @@ pub const ROUTES: &[Route] = &[
         )
     },
     get(
+        "/v2/model/info",
+        Access::Key,
+        "model management",
+        "The same page by page; `?search=`, `?access_group=`, `?modelId=`, `?sortBy=`",
+    ),
+    get(
+        "/public/litellm_model_cost_map",
+        Access::Public,
+        "model management",
+        "All models that this build knows, with prices and capabilities",
+    ),
+    get("/model/cost_map/source", Access::Operator, "model management", "Where prices come from"),
+    get(
         "/model_group/info",
         Access::Key,
         "model management",
@@ -220,6 +233,7 @@ pub const ROUTES: &[Route] = &[
         "How deployments are chosen, retried and left alone",
     ),
     get("/router/state", Access::Operator, "routing", "Each deployment: in flight, latency, usage, cooldown"),
+    get("/utils/model_info", Access::Key, "utilities", "What is known of a model; `?model=`"),
     post(
         "/utils/token_counter",
         "utilities",

@@ -1,19 +1,50 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::response::Json;
 use dialects::Dialect;
 use dialects::conversation::{Message, Part, Request, Role};
 use dialects::document::Document;
 use http::HeaderMap;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tollway::ask::Ask;
 
 use super::access::Authenticated;
 use crate::Gateway;
+use crate::pipeline::is_for;
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ModelQuery {
+    model: String,
+    custom_llm_provider: Option<String>,
+}
+
+/// What is known of a model: of one that this gateway serves, else of one of the price map.
+pub(super) async fn model_info(
+    Authenticated(caller): Authenticated,
+    State(gateway): State<Arc<Gateway>>,
+    Query(query): Query<ModelQuery>,
+) -> Result<Json<Value>, Refusal> {
+    let snapshot = gateway.snapshot();
+    let served = snapshot.group(&query.model).filter(|_| is_for(&caller, &snapshot, &query.model));
+    let served = served.and_then(|group| group.members.first()?.prices.clone());
+    let prices = catalog::prices::embedded();
+    let of_provider = query.custom_llm_provider.map(|provider| format!("{provider}/{}", query.model));
+    let entry = served
+        .or_else(|| of_provider.and_then(|name| prices.entry(&name)))
+        .or_else(|| prices.entry(&query.model));
+    match entry {
+        Some(entry) => Ok(Json(Value::Object(entry.to_json()))),
+        None => {
+            let told = format!("nothing is known of the model `{}`", query.model);
+            Err(Refusal::of_kind(404, "not_found_error", told).about("model"))
+        }
+    }
+}
 
 /// Counts tokens the way the model's own tokenizer does, where it is known.
 pub(super) async fn token_counter(

@@ -2,7 +2,7 @@
 
 mod sign_in;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -19,6 +19,7 @@ use dialects::service::Service;
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue, Uri};
 use ledger::rules::access::AccessGroups;
+use ledger::rules::budget::Allowance;
 use routing::settings::DeploymentSettings;
 use routing::{Fleet, Plan, Planned, Settings};
 use serde_json::{Value, json};
@@ -37,6 +38,7 @@ use crate::events::log::ServedWords;
 use crate::events::metrics::ServedLabels;
 use crate::mock::Mock;
 use crate::pipeline;
+use crate::run_time::RunTime;
 use crate::whereabouts::Account;
 
 /// Settings that all deployments share.
@@ -141,14 +143,27 @@ impl Snapshot {
         snapshot
     }
 
-    /// The same with more deployments, which are no part of the configuration: a reload leaves them out.
+    /// The same with what is no part of the configuration: a reload leaves it out.
     #[must_use]
-    pub fn beside(self, more: &[DeploymentConfig]) -> Self {
+    pub fn beside(self, more: &RunTime) -> Self {
         let mut config = Config::clone(&self.base);
-        config.deployments.extend(more.iter().cloned());
+        config.deployments.extend(more.deployments.iter().cloned());
         let mut snapshot = Self::build(&config, self.files);
         snapshot.base = self.base;
         snapshot.accounts.continue_from(&self.accounts);
+        for group in &more.access_groups {
+            let names = [Some(group.id.as_str()), group.details.alias.as_deref()].into_iter().flatten();
+            for name in BTreeSet::from_iter(names) {
+                snapshot
+                    .access_groups
+                    .entry(name.to_owned())
+                    .or_default()
+                    .extend(group.models.iter().cloned());
+            }
+            if group.details.allowance != Allowance::default() {
+                snapshot.bounded_groups.push(group.clone());
+            }
+        }
         snapshot
     }
 
@@ -256,8 +271,11 @@ impl Snapshot {
             policy: config.books.policy.clone(),
             issue_policy: config.books.issue_policy.clone(),
             access_groups: access_groups(config),
+            bounded_groups: Vec::new(),
+            own_models: own_models(config),
             over_budget_status: config.books.over_budget_status,
             unknown_price: config.books.unknown_price,
+            required_params: config.books.required_params.clone(),
             base: Arc::new(config.clone()),
             groups: HashMap::new(),
             order: Vec::new(),
@@ -309,10 +327,29 @@ fn access_groups(config: &Config) -> AccessGroups {
     for deployment in &config.deployments {
         let named = deployment.info.shown.get("access_groups").and_then(Value::as_array);
         for name in named.into_iter().flatten().filter_map(Value::as_str) {
-            groups.entry(name.to_owned()).or_default().push(deployment.model_name.clone());
+            let models = groups.entry(name.to_owned()).or_default();
+            if !models.contains(&deployment.model_name) {
+                models.push(deployment.model_name.clone());
+            }
         }
     }
     groups
+}
+
+/// Models that only some teams have, with these teams.
+fn own_models(config: &Config) -> HashMap<String, BTreeSet<String>> {
+    let mut models: HashMap<String, BTreeSet<String>> = HashMap::new();
+    let mut of_all = BTreeSet::new();
+    for deployment in &config.deployments {
+        match &deployment.routing.team {
+            Some(team) => {
+                models.entry(deployment.model_name.clone()).or_default().insert(team.to_string());
+            }
+            None => _ = of_all.insert(&deployment.model_name),
+        }
+    }
+    models.retain(|model, _| !of_all.contains(model));
+    models
 }
 
 fn count(number: u64) -> usize {

@@ -167,6 +167,7 @@ impl Writer<'_> {
             Scope::Tag(tag) => (7, [Some(tag.as_str()), None]),
             Scope::Provider(name) => (8, [Some(name.as_str()), None]),
             Scope::Model(name) => (9, [Some(name.as_str()), None]),
+            Scope::AccessGroup(id) => (10, [Some(id.as_str()), None]),
         };
         self.0.push(number);
         ids.into_iter().flatten().for_each(|id| self.text(id));
@@ -245,6 +246,7 @@ impl<'b> Reader<'b> {
             7 => Scope::Tag(self.id()?),
             8 => Scope::Provider(self.id()?),
             9 => Scope::Model(self.id()?),
+            10 => Scope::AccessGroup(self.id()?),
             _ => return None,
         })
     }
@@ -270,7 +272,7 @@ mod tests {
 
     fn charge() -> impl Strategy<Value = Charge> {
         let id = "[a-zé]{1,9}";
-        let scope = (0..10_usize, id, id).prop_map(|(kind, id, other)| {
+        let scope = (0..11_usize, id, id).prop_map(|(kind, id, other)| {
             let scopes = [
                 Scope::Gateway,
                 Scope::Organization(id.parse().unwrap()),
@@ -282,6 +284,7 @@ mod tests {
                 Scope::Tag(id.parse().unwrap()),
                 Scope::Provider(id.parse().unwrap()),
                 Scope::Model(id.parse().unwrap()),
+                Scope::AccessGroup(id.parse().unwrap()),
             ];
             scopes[kind].clone()
         });

@@ -1,11 +1,14 @@
 //! What a key reaches: models, routes, addresses.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-/// Access group names and the models that each stands for.
+use super::id::AccessGroupId;
+
+/// Access groups by name and by id, and the models that each stands for.
 pub type AccessGroups = BTreeMap<String, Vec<String>>;
 
 /// The models that an entity may use, as its administrator listed them. An empty list is all models.
@@ -24,6 +27,16 @@ pub const ALL_TEAM_MODELS: &str = "all-team-models";
 pub const NO_DEFAULT_MODELS: &str = "no-default-models";
 
 impl ModelList {
+    /// This list, and access groups beside it. An empty list is all models with and without them.
+    #[must_use]
+    pub fn beside(&self, groups: &[AccessGroupId]) -> Cow<'_, Self> {
+        if groups.is_empty() || self.0.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        let groups = groups.iter().map(AccessGroupId::to_string);
+        Cow::Owned(Self(self.0.iter().cloned().chain(groups).collect()))
+    }
+
     /// Whether a model is in this list. `team` is what [`ALL_TEAM_MODELS`] stands for; without a team that is all
     /// models, as in LiteLLM.
     #[must_use]
@@ -121,7 +134,7 @@ fn is_in(entry: &str, address: IpAddr) -> bool {
 }
 
 /// Whether a name fits a pattern in which `*` stands for any text.
-fn matches(pattern: &str, name: &str) -> bool {
+pub(super) fn matches(pattern: &str, name: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
     let Some(mut name) = name.strip_prefix(start) else { return false };
     let mut parts: Vec<&str> = rest.split('*').collect();
@@ -135,6 +148,8 @@ fn matches(pattern: &str, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn list(models: &[&str]) -> ModelList {
@@ -184,6 +199,59 @@ mod tests {
             (list(&["beta"]), list(&["gpt-5", "claude-*"]), true),
         ] {
             assert_eq!(wanted.is_within(&giver, &groups()), within, "{wanted:?} {giver:?}");
+        }
+    }
+
+    #[test]
+    fn access_groups_beside_a_list_widen_it_and_leave_an_empty_one_as_wide_as_it_is() {
+        let beta = [AccessGroupId::new("beta").unwrap()];
+        let allows = |models: &[&str], model: &str| list(models).beside(&beta).allows(model, None, &groups());
+        assert!(allows(&["gpt-4o"], "gpt-5") && allows(&["gpt-4o"], "gpt-4o") && !allows(&["gpt-4o"], "o3"));
+        assert!(allows(&["no-default-models"], "claude-opus") && !allows(&["no-default-models"], "gpt-4o"));
+        assert!(allows(&[], "o3"));
+        let within = |giver: &[&str]| list(&["gpt-4o"]).beside(&beta).is_within(&list(giver), &groups());
+        assert!(
+            within(&["gpt-4o", "beta"]) && within(&["gpt-4o", "gpt-5", "claude-*"]) && !within(&["gpt-4o"])
+        );
+    }
+
+    const MODELS: [&str; 4] = ["gpt-4o", "gpt-5", "claude-opus", "o3"];
+
+    fn some_list() -> impl Strategy<Value = ModelList> {
+        let entries = ["gpt-4o", "gpt-5", "gpt-*", "*5", "claude-*", "*", "beta", "new", NO_DEFAULT_MODELS];
+        prop::collection::vec(prop::sample::select(entries.to_vec()), 0..4).prop_map(|models| list(&models))
+    }
+
+    fn some_groups() -> impl Strategy<Value = Vec<AccessGroupId>> {
+        let ids = ["beta", "new", "gone"].map(|id| AccessGroupId::new(id).unwrap());
+        prop::collection::vec(prop::sample::select(ids.to_vec()), 0..3)
+    }
+
+    proptest! {
+        /// Whoever is given something reaches no model that its giver does not.
+        #[test]
+        fn what_is_within_reaches_no_more(
+            wanted in some_list(), beside in some_groups(), giver in some_list(), has in some_groups(),
+            new in prop::collection::vec(prop::sample::select(MODELS.to_vec()), 0..3),
+        ) {
+            let mut groups = groups();
+            groups.insert("new".to_owned(), new.into_iter().map(str::to_owned).collect());
+            let (wanted, giver) = (wanted.beside(&beside), giver.beside(&has));
+            if wanted.is_within(&giver, &groups) {
+                for model in MODELS {
+                    let gained = wanted.allows(model, None, &groups) && !giver.allows(model, None, &groups);
+                    prop_assert!(!gained, "{} through {:?} of {:?}", model, wanted, giver);
+                }
+            }
+        }
+
+        /// Groups beside a list take nothing away.
+        #[test]
+        fn groups_beside_a_list_narrow_nothing(own in some_list(), beside in some_groups()) {
+            for model in MODELS {
+                let before = own.allows(model, None, &groups());
+                prop_assert!(!before || own.beside(&beside).allows(model, None, &groups()), "{}", model);
+            }
         }
     }
 

@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::id::{CustomerId, KeyId, ModelName, OrganizationId, ProviderName, Tag, TeamId, UserId};
+use super::id::{
+    AccessGroupId, CustomerId, KeyId, ModelName, OrganizationId, ProviderName, Tag, TeamId, UserId,
+};
 
 /// Whose spend it is. The order is the one in which refusals are told.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -20,6 +22,8 @@ pub enum Scope {
     Key(KeyId),
     Customer(CustomerId),
     Tag(Tag),
+    /// The models of an access group, whoever uses them.
+    AccessGroup(AccessGroupId),
     Provider(ProviderName),
     Model(ModelName),
 }
@@ -45,6 +49,7 @@ impl Scope {
             Self::Key(_) => "key",
             Self::Customer(_) => "customer",
             Self::Tag(_) => "tag",
+            Self::AccessGroup(_) => "access_group",
             Self::Provider(_) => "provider",
             Self::Model(_) => "model",
         }
@@ -62,6 +67,7 @@ impl Scope {
             Self::Key(id) => id.to_string(),
             Self::Customer(id) => id.to_string(),
             Self::Tag(tag) => tag.to_string(),
+            Self::AccessGroup(id) => id.to_string(),
             Self::Provider(name) => name.to_string(),
             Self::Model(name) => name.to_string(),
         }
@@ -78,6 +84,7 @@ impl Scope {
             Self::Key(_) => "api_key",
             Self::Customer(_) => "end_user",
             Self::Tag(_) => "tag",
+            Self::AccessGroup(_) => "model_access_group",
             Self::Provider(_) => "provider",
             Self::Model(_) => "model",
         }

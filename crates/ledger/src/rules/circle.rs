@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::access::{AccessGroups, ModelList};
 use super::account::{Account, Scope};
 use super::budget::{Allowance, Budget, Terms};
-use super::entity::{Customer, Details, Key, Member, Organization, TagTerms, Team, User};
+use super::entity::{AccessGroup, Customer, Details, Key, Member, Organization, TagTerms, Team, User};
 use super::id::ModelName;
 use super::limit::Limits;
 use super::refusal::Refusal;
@@ -30,6 +30,8 @@ pub struct Subject<'a> {
     pub customer: Option<&'a Customer>,
     /// Those of its tags that have terms.
     pub tags: &'a [TagTerms],
+    /// Access groups with terms of their own; those that have the model count.
+    pub access_groups: &'a [AccessGroup],
 }
 
 /// What the configuration says for all.
@@ -109,17 +111,18 @@ impl Circle<'_> {
     /// # Errors
     /// Whose list does not have it.
     pub fn may_use(&self, model: &str, groups: &AccessGroups) -> Result<(), Refusal> {
-        let team = self.team.map(|team| &team.models);
+        let of_team = self.team.map(Team::reach);
+        let team = of_team.as_deref();
         let check = |by: Scope, list: &ModelList, team: Option<&ModelList>| {
             if list.allows(model, team, groups) {
                 return Ok(());
             }
             Err(Refusal::ModelDenied { by, allowed: list.0.clone(), model: model.to_owned() })
         };
-        check(Scope::Key(self.key.id.clone()), &self.key.models, team)?;
-        match self.team {
-            Some(own) => check(Scope::Team(own.id.clone()), &own.models, None)?,
-            None => {
+        check(Scope::Key(self.key.id.clone()), &self.key.reach(), team)?;
+        match (self.team, team) {
+            (Some(own), Some(models)) => check(Scope::Team(own.id.clone()), models, None)?,
+            (None, _) | (_, None) => {
                 if let Some(user) = self.user {
                     check(Scope::User(user.id.clone()), &user.models, None)?;
                 }
@@ -168,6 +171,9 @@ impl Circle<'_> {
         }
         for tag in subject.tags {
             add(Scope::Tag(tag.name.clone()), &tag.details.allowance);
+        }
+        for group in subject.access_groups.iter().filter(|group| group.has(subject.model.as_str())) {
+            add(Scope::AccessGroup(group.id.clone()), &group.details.allowance);
         }
         accounts
     }

@@ -1,5 +1,6 @@
 //! Keys and those who own them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,9 @@ pub struct Key {
     pub organization: Option<OrganizationId>,
     #[serde(default)]
     pub models: ModelList,
+    /// Groups whose models it may use beside those of its list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub access_groups: Vec<AccessGroupId>,
     /// Names that this key may use for models.
     #[serde(default)]
     pub aliases: BTreeMap<String, String>,
@@ -67,6 +71,14 @@ pub struct Key {
     pub rotation: Rotation,
     #[serde(default)]
     pub details: Details,
+}
+
+impl Key {
+    /// All that it may use, those of its access groups included.
+    #[must_use]
+    pub fn reach(&self) -> Cow<'_, ModelList> {
+        self.models.beside(&self.access_groups)
+    }
 }
 
 /// When a key gets, and got, a new secret.
@@ -96,6 +108,9 @@ pub struct Team {
     pub organization: Option<OrganizationId>,
     #[serde(default)]
     pub models: ModelList,
+    /// Groups whose models it may use beside those of its list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub access_groups: Vec<AccessGroupId>,
     #[serde(default)]
     pub aliases: BTreeMap<String, String>,
     /// Management routes that every member may use.
@@ -103,6 +118,14 @@ pub struct Team {
     pub member_permissions: Vec<String>,
     #[serde(default)]
     pub details: Details,
+}
+
+impl Team {
+    /// All that it may use, those of its access groups included.
+    #[must_use]
+    pub fn reach(&self) -> Cow<'_, ModelList> {
+        self.models.beside(&self.access_groups)
+    }
 }
 
 /// Somebody in a team.
@@ -203,7 +226,8 @@ pub struct SharedBudget {
     pub details: Details,
 }
 
-/// Models under one name that lists of models may hold; see [`AccessGroups`](super::access::AccessGroups).
+/// Models under one name. Lists of models may hold its id or its alias; see
+/// [`AccessGroups`](super::access::AccessGroups).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AccessGroup {
     pub id: AccessGroupId,
@@ -215,6 +239,14 @@ pub struct AccessGroup {
     pub data: Map<String, Value>,
     #[serde(default)]
     pub details: Details,
+}
+
+impl AccessGroup {
+    /// Whether a model is in it.
+    #[must_use]
+    pub fn has(&self, model: &str) -> bool {
+        self.models.iter().any(|entry| super::access::matches(entry, model))
+    }
 }
 
 /// What a provider asks for, under a name that models refer to (`litellm_credential_name`).

@@ -84,9 +84,12 @@ impl Refusal {
                 Scope::Team(_) | Scope::Member(..) => "team_model_access_denied",
                 Scope::User(_) => "user_model_access_denied",
                 Scope::Customer(_) => "customer_model_access_denied",
-                Scope::Gateway | Scope::Key(_) | Scope::Tag(_) | Scope::Provider(_) | Scope::Model(_) => {
-                    "key_model_access_denied"
-                }
+                Scope::Gateway
+                | Scope::Key(_)
+                | Scope::Tag(_)
+                | Scope::AccessGroup(_)
+                | Scope::Provider(_)
+                | Scope::Model(_) => "key_model_access_denied",
             },
             Self::OverBudget(_) => "budget_exceeded",
             Self::OverLimit(_) => "throttling_error",
@@ -178,6 +181,7 @@ fn named(scope: &Scope) -> &'static str {
         Scope::Key(_) => "Key",
         Scope::Customer(_) => "End User",
         Scope::Tag(_) => "Tag",
+        Scope::AccessGroup(_) => "Model Access Group",
         Scope::Provider(_) => "Provider",
         Scope::Model(_) => "Model",
     }

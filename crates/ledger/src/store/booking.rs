@@ -252,9 +252,12 @@ fn sums(bookings: &[&Booking]) -> (BTreeMap<DailyName, Sums>, BTreeMap<WindowNam
     let mut charged: HashMap<&Charge, i64> = HashMap::new();
     for &booking in bookings {
         alike.entry(Alike::of(booking)).or_insert((booking, Sums::default())).1.add(Sums::of(booking));
-        // What everybody whom a row names spends for good is not in its charges alone.
-        let others = booking.charges.iter();
-        for charge in others.filter(|charge| charge.period.is_some() || charge.account.model.is_some()) {
+        // What everybody whom a row names spends for good is not in its charges alone; access groups no row names.
+        let others = booking.charges.iter().filter(|charge| {
+            let is_group = matches!(charge.account.scope, Scope::AccessGroup(_));
+            is_group || charge.period.is_some() || charge.account.model.is_some()
+        });
+        for charge in others {
             let spend = charged.entry(charge).or_default();
             *spend = spend.saturating_add(booking.cost.0);
         }

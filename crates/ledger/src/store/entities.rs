@@ -7,7 +7,7 @@ use super::session::Session;
 use super::sql::Sql;
 use super::{Store, StoreError, in_time};
 use crate::rules::entity::Key;
-use crate::rules::id::{KeyHash, OrganizationId, TeamId, UserId};
+use crate::rules::id::{AccessGroupId, KeyHash, OrganizationId, TeamId, UserId};
 use crate::rules::time::Timestamp;
 
 /// An entity as it was read.
@@ -44,6 +44,8 @@ pub struct Filter {
     pub blocked: Option<bool>,
     /// Only what expires before this.
     pub expires_before: Option<Timestamp>,
+    /// Keys and teams that have this access group beside their models.
+    pub access_group: Option<AccessGroupId>,
 }
 
 /// In which order to list.
@@ -140,6 +142,17 @@ impl Store {
         row.map(read).transpose()
     }
 
+    /// What was deleted under an id, as it was at last; `None` if nothing was.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn deleted<R: Record>(&self, id: &str) -> Result<Option<R>, StoreError> {
+        let sql = "SELECT data FROM deleted WHERE kind = $1 AND id = $2 ORDER BY deleted_at DESC LIMIT 1";
+        let sql = Sql::new(sql).bind(R::KIND).bind(id);
+        let data: Option<String> = in_time(async { sql.optional(&mut self.reader().await?).await }).await?;
+        data.map(|data| Ok(read::<R>((id.to_owned(), 0, data, None))?.record)).transpose()
+    }
+
     /// Replaces an entity by a changed one.
     ///
     /// # Errors
@@ -230,9 +243,7 @@ impl Filter {
         equal("r.organization_id", self.organization.as_ref().map(OrganizationId::as_str));
         equal("r.alias", self.alias.as_deref());
         if let Some(search) = &self.search {
-            // `%` and `_` are what the caller typed, not wildcards.
-            let typed = search.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-            let pattern = format!("%{typed}%");
+            let pattern = format!("%{}%", literal(&search.to_lowercase()));
             query.push(std::mem::replace(&mut word, " AND "));
             query.push("(LOWER(r.id) LIKE ").push_bind(pattern.clone());
             query.push(" ESCAPE '\\' OR LOWER(r.alias) LIKE ").push_bind(pattern).push(" ESCAPE '\\')");
@@ -242,9 +253,20 @@ impl Filter {
             query.push("r.blocked = ").push_bind(i64::from(blocked));
         }
         if let Some(before) = self.expires_before {
-            query.push(word).push("r.expires_at < ").push_bind(before.0);
+            query.push(std::mem::replace(&mut word, " AND ")).push("r.expires_at < ").push_bind(before.0);
+        }
+        if let Some(group) = &self.access_group {
+            // In a list of texts, as serde writes those.
+            let group = serde_json::Value::from(group.as_str()).to_string();
+            let pattern = format!("%\"access\\_groups\":[%{}%", literal(&group));
+            query.push(word).push("r.data LIKE ").push_bind(pattern).push(" ESCAPE '\\'");
         }
     }
+}
+
+/// A text within a pattern of `LIKE`: `%` and `_` are what the caller typed, not wildcards.
+fn literal(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }
 
 fn read<R: Record>((id, version, data, spend): Row) -> Result<Stored<R>, StoreError> {

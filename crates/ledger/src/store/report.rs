@@ -21,6 +21,8 @@ pub struct LogFilter {
     pub organization: Option<OrganizationId>,
     pub customer: Option<CustomerId>,
     pub tag: Option<Tag>,
+    /// Of this session; of a large log it should be narrowed by something else too.
+    pub session: Option<String>,
     /// Began at or after this.
     pub from: Option<Timestamp>,
     /// Began before this.
@@ -147,6 +149,7 @@ impl LogFilter {
             ("team_id", self.team.as_ref().map(TeamId::as_str)),
             ("organization_id", self.organization.as_ref().map(OrganizationId::as_str)),
             ("customer_id", self.customer.as_ref().map(CustomerId::as_str)),
+            ("session", self.session.as_deref()),
         ] {
             let Some(value) = value else { continue };
             and(&mut *select);

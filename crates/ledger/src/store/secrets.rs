@@ -57,6 +57,13 @@ impl From<StoreError> for ResealError {
     }
 }
 
+/// Whether what is sealed anew is kept.
+#[derive(Clone, Copy, Debug)]
+enum Mode {
+    Write,
+    Count,
+}
+
 impl Store {
     /// Seals all secrets anew that are not under the vault's current salt key. Instances that know both keys read
     /// them before and after.
@@ -64,15 +71,28 @@ impl Store {
     /// # Errors
     /// The first secret that does not open; or the database's.
     pub async fn reseal(&self, vault: &Vault) -> Result<Resealed, ResealError> {
+        self.reseal_where(vault, Mode::Write).await
+    }
+
+    /// What [`reseal`](Self::reseal) would do, without doing it.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn would_reseal(&self, vault: &Vault) -> Result<Resealed, ResealError> {
+        self.reseal_where(vault, Mode::Count).await
+    }
+
+    async fn reseal_where(&self, vault: &Vault, mode: Mode) -> Result<Resealed, ResealError> {
         let mut done = Resealed::default();
-        self.reseal_all(vault, |record: &mut Credential| &mut record.values, &mut done).await?;
-        self.reseal_all(vault, |record: &mut RuntimeModel| &mut record.secrets, &mut done).await?;
+        self.reseal_all(vault, mode, |record: &mut Credential| &mut record.values, &mut done).await?;
+        self.reseal_all(vault, mode, |record: &mut RuntimeModel| &mut record.secrets, &mut done).await?;
         Ok(done)
     }
 
     async fn reseal_all<R: Record>(
         &self,
         vault: &Vault,
+        mode: Mode,
         secrets: impl Fn(&mut R) -> &mut BTreeMap<String, Sealed>,
         done: &mut Resealed,
     ) -> Result<(), ResealError> {
@@ -88,7 +108,11 @@ impl Store {
                 if resealed == 0 {
                     continue;
                 }
-                match self.update(&stored).await {
+                let written = match mode {
+                    Mode::Write => self.update(&stored).await,
+                    Mode::Count => Ok(()),
+                };
+                match written {
                     Ok(()) => done.resealed += resealed,
                     Err(StoreError::Changed) => done.busy += 1,
                     Err(error) => return Err(error.into()),

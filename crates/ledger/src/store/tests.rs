@@ -10,7 +10,7 @@ use crate::booking::{Booking, Tokens};
 use crate::rules::account::{Account, Scope};
 use crate::rules::entity::{AccessGroup, Credential, Details, Key, RuntimeModel, Team};
 use crate::rules::id::{
-    CredentialId, KeyHash, KeyId, ModelName, ProviderName, RequestId, Tag, TeamId, UserId,
+    AccessGroupId, CredentialId, KeyHash, KeyId, ModelName, ProviderName, RequestId, Tag, TeamId, UserId,
 };
 use crate::rules::ledger::{Charge, Opening};
 use crate::rules::period::Period;
@@ -132,6 +132,10 @@ on_both_databases! {
 fn key(id: &str) -> Key {
     let hash = KeyHash::of(&format!("sk-{id}"));
     serde_json::from_value(serde_json::json!({ "id": id, "hash": hash, "name": "sk-...cdef" })).unwrap()
+}
+
+fn team(id: &str) -> Team {
+    serde_json::from_value(serde_json::json!({ "id": id })).unwrap()
 }
 
 pub(crate) fn booking(request: &str, cost: i64) -> Booking {
@@ -272,6 +276,21 @@ async fn models_of_run_time_are_records_too(home: &Home) {
         serde_json::from_value(serde_json::json!({ "id": "beta", "models": ["gpt-5*"] })).unwrap();
     store.insert(&group).await.unwrap();
     assert_eq!(store.get::<AccessGroup>("beta").await.unwrap().map(|stored| stored.record), Some(group));
+
+    let mut red = team("red");
+    red.access_groups = vec![AccessGroupId::new("beta").unwrap()];
+    red.details.alias = Some("\"access_groups\":[\"gamma\"]".to_owned());
+    for team in [&red, &team("blue")] {
+        store.insert(team).await.unwrap();
+    }
+    for (group, found) in [("beta", 1), ("bet", 0), ("b_ta", 0), ("gamma", 0)] {
+        let filter = Filter { access_group: AccessGroupId::new(group).ok(), ..Filter::default() };
+        assert_eq!(
+            store.list::<Team>(&filter, Sorting::default(), 0, 10).await.unwrap().total,
+            found,
+            "{group}"
+        );
+    }
 
     let model = |id: &str| {
         let json = serde_json::json!({ "id": id, "name": "best", "team": "red", "data": { "model": "openai/gpt-5" } });

@@ -160,8 +160,13 @@ pub(super) const KEYS: &[Group] = &[
             ("admin_only_routes", TextList),
             ("allowed_routes", TextList),
             ("allowed_ips", TextList),
-            ("enforced_params", TextList),
         ],
+    ),
+    group(
+        Effective,
+        P2,
+        "parameters that requests must have",
+        &[("enforced_params", TextList), ("service_account_settings", Map)],
     ),
     group(
         NotYet,
@@ -437,7 +442,6 @@ pub(super) const KEYS: &[Group] = &[
             ("disable_custom_api_keys", Bool),
             ("disable_key_generate_for_org_admin", Bool),
             ("disable_auto_add_proxy_admin_to_teams", Bool),
-            ("service_account_settings", Map),
             ("enforce_project_model_quota", Bool),
         ],
     ),

@@ -314,7 +314,7 @@ pub(super) const MODEL_INFO: &[Group] = &[
             ("metadata", Map),
         ],
     ),
-    group(NotYet, P0, "access groups that keys and teams are given", &[("access_groups", TextList)]),
+    group(Effective, P0, "access groups that keys and teams are given", &[("access_groups", TextList)]),
     group(NotYet, P2, "environments in which the entry is loaded", &[("supported_environments", TextList)]),
     group(NotYet, P2, "tier of the model's account", &[("tier", Text)]),
     group(Effective, P2, "the team that it serves alone", &[("team_id", Text)]),

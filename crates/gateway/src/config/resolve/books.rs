@@ -13,13 +13,13 @@ use ledger::rules::period::Period;
 use ledger::store::Retention;
 use tollway::Secret;
 
-use super::layers::Layers;
+use super::layers::{Layers, items, text};
 use crate::admin::IssuePolicy;
 use crate::books::guesses::GuessLimits;
 use crate::config::diagnose::{Diagnosis, Finding, ProblemKind};
 use crate::config::raw::{Node, Scalar, Span, Value};
 use crate::config::references::Environment;
-use crate::config::resolved::{BooksConfig, UnknownPrice};
+use crate::config::resolved::{BooksConfig, RequiredParams, UnknownPrice};
 use crate::rotation::RotationSettings;
 
 /// LiteLLM's status for an exceeded budget.
@@ -61,6 +61,16 @@ pub(super) fn config(
         },
         rotation: rotation(environment),
         issue_policy: issue_policy(general, litellm, diagnosis),
+        required_params: required_params(general),
+    }
+}
+
+fn required_params(general: &Layers<'_>) -> RequiredParams {
+    let settings = general.mapping("service_account_settings");
+    let of_service_accounts = settings.and_then(|settings| settings.get("enforced_params"));
+    RequiredParams {
+        of_all: general.texts("enforced_params"),
+        of_service_accounts: items(of_service_accounts).iter().filter_map(text).collect(),
     }
 }
 

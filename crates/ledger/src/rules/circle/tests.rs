@@ -16,6 +16,7 @@ fn key() -> Key {
         team: None,
         organization: None,
         models: ModelList::default(),
+        access_groups: Vec::new(),
         aliases: BTreeMap::new(),
         routes: RouteList::default(),
         rotation: Rotation::default(),
@@ -31,6 +32,7 @@ fn team(models: &[&str]) -> Team {
         id: TeamId::new("red").unwrap(),
         organization: None,
         models: ModelList(models.iter().map(|&model| model.to_owned()).collect()),
+        access_groups: Vec::new(),
         aliases: BTreeMap::from([("fast".to_owned(), "gpt-4o-mini".to_owned())]),
         member_permissions: Vec::new(),
         details: Details::default(),
@@ -132,7 +134,7 @@ fn a_request_is_charged_to_everybody_it_concerns() {
     let (mut key, team, user) = (key(), team(&[]), user(5));
     key.details.allowance.models.insert("gpt-4o".to_owned(), Default::default());
     let model = ModelName::new("openai/gpt-4o").unwrap();
-    let subject = Subject { model: &model, customer: None, tags: &[] };
+    let subject = Subject { model: &model, customer: None, tags: &[], access_groups: &[] };
     let circle = Circle { user: Some(&user), ..circle(&key, Some(&team)) };
     let max = |policy: &Policy| {
         let accounts = circle.accounts(&subject, policy);
