@@ -7,6 +7,7 @@ use ledger::rules::access::{AddressList, ModelList, RouteList};
 use ledger::rules::entity::Key;
 use ledger::rules::id::Tag;
 use ledger::rules::time::Timestamp;
+use ledger::rules::zone::Clock;
 use serde_json::{Value, json};
 
 use crate::Object;
@@ -202,7 +203,7 @@ fn routes_of_type(kind: &str) -> RouteList {
 
 /// A key as `/key/info` and `/key/list` show it.
 #[must_use]
-pub fn row(key: &Key, spend: Spend, now: Timestamp) -> Object {
+pub fn row(key: &Key, spend: Spend, clock: &Clock) -> Object {
     let mut row = Object::new();
     row.insert("token".to_owned(), json!(key.id));
     row.insert("key_name".to_owned(), json!(key.name));
@@ -218,7 +219,7 @@ pub fn row(key: &Key, spend: Spend, now: Timestamp) -> Object {
     row.insert("blocked".to_owned(), json!(key.details.blocked));
     row.insert("allowed_routes".to_owned(), json!(key.routes.0));
     row.insert("allowed_ips".to_owned(), json!(key.addresses.0));
-    row.extend(terms::show(&key.details, now));
+    row.extend(terms::show(&key.details, clock));
     terms::show_kept(&key.details, kept(), &mut row);
     row.insert("tags".to_owned(), json!(key.tags));
     if let Some(Value::Object(metadata)) = row.get_mut("metadata")
@@ -227,7 +228,7 @@ pub fn row(key: &Key, spend: Spend, now: Timestamp) -> Object {
         metadata.insert("tags".to_owned(), json!(key.tags));
     }
     terms::show_history(&key.details, &mut row);
-    row.insert("status".to_owned(), json!(status(key, now)));
+    row.insert("status".to_owned(), json!(status(key, clock.now)));
     row.insert("model_spend".to_owned(), json!({}));
     row.insert("litellm_budget_table".to_owned(), Value::Null);
     row
@@ -295,7 +296,7 @@ mod tests {
                 "key_type":"llm_api","guardrails":["g"],"key":"sk-1234567890abcdef"}"#,
         )
         .unwrap();
-        let row = Value::Object(row(&key, Spend::default(), NOW));
+        let row = Value::Object(row(&key, Spend::default(), &Clock { now: NOW, ..Clock::default() }));
         assert_eq!(row["key_name"], "sk-...cdef");
         assert_eq!(row["expires"], "2026-12-21T09:43:53.000000Z");
         assert_eq!(row["metadata"], json!({"a": 1, "tags": ["x"]}));

@@ -270,6 +270,12 @@ impl Books {
         &self.journal
     }
 
+    /// Where what happens to the books is told.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
     /// Waits until models of run time have changed, here or at another instance.
     pub async fn models_changed(&self) {
         self.models.notified().await;

@@ -1,9 +1,10 @@
 //! The configuration as requests use it: worked out once, never changed, swapped whole on reload.
 
+mod budgets;
 mod build;
 mod pattern;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -16,6 +17,8 @@ use http::HeaderMap;
 use http::header::HeaderName;
 use ledger::rules::access::AccessGroups;
 use ledger::rules::circle::Policy;
+use ledger::rules::entity::TagTerms;
+use ledger::rules::id::Tag;
 use routing::{DeploymentIndex, Fleet, Settings};
 use serde_json::Value;
 use tollway::Deployment;
@@ -31,6 +34,7 @@ use crate::health::HealthChecks;
 use crate::mock::Mock;
 use crate::whereabouts::Account;
 
+pub use budgets::ServedBudgets;
 pub use pattern::Pattern;
 
 /// See the module.
@@ -65,6 +69,10 @@ pub struct Snapshot {
     /// The status of a request over a budget.
     pub over_budget_status: u16,
     pub unknown_price: UnknownPrice,
+    /// Answers are kept as short as budgets pay for, unless a key or team says otherwise.
+    pub budget_fit: bool,
+    /// The terms of tags that have none of their own.
+    pub tag_terms: BTreeMap<Tag, Arc<TagTerms>>,
     /// What it was worked out from.
     pub base: Arc<Config>,
     groups: HashMap<Arc<str>, Arc<Group>>,
@@ -129,6 +137,8 @@ pub struct Served {
     pub deployment: Deployment,
     pub upstream: Upstream,
     pub prices: Option<catalog::ModelEntry>,
+    /// Budgets of its provider and of its own, if there are any.
+    pub budgets: Option<Box<ServedBudgets>>,
     /// `model_info` as shown to clients.
     pub info: Extra,
     /// `litellm_params` as shown to clients: no secrets.

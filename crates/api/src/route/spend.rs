@@ -95,6 +95,7 @@ pub(super) const ROUTES: &[Route] = &[
         ]])
         .reading(),
     get("/global/spend", TAG, "What the gateway has spent, and may", VIEW),
+    get("/provider/budgets", TAG, "What providers and deployments with a budget have spent, and may", VIEW),
     get("/global/spend/logs", TAG, "Spend per day", VIEW).query(&[
         field("api_key", Kind::Text),
         DATES[0],

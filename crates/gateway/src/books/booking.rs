@@ -2,13 +2,13 @@
 
 use catalog::NanoUsd;
 use ledger::booking::{Booking, Tokens};
-use ledger::rules::id::{ModelName, ProviderName};
-use ledger::rules::ledger::{Actual, Settlement};
+use ledger::rules::id::{ModelName, ProviderName, RequestId};
+use ledger::rules::ledger::{Actual, Charge};
 use serde_json::{Map, json};
 
 use super::timestamp;
 use crate::exchange::{Exchange, Outcome};
-use crate::pipeline::Admission;
+use crate::pipeline::{Admission, Bill, random_uuid};
 
 /// What a request used.
 #[must_use]
@@ -28,7 +28,7 @@ pub fn booking(
     exchange: &Exchange,
     admission: &Admission,
     actual: Actual,
-    settlement: Settlement,
+    charges: Vec<Charge>,
 ) -> Option<Booking> {
     let holder = &admission.holder;
     let served = exchange.served();
@@ -65,7 +65,38 @@ pub fn booking(
         catalog: None,
         session: None,
         detail: detail(exchange, admission),
-        charges: settlement.charges,
+        charges,
+    })
+}
+
+/// The entry of an attempt that did not answer and is billed all the same: an estimate, beside the request's own entry.
+#[must_use]
+pub fn of_bill(
+    exchange: &Exchange,
+    admission: &Admission,
+    bill: Bill,
+    of_request: &[Charge],
+) -> Option<Booking> {
+    let Bill { served, usage, cost, mut charges } = bill;
+    charges.extend_from_slice(of_request);
+    let actual = Actual { cost: cost.total(), tokens: usage.total() };
+    let lines = cost.lines.iter();
+    let lines = lines.map(|line| json!([line.what, line.quantity.count, line.amount.to_string()]));
+    let detail = json!({"attempt_of": admission.request.as_str(), "lines": lines.collect::<Vec<_>>()});
+    let request = booking(exchange, admission, actual, charges)?;
+    let model = ModelName::new(&served.deployment.model).unwrap_or_else(|_| request.model.clone());
+    Some(Booking {
+        request: RequestId::new(&random_uuid()).ok()?,
+        failed: true,
+        model,
+        provider: ProviderName::new(served.deployment.provider).ok()?,
+        deployment: Some(served.deployment.id.to_string()),
+        tokens: Tokens { input: usage.input, output: usage.output, ..Tokens::default() },
+        saved: NanoUsd::ZERO,
+        estimated: true,
+        cache_hit: false,
+        detail: serde_json::to_string(&detail).ok(),
+        ..request
     })
 }
 

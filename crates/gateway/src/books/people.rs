@@ -11,7 +11,9 @@ use std::time::Duration;
 use ledger::rules::account::{Account, Scope};
 use ledger::rules::budget::{Allowance, Terms};
 use ledger::rules::circle::Circle;
-use ledger::rules::entity::{Customer, Key, Member, Organization, SharedBudget, TagTerms, Team, User};
+use ledger::rules::entity::{
+    Customer, Details, Key, Member, Organization, SharedBudget, TagTerms, Team, User,
+};
 use ledger::rules::id::{BudgetId, CustomerId, KeyHash, KeyId, Tag};
 use ledger::store::{Record, Store, StoreError};
 use ledger::{Claim, Claims, Counters};
@@ -37,6 +39,8 @@ pub struct Holder {
     pub team: Option<Team>,
     pub member: Option<Member>,
     pub organization: Option<Organization>,
+    /// `metadata.budget_fit` of the key, else of its team.
+    pub budget_fit: Option<bool>,
     /// What may have changed since.
     generation: u64,
     /// By model: what requests of this key draw on.
@@ -64,6 +68,7 @@ impl Holder {
             team: None,
             member: None,
             organization: None,
+            budget_fit: None,
             generation: 0,
             claims: Mutex::default(),
             handles: Mutex::default(),
@@ -246,16 +251,22 @@ async fn read_holder(store: &Store, hash: &KeyHash, generation: u64) -> Result<O
         Some(organization) => read::<Organization>(store, organization.as_str()).await?,
         None => None,
     };
+    let budget_fit = budget_fit(&key.details).or_else(|| budget_fit(&team.as_ref()?.details));
     Ok(Some(Holder {
         key,
         user,
         team,
         member,
         organization,
+        budget_fit,
         generation,
         claims: Mutex::default(),
         handles: Mutex::default(),
     }))
+}
+
+fn budget_fit(details: &Details) -> Option<bool> {
+    details.extra.get("metadata")?.get("budget_fit")?.as_bool()
 }
 
 async fn read<R: Record>(store: &Store, id: &str) -> Result<Option<R>, StoreError> {

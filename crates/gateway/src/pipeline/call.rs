@@ -43,7 +43,7 @@ pub(super) async fn converse(
     mut tries: Tries<'_>,
 ) -> Result<Reply, Refusal> {
     loop {
-        let next = tries.next(running).await?;
+        let next = tries.next(running, ask.document).await?;
         let (attempt, reply) = match tries.hedge_delay() {
             None => {
                 let reply = ask_at(running, &call, &next, &ask).await;
@@ -200,6 +200,7 @@ pub(super) async fn send(
         head: None,
         status: None,
         error: None,
+        billed: None,
         provider_request_id: None,
     });
     let request = || prepared.http_request();
@@ -382,6 +383,7 @@ async fn mock_reply(
         head: Some(Duration::ZERO),
         status: Some(200),
         error: None,
+        billed: None,
         provider_request_id: None,
     });
     if !mock.delay.is_zero() {

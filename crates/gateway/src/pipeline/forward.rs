@@ -47,6 +47,7 @@ pub(super) async fn forward(
     route::leave_out(&mut routed, snapshot, |served| served.serves(service));
     let wishes = receive::wishes(&mut fields, headers)?;
     running.exchange.requested_model.clone_from(&model);
+    running.exchange.input_estimate = routed.input_tokens;
     let asked = service::asked(service, &fields)?;
     let size = Size {
         document: &fields,
@@ -77,7 +78,7 @@ pub(super) async fn forward(
     let mut tries = Tries::new(snapshot, routed, call.wishes.timeout.is_some());
     let form = form.as_ref().map(|(form, kind)| (form, kind));
     loop {
-        let Try { served, attempt } = tries.next(running).await?;
+        let Try { served, attempt } = tries.next(running, &fields).await?;
         let own = match attempt.params() {
             Some(params) => {
                 let notes = &mut running.exchange.notes;

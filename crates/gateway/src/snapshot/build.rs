@@ -16,7 +16,10 @@ use dialects::loss::ParameterPolicy;
 use dialects::service::Service;
 use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderMap, HeaderValue, Uri};
-use ledger::rules::access::AccessGroups;
+use ledger::rules::access::{AccessGroups, ModelList};
+use ledger::rules::budget::{Allowance, Budget};
+use ledger::rules::entity::{Details, TagTerms};
+use ledger::rules::id::Tag;
 use routing::settings::DeploymentSettings;
 use routing::{Fleet, Plan, Planned, Settings};
 use serde_json::{Value, json};
@@ -26,6 +29,7 @@ use tollway::deployment::{Address, Road, ServiceRoad, Timeouts};
 use tollway::transport::{TlsOptions, TransportOptions};
 use tollway::{Deployment, Secret};
 
+use super::budgets::{BudgetSettings, ServedBudgets};
 use super::{Alias, Auth, Bounds, Group, Pattern, Place, Served, Snapshot, Upstream, Wildcard};
 use crate::config::{Config, DeploymentConfig, MasterKey, TlsVerify};
 use crate::events::log::ServedWords;
@@ -46,6 +50,7 @@ struct Common {
     inter_token_timeout: Option<Duration>,
     verify_tls: bool,
     chat_for_anthropic_clients: bool,
+    budgets: BudgetSettings,
     /// `environment_variables` of the configuration; they win over the process's own.
     variables: BTreeMap<String, Secret>,
 }
@@ -94,6 +99,10 @@ impl Snapshot {
             inter_token_timeout: config.tollway.inter_token_timeout,
             verify_tls: config.litellm.tls != TlsVerify::Off,
             chat_for_anthropic_clients: config.litellm.use_chat_completions_url_for_anthropic_messages,
+            budgets: BudgetSettings {
+                providers: config.books.provider_budgets.clone(),
+                zone: config.books.policy.zone.clone(),
+            },
             variables: config.environment_variables.clone(),
         });
         let mut snapshot = Self::bare(config, files);
@@ -161,7 +170,7 @@ impl Snapshot {
         };
         let info = Extra::from_iter([("mode".to_owned(), json!("chat"))]);
         let params = json!({"model": "tollway/demo"});
-        let served = finished(deployment, Upstream::Mock(Mock::demo()), None, info, params);
+        let served = finished(deployment, Upstream::Mock(Mock::demo()), None, None, info, params);
         snapshot.add(Group { name: "demo".into(), members: vec![Arc::new(served)] });
         let demo = DeploymentSettings {
             id: "demo".into(),
@@ -224,6 +233,8 @@ impl Snapshot {
             access_groups: access_groups(config),
             over_budget_status: config.books.over_budget_status,
             unknown_price: config.books.unknown_price,
+            budget_fit: config.books.budget_fit,
+            tag_terms: tag_terms(&config.books.tag_budgets),
             base: Arc::new(config.clone()),
             groups: HashMap::new(),
             order: Vec::new(),
@@ -267,6 +278,17 @@ impl Snapshot {
         self.order.push(Arc::clone(&group.name));
         self.groups.insert(Arc::clone(&group.name), Arc::new(group));
     }
+}
+
+/// What the configuration says about tags.
+fn tag_terms(budgets: &BTreeMap<Tag, Budget>) -> BTreeMap<Tag, Arc<TagTerms>> {
+    let terms = |(name, budget): (&Tag, &Budget)| {
+        let allowance = Allowance { budget: budget.clone(), ..Allowance::default() };
+        let details = Details { allowance, ..Details::default() };
+        let terms = TagTerms { name: name.clone(), models: ModelList::default(), details };
+        (name.clone(), Arc::new(terms))
+    };
+    budgets.iter().map(terms).collect()
 }
 
 /// `model_info.access_groups` of all deployments.
@@ -364,7 +386,8 @@ fn served(config: &DeploymentConfig, group: &str, model: &str, common: &Common) 
     let mut info = entry.as_ref().map(ModelEntry::to_json).unwrap_or_default();
     info.extend(config.info.shown.clone());
     let params = shown_params(config, model, &deployment);
-    finished(deployment, mock.unwrap_or(Upstream::Provider), entry, info, params)
+    let budgets = common.budgets.of(deployment.provider, &deployment.id, config.budget.as_ref());
+    finished(deployment, mock.unwrap_or(Upstream::Provider), entry, budgets, info, params)
 }
 
 /// What is known of the model, and what the configuration says instead.
@@ -393,6 +416,7 @@ fn finished(
     deployment: Deployment,
     upstream: Upstream,
     prices: Option<ModelEntry>,
+    budgets: Option<Box<ServedBudgets>>,
     info: Extra,
     shown_params: Value,
 ) -> Served {
@@ -412,6 +436,7 @@ fn finished(
         deployment,
         upstream,
         prices,
+        budgets,
         info,
         shown_params,
         head,

@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::id::{CustomerId, KeyId, ModelName, OrganizationId, ProviderName, Tag, TeamId, UserId};
+use super::id::{
+    CustomerId, DeploymentId, KeyId, ModelName, OrganizationId, ProviderName, Tag, TeamId, UserId,
+};
 
 /// Whose spend it is. The order is the one in which refusals are told.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -21,6 +23,7 @@ pub enum Scope {
     Customer(CustomerId),
     Tag(Tag),
     Provider(ProviderName),
+    Deployment(DeploymentId),
     Model(ModelName),
 }
 
@@ -46,6 +49,7 @@ impl Scope {
             Self::Customer(_) => "customer",
             Self::Tag(_) => "tag",
             Self::Provider(_) => "provider",
+            Self::Deployment(_) => "deployment",
             Self::Model(_) => "model",
         }
     }
@@ -63,6 +67,7 @@ impl Scope {
             Self::Customer(id) => id.to_string(),
             Self::Tag(tag) => tag.to_string(),
             Self::Provider(name) => name.to_string(),
+            Self::Deployment(id) => id.to_string(),
             Self::Model(name) => name.to_string(),
         }
     }
@@ -79,6 +84,7 @@ impl Scope {
             Self::Customer(_) => "end_user",
             Self::Tag(_) => "tag",
             Self::Provider(_) => "provider",
+            Self::Deployment(_) => "deployment",
             Self::Model(_) => "model",
         }
     }

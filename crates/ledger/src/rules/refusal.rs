@@ -84,9 +84,12 @@ impl Refusal {
                 Scope::Team(_) | Scope::Member(..) => "team_model_access_denied",
                 Scope::User(_) => "user_model_access_denied",
                 Scope::Customer(_) => "customer_model_access_denied",
-                Scope::Gateway | Scope::Key(_) | Scope::Tag(_) | Scope::Provider(_) | Scope::Model(_) => {
-                    "key_model_access_denied"
-                }
+                Scope::Gateway
+                | Scope::Key(_)
+                | Scope::Tag(_)
+                | Scope::Provider(_)
+                | Scope::Deployment(_)
+                | Scope::Model(_) => "key_model_access_denied",
             },
             Self::OverBudget(_) => "budget_exceeded",
             Self::OverLimit(_) => "throttling_error",
@@ -179,6 +182,7 @@ fn named(scope: &Scope) -> &'static str {
         Scope::Customer(_) => "End User",
         Scope::Tag(_) => "Tag",
         Scope::Provider(_) => "Provider",
+        Scope::Deployment(_) => "Deployment",
         Scope::Model(_) => "Model",
     }
 }
