@@ -2,7 +2,7 @@
 
 use ledger::rules::entity::AccessGroup;
 use ledger::rules::id::AccessGroupId;
-use ledger::rules::time::Timestamp;
+use ledger::rules::zone::Clock;
 use serde_json::json;
 
 use crate::Object;
@@ -116,11 +116,11 @@ pub fn row(group: &AccessGroup, teams: &[String], keys: &[String]) -> Object {
 
 /// The budget of a group, and what was spent under it: what its models cost before it had one is in no account of it.
 #[must_use]
-pub fn budget_row(group: &AccessGroup, spend: terms::Spend, now: Timestamp) -> Object {
+pub fn budget_row(group: &AccessGroup, spend: terms::Spend, clock: &Clock) -> Object {
     let mut row = Object::new();
     row.insert("access_group".to_owned(), json!(name(group)));
     row.insert("spend".to_owned(), json!(spend.current));
-    row.extend(terms::show(&group.details, now));
+    row.extend(terms::show(&group.details, clock));
     row
 }
 

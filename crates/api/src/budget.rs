@@ -2,6 +2,7 @@
 
 use ledger::rules::entity::SharedBudget;
 use ledger::rules::time::Timestamp;
+use ledger::rules::zone::Clock;
 use serde_json::json;
 
 use crate::Object;
@@ -28,8 +29,8 @@ pub fn apply(body: &Body, budget: &mut SharedBudget, now: Timestamp) -> Result<(
 
 /// A budget.
 #[must_use]
-pub fn row(budget: &SharedBudget, now: Timestamp) -> Object {
-    let mut row = terms::show(&budget.details, now);
+pub fn row(budget: &SharedBudget, clock: &Clock) -> Object {
+    let mut row = terms::show(&budget.details, clock);
     row.insert("budget_id".to_owned(), json!(budget.id));
     terms::show_kept(&budget.details, FIELDS, &mut row);
     terms::show_history(&budget.details, &mut row);

@@ -2,6 +2,7 @@
 
 use ledger::rules::entity::Customer;
 use ledger::rules::time::Timestamp;
+use ledger::rules::zone::Clock;
 use serde_json::{Value, json};
 
 use crate::Object;
@@ -49,7 +50,7 @@ pub fn apply(body: &Body, customer: &mut Customer, now: Timestamp) -> Result<(),
 
 /// A customer with their budget.
 #[must_use]
-pub fn row(customer: &Customer, spend: Spend, now: Timestamp) -> Object {
+pub fn row(customer: &Customer, spend: Spend, clock: &Clock) -> Object {
     let mut row = Object::new();
     row.insert("user_id".to_owned(), json!(customer.id));
     row.insert("alias".to_owned(), json!(customer.details.alias));
@@ -61,6 +62,6 @@ pub fn row(customer: &Customer, spend: Spend, now: Timestamp) -> Object {
     row.insert("allowed_model_region".to_owned(), json!(customer.allowed_model_region));
     terms::show_kept(&customer.details, KEPT, &mut row);
     row.insert("budget_id".to_owned(), json!(customer.details.budget_id));
-    row.insert("litellm_budget_table".to_owned(), Value::Object(terms::show(&customer.details, now)));
+    row.insert("litellm_budget_table".to_owned(), Value::Object(terms::show(&customer.details, clock)));
     row
 }

@@ -7,6 +7,7 @@ use ledger::rules::access::{AddressList, ModelList, RouteList};
 use ledger::rules::entity::{Key, Rotation};
 use ledger::rules::id::Tag;
 use ledger::rules::time::Timestamp;
+use ledger::rules::zone::Clock;
 use serde_json::{Value, json};
 
 use crate::Object;
@@ -258,7 +259,7 @@ fn routes_of_type(kind: &str) -> RouteList {
 
 /// A key as `/key/info` and `/key/list` show it.
 #[must_use]
-pub fn row(key: &Key, spend: Spend, now: Timestamp) -> Object {
+pub fn row(key: &Key, spend: Spend, clock: &Clock) -> Object {
     let mut row = Object::new();
     row.insert("token".to_owned(), json!(key.id));
     row.insert("key_name".to_owned(), json!(key.name));
@@ -275,7 +276,7 @@ pub fn row(key: &Key, spend: Spend, now: Timestamp) -> Object {
     row.insert("blocked".to_owned(), json!(key.details.blocked));
     row.insert("allowed_routes".to_owned(), json!(key.routes.0));
     row.insert("allowed_ips".to_owned(), json!(key.addresses.0));
-    row.extend(terms::show(&key.details, now));
+    row.extend(terms::show(&key.details, clock));
     terms::show_kept(&key.details, kept(), &mut row);
     row.insert("rotation_count".to_owned(), json!(key.rotation.count));
     row.insert("last_rotation_at".to_owned(), json!(key.rotation.last_at.map(moment::iso)));
@@ -287,7 +288,7 @@ pub fn row(key: &Key, spend: Spend, now: Timestamp) -> Object {
         metadata.insert("tags".to_owned(), json!(key.tags));
     }
     terms::show_history(&key.details, &mut row);
-    row.insert("status".to_owned(), json!(status(key, now)));
+    row.insert("status".to_owned(), json!(status(key, clock.now)));
     row.insert("model_spend".to_owned(), json!({}));
     row.insert("litellm_budget_table".to_owned(), Value::Null);
     row
@@ -357,7 +358,7 @@ mod tests {
                 "key_type":"llm_api","guardrails":["g"],"key":"sk-1234567890abcdef"}"#,
         )
         .unwrap();
-        let row = Value::Object(row(&key, Spend::default(), NOW));
+        let row = Value::Object(row(&key, Spend::default(), &Clock { now: NOW, ..Clock::default() }));
         assert_eq!(row["key_name"], "sk-...cdef");
         assert_eq!(row["expires"], "2026-12-21T09:43:53.000000Z");
         assert_eq!(row["metadata"], json!({"a": 1, "tags": ["x"]}));

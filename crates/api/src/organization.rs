@@ -3,6 +3,7 @@
 use ledger::rules::entity::Organization;
 use ledger::rules::id::UserId;
 use ledger::rules::time::Timestamp;
+use ledger::rules::zone::Clock;
 use serde_json::{Value, json};
 
 use crate::Object;
@@ -111,8 +112,8 @@ pub fn member_row(organization: &Organization, member: &OrganizationMember) -> V
 
 /// An organization with its members.
 #[must_use]
-pub fn row(organization: &Organization, spend: Spend, now: Timestamp) -> Object {
-    let terms = terms::show(&organization.details, now);
+pub fn row(organization: &Organization, spend: Spend, clock: &Clock) -> Object {
+    let terms = terms::show(&organization.details, clock);
     let mut row = Object::new();
     row.insert("organization_id".to_owned(), json!(organization.id));
     row.insert("organization_alias".to_owned(), json!(organization.details.alias));

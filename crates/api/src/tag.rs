@@ -2,6 +2,7 @@
 
 use ledger::rules::entity::TagTerms;
 use ledger::rules::time::Timestamp;
+use ledger::rules::zone::Clock;
 use serde_json::{Value, json};
 
 use crate::Object;
@@ -37,7 +38,7 @@ pub fn apply(body: &Body, tag: &mut TagTerms, now: Timestamp) -> Result<(), Prob
 
 /// A tag with its budget.
 #[must_use]
-pub fn row(tag: &TagTerms, spend: Spend, now: Timestamp) -> Object {
+pub fn row(tag: &TagTerms, spend: Spend, clock: &Clock) -> Object {
     let mut row = Object::new();
     row.insert("name".to_owned(), json!(tag.name));
     row.insert("models".to_owned(), json!(tag.models.0));
@@ -45,7 +46,7 @@ pub fn row(tag: &TagTerms, spend: Spend, now: Timestamp) -> Object {
     row.insert("spend".to_owned(), json!(spend.current));
     row.insert("total_spend".to_owned(), json!(spend.total));
     row.insert("budget_id".to_owned(), json!(tag.details.budget_id));
-    row.insert("litellm_budget_table".to_owned(), Value::Object(terms::show(&tag.details, now)));
+    row.insert("litellm_budget_table".to_owned(), Value::Object(terms::show(&tag.details, clock)));
     terms::show_history(&tag.details, &mut row);
     row
 }

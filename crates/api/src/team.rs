@@ -2,6 +2,7 @@
 
 use ledger::rules::entity::{Member, MemberRole, Team};
 use ledger::rules::time::Timestamp;
+use ledger::rules::zone::Clock;
 use serde_json::{Value, json};
 
 use crate::Object;
@@ -184,7 +185,7 @@ fn role_name(role: MemberRole) -> &'static str {
 
 /// A team with its members.
 #[must_use]
-pub fn row(team: &Team, members: &[Member], spend: Spend, now: Timestamp) -> Object {
+pub fn row(team: &Team, members: &[Member], spend: Spend, clock: &Clock) -> Object {
     let of_role = |role: MemberRole| -> Vec<&str> {
         members.iter().filter(|member| member.role == role).map(|member| member.user.as_str()).collect()
     };
@@ -202,7 +203,7 @@ pub fn row(team: &Team, members: &[Member], spend: Spend, now: Timestamp) -> Obj
     row.insert("blocked".to_owned(), json!(team.details.blocked));
     row.insert("spend".to_owned(), json!(spend.current));
     row.insert("total_spend".to_owned(), json!(spend.total));
-    row.extend(terms::show(&team.details, now));
+    row.extend(terms::show(&team.details, clock));
     terms::show_kept(&team.details, kept(), &mut row);
     terms::show_history(&team.details, &mut row);
     row.insert("litellm_model_table".to_owned(), json!({"model_aliases": team.aliases}));
@@ -219,8 +220,8 @@ fn with_role(member: &Member) -> Value {
 
 /// A membership, as LiteLLM shows those.
 #[must_use]
-pub fn membership_row(member: &Member, spend: Spend, now: Timestamp) -> Value {
-    let mut budget = terms::show(&member.details, now);
+pub fn membership_row(member: &Member, spend: Spend, clock: &Clock) -> Value {
+    let mut budget = terms::show(&member.details, clock);
     budget.insert("allowed_models".to_owned(), json!(member.models.0));
     json!({
         "user_id": member.user,

@@ -5,6 +5,7 @@ use ledger::rules::budget::{Allowance, Budget, ModelAllowance, Raise};
 use ledger::rules::entity::Details;
 use ledger::rules::period::Period;
 use ledger::rules::time::Timestamp;
+use ledger::rules::zone::Clock;
 use serde_json::{Value, json};
 
 use crate::Object;
@@ -173,7 +174,7 @@ fn raise(body: &Body, budget: &mut Budget) -> Result<(), Problem> {
 
 /// Budgets and limits as rows show them.
 #[must_use]
-pub fn show(details: &Details, now: Timestamp) -> Object {
+pub fn show(details: &Details, clock: &Clock) -> Object {
     let Allowance { budget, windows, limits, models } = &details.allowance;
     let windows: Vec<Value> = windows
         .iter()
@@ -181,7 +182,7 @@ pub fn show(details: &Details, now: Timestamp) -> Object {
             json!({
                 "max_budget": window.max,
                 "budget_duration": window.period.map(|period| period.to_string()),
-                "reset_at": window.period.map(|_| moment::iso(window.window(now).end)),
+                "reset_at": window.period.map(|_| moment::iso(window.window(clock.now, &clock.zone).end)),
             })
         })
         .collect();
@@ -191,7 +192,7 @@ pub fn show(details: &Details, now: Timestamp) -> Object {
     row.insert("budget_duration".to_owned(), json!(budget.period.map(|period| period.to_string())));
     row.insert(
         "budget_reset_at".to_owned(),
-        json!(budget.period.map(|_| moment::iso(budget.window(now).end))),
+        json!(budget.period.map(|_| moment::iso(budget.window(clock.now, &clock.zone).end))),
     );
     row.insert("budget_limits".to_owned(), if windows.is_empty() { Value::Null } else { json!(windows) });
     row.insert("budget_id".to_owned(), json!(details.budget_id));
@@ -235,9 +236,9 @@ pub struct Spend {
 
 /// The window in which [`Spend::current`] is: its budget's period, if it has one, and the window's beginning.
 #[must_use]
-pub fn current_window(details: &Details, now: Timestamp) -> (Option<Period>, Timestamp) {
+pub fn current_window(details: &Details, clock: &Clock) -> (Option<Period>, Timestamp) {
     let budget = &details.allowance.budget;
-    (budget.period, budget.window(now).start)
+    (budget.period, budget.window(clock.now, &clock.zone).start)
 }
 
 /// Fields that are kept as they were given.
@@ -309,7 +310,7 @@ mod tests {
                 [{"max_budget":1,"budget_duration":"24h"}],"model_rpm_limit":{"gpt-4o":5},
                 "model_max_budget":{"gpt-4o":{"budget_limit":"0.5","time_period":"1d"},"o3":2}}"#,
         );
-        let row = show(&details, NOW);
+        let row = show(&details, &Clock { now: NOW, ..Clock::default() });
         assert_eq!(row["max_budget"].to_string(), "10.0");
         assert_eq!(row["budget_reset_at"], "2026-12-01T00:00:00.000000Z");
         assert_eq!(row["budget_limits"][0]["reset_at"], "2026-11-22T00:00:00.000000Z");

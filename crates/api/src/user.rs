@@ -2,6 +2,7 @@
 
 use ledger::rules::entity::{User, UserRole};
 use ledger::rules::time::Timestamp;
+use ledger::rules::zone::Clock;
 use serde_json::{Value, json};
 
 use crate::Object;
@@ -130,7 +131,7 @@ pub fn apply(body: &Body, user: &mut User, now: Timestamp) -> Result<(), Problem
 
 /// A user, with the ids of their teams.
 #[must_use]
-pub fn row(user: &User, teams: &[String], spend: Spend, now: Timestamp) -> Object {
+pub fn row(user: &User, teams: &[String], spend: Spend, clock: &Clock) -> Object {
     let mut row = Object::new();
     row.insert("user_id".to_owned(), json!(user.id));
     row.insert("user_email".to_owned(), json!(user.email));
@@ -142,7 +143,7 @@ pub fn row(user: &User, teams: &[String], spend: Spend, now: Timestamp) -> Objec
     row.insert("blocked".to_owned(), json!(user.details.blocked));
     row.insert("spend".to_owned(), json!(spend.current));
     row.insert("total_spend".to_owned(), json!(spend.total));
-    row.extend(terms::show(&user.details, now));
+    row.extend(terms::show(&user.details, clock));
     terms::show_kept(&user.details, kept(), &mut row);
     terms::show_history(&user.details, &mut row);
     row.insert("model_spend".to_owned(), Value::Object(Object::new()));

@@ -61,6 +61,7 @@ pub(crate) fn router() -> Router<Arc<Gateway>> {
         .route("/budget/list", get(budgets::list))
         .route("/management/v1/budgets", get(budgets::list))
         .route("/budget/settings", get(budgets::settings))
+        .route("/provider/budgets", get(budgets::of_providers))
         .route("/tag/new", post(tags::new))
         .route("/tag/update", post(tags::update))
         .route("/tag/delete", post(tags::delete))

@@ -34,6 +34,8 @@ pub struct Exchange {
     /// The group it led to (`model_name`).
     pub group: Option<Arc<str>>,
     pub stream: bool,
+    /// About how many tokens the input has.
+    pub input_estimate: u64,
     /// What was held for it, and on which accounts; `None` if nothing is booked.
     pub held: Option<Box<Held>>,
     /// What the cache said; `None` if it was not asked.
@@ -134,7 +136,9 @@ impl Identity {
 pub struct Held {
     /// What it might cost; `None`: nobody had to know.
     pub cost: Option<Hold>,
-    /// Estimated tokens.
+    /// How many tokens its answer may have, where budgets pay for no more than that (`budget_fit`).
+    pub fit: Option<u64>,
+    /// Tokens, as far as they are known or expected.
     pub tokens: u64,
     /// The accounts with a budget or a limit, as they stood before.
     pub accounts: Vec<(Account, Standing)>,
@@ -255,6 +259,8 @@ pub struct Attempt {
     pub head: Option<Duration>,
     pub status: Option<u16>,
     pub error: Option<String>,
+    /// It did not answer, and the provider bills about this much all the same.
+    pub billed: Option<catalog::NanoUsd>,
     /// The provider's own id of the call, for its support.
     pub provider_request_id: Option<String>,
 }
@@ -351,6 +357,7 @@ impl Exchange {
             requested_model: String::new(),
             group: None,
             stream: false,
+            input_estimate: 0,
             held: None,
             cache: None,
             route: Vec::new(),

@@ -38,6 +38,7 @@ use crate::operation::{Endpoint, Operation};
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
 
+pub use admit::attempt::{AttemptHold, Bill, Purse};
 pub use admit::{Admission, is_for};
 pub use authenticate::{Asked, authenticate};
 pub(crate) use receive::random_uuid;
@@ -91,7 +92,9 @@ pub struct Running {
     /// Headers of the provider's answer, to be shown to the client.
     provider_headers: HeaderMap,
     /// What it holds until it is settled, if anything is held and booked.
-    admission: Option<Box<Admission>>,
+    admission: Option<Arc<Admission>>,
+    /// What is held for its present attempt, if that has to be.
+    attempt: Option<Box<AttemptHold>>,
     settled: bool,
 }
 
@@ -103,6 +106,7 @@ impl Running {
             exchange: Box::new(exchange),
             provider_headers: HeaderMap::new(),
             admission: None,
+            attempt: None,
             settled: false,
         }
     }

@@ -1,9 +1,10 @@
 //! The configuration as requests use it: worked out once, never changed, swapped whole on reload.
 
+mod budgets;
 mod build;
 mod pattern;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -16,7 +17,8 @@ use http::HeaderMap;
 use http::header::HeaderName;
 use ledger::rules::access::AccessGroups;
 use ledger::rules::circle::Policy;
-use ledger::rules::entity::AccessGroup;
+use ledger::rules::entity::{AccessGroup, TagTerms};
+use ledger::rules::id::Tag;
 use routing::{DeploymentIndex, Fleet, Settings};
 use serde_json::Value;
 use tollway::Deployment;
@@ -36,6 +38,7 @@ use crate::mock::Mock;
 use crate::rotation::RotationSettings;
 use crate::whereabouts::Account;
 
+pub use budgets::ServedBudgets;
 pub use pattern::Pattern;
 
 /// See the module.
@@ -81,6 +84,10 @@ pub struct Snapshot {
     pub over_budget_status: u16,
     pub unknown_price: UnknownPrice,
     pub required_params: RequiredParams,
+    /// Answers are kept as short as budgets pay for, unless a key or team says otherwise.
+    pub budget_fit: bool,
+    /// The terms of tags that have none of their own.
+    pub tag_terms: BTreeMap<Tag, Arc<TagTerms>>,
     /// What it was worked out from.
     pub base: Arc<Config>,
     groups: HashMap<Arc<str>, Arc<Group>>,
@@ -148,7 +155,9 @@ pub struct Served {
     pub upstream: Upstream,
     pub prices: Option<catalog::ModelEntry>,
     /// The list that they are from, and `+config` where the configuration says otherwise.
-    pub price_list: Option<String>,
+    pub price_list: Option<Arc<str>>,
+    /// Budgets of its provider and of its own, if there are any.
+    pub budgets: Option<Box<ServedBudgets>>,
     /// `model_info` as shown to clients.
     pub info: Extra,
     /// `litellm_params` as shown to clients: no secrets.

@@ -205,6 +205,7 @@ fn attempt(attempt: &Attempt) -> Value {
         "head_ms": attempt.head.map(milliseconds),
         "status": attempt.status,
         "error": attempt.error,
+        "billed": attempt.billed.map(|billed| billed.to_string()),
         "provider_request_id": attempt.provider_request_id,
     })
 }
@@ -258,6 +259,10 @@ fn held_json(held: &Held) -> Value {
     json!({
         "held": amount.map(|amount| amount.to_string()),
         "why": why,
+        "fit": held.fit.map(|tokens| json!({
+            "max_output_tokens": tokens,
+            "why": "what is left of the tightest budget pays for an answer of so many tokens",
+        })),
         "tokens": held.tokens,
         "accounts": accounts.collect::<Value>(),
     })

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::rules::account::Scope;
 use crate::rules::id::{
-    CustomerId, KeyId, ModelName, OrganizationId, ProviderName, RequestId, Tag, TeamId, UserId,
+    CustomerId, DeploymentId, KeyId, ModelName, OrganizationId, ProviderName, RequestId, Tag, TeamId, UserId,
 };
 use crate::rules::ledger::Charge;
 use crate::rules::nano;
@@ -100,6 +100,7 @@ impl Booking {
     pub(crate) fn charged_to(&self) -> impl Iterator<Item = Scope> + '_ {
         let member = self.team.clone().zip(self.user.clone()).map(|(team, user)| Scope::Member(team, user));
         let made_by = [Scope::Provider(self.provider.clone()), Scope::Model(self.model.clone())];
-        self.reported_to().chain(member).chain(made_by)
+        let deployment = self.deployment.as_deref().and_then(|id| DeploymentId::new(id).ok());
+        self.reported_to().chain(member).chain(made_by).chain(deployment.map(Scope::Deployment))
     }
 }

@@ -16,7 +16,7 @@ pub use leases::{KEEP, LeaseHealth, Leases};
 
 use crate::rules::account::Account;
 use crate::rules::budget::{Budget, Terms};
-use crate::rules::history::CostHistories;
+use crate::rules::history::{Histories, History};
 use crate::rules::id::ModelName;
 use crate::rules::ledger::{self, Actual, Demand, Entry, Grant, Ledger, Opening, Settlement, Standing};
 use crate::rules::refusal::Refusal;
@@ -49,7 +49,7 @@ struct Live {
 #[derive(Debug, Default)]
 struct State {
     ledger: Ledger,
-    histories: CostHistories,
+    histories: Histories,
 }
 
 /// An account and the terms that its use is under.
@@ -101,17 +101,16 @@ impl Counters {
     /// requests may both try.
     #[must_use]
     pub fn open(&self, account: &Account, terms: &Arc<Terms>, openings: &[Opening]) -> Claim {
-        let made = terms.budgets.first().map_or(Timestamp(0), |budget| budget.made);
         let new = || {
             Arc::new(Live {
                 number: self.next.fetch_add(1, Ordering::Relaxed),
                 account: account.clone(),
                 state: Mutex::new(State {
                     ledger: match self.leases {
-                        None => Ledger::open(openings, made),
-                        Some(_) => Ledger::open_shared(openings, made),
+                        None => Ledger::open(openings, terms),
+                        Some(_) => Ledger::open_shared(openings, terms),
                     },
-                    histories: CostHistories::default(),
+                    histories: Histories::default(),
                 }),
                 leases: self.leases.clone(),
                 turn: tokio::sync::Mutex::default(),
@@ -212,18 +211,18 @@ impl Claim {
 
     /// Sets what was spent in the current window of a budget.
     pub fn set_spend(&self, budget: &Budget, spend: NanoUsd, now: Timestamp) {
-        self.live.lock().ledger.set_spend(budget, spend, now);
+        self.live.lock().ledger.set_spend(budget, &self.terms.zone, spend, now);
     }
 
-    /// What the next call to a model will probably cost, from the account's own last ones; zero if there were none.
+    /// What the account's last calls to a model were like.
     #[must_use]
-    pub fn expected_cost(&self, model: &ModelName) -> NanoUsd {
-        self.live.lock().histories.expected(model)
+    pub fn history(&self, model: &ModelName) -> History {
+        self.live.lock().histories.of(model)
     }
 
-    /// Learns what a call to a model cost.
-    pub fn learn_cost(&self, model: &ModelName, cost: NanoUsd) {
-        self.live.lock().histories.learn(model, cost);
+    /// Learns what a call to a model cost, and how many tokens its answer had.
+    pub fn learn(&self, model: &ModelName, cost: NanoUsd, output: u64) {
+        self.live.lock().histories.learn(model, cost, output);
     }
 }
 
@@ -296,6 +295,12 @@ impl Reservation {
     pub fn settle(mut self, actual: Actual, now: Timestamp) -> Settlement {
         let Some(grant) = self.grant.take() else { return Settlement::default() };
         ledger::settle(&mut self.claims.lock(), &grant, actual, now)
+    }
+
+    /// What it holds on each account.
+    #[must_use]
+    pub fn held(&self) -> NanoUsd {
+        self.grant.as_ref().map_or(NanoUsd::ZERO, Grant::hold)
     }
 
     /// Keeps the holds of a request that still runs.

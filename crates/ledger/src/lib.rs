@@ -22,6 +22,7 @@
 //! use ledger::rules::id::{KeyHash, ModelName, ProviderName, RequestId};
 //! use ledger::rules::ledger::{Actual, Demand, Hold};
 //! use ledger::rules::time::Timestamp;
+//! use ledger::rules::zone::Zone;
 //! use ledger::{Booking, Claims, Counters, Journal, Store, journal};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -42,7 +43,7 @@
 //! // A request with it: known from now on.
 //! let key = store.key_by_hash(&hash, now).await?.ok_or("unknown key")?.record;
 //! let account = Account::of(Scope::Key(key.id.clone()));
-//! let terms = Arc::new(key.details.allowance.terms());
+//! let terms = Arc::new(key.details.allowance.terms(&Zone::UTC));
 //! let claims = Claims::new(vec![counters.open(&account, &terms, &store.openings(&account).await?)]);
 //!
 //! // It may cost six cents, so that another one does not fit beside it.

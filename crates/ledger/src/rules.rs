@@ -2,7 +2,7 @@
 //!
 //! - [`entity`]: keys, teams, users, organizations, customers, members, tags.
 //! - [`access`]: which models, routes and addresses a key reaches; [`circle`]: all who have a say in a request.
-//! - [`budget`], [`period`], [`limit`]: what an account is allowed.
+//! - [`budget`], [`period`], [`limit`]: what an account is allowed; [`zone`]: where its days begin.
 //! - [`ledger`]: what an account has used and holds; [`ledger::admit`] and [`ledger::Grant`] move it.
 //! - [`share`]: what one of several instances may use of all that.
 //! - [`refusal`]: why not, in LiteLLM's words.
@@ -23,3 +23,4 @@ pub mod refusal;
 pub mod share;
 pub mod time;
 mod window;
+pub mod zone;

@@ -223,6 +223,7 @@ everywhere! {
     tokens_per_minute_hold_over_instances,
     calls_at_the_same_time_hold_over_instances,
     no_request_asks_while_a_lease_lasts,
+    what_has_to_hold_more_asks_the_others,
     out_of_reach_each_takes_its_part_and_says_so,
     what_a_dead_instance_held_comes_back,
     what_a_former_life_was_lent_is_given_back_at_start,
@@ -237,7 +238,7 @@ fn budget(max: i64) -> Arc<Terms> {
 }
 
 fn limited(limits: Limits) -> Arc<Terms> {
-    Arc::new(Terms { budgets: Vec::new(), limits })
+    Arc::new(Terms { limits, ..Terms::default() })
 }
 
 fn demand(hold: i64, tokens: u64) -> Demand {
@@ -309,6 +310,27 @@ async fn calls_that_cost_less_than_they_hold_leave_no_room_unused(place: &Place)
     assert!(spent <= 30_000, "overshot: {spent}");
     assert!(spent > 30_000 - 50, "refused with room: {spent}");
     assert_nothing_held(&instances, &budget(30_000), place.clock.now());
+}
+
+async fn what_has_to_hold_more_asks_the_others(place: &Place) {
+    let instances = place.instances(3).await;
+    let terms = budget(1000);
+    let now = || place.clock.now();
+    let mut held = Vec::new();
+    for instance in &instances {
+        held.push(instance.claims(&terms).admit_shared(&demand(300, 0), now()).await.unwrap());
+    }
+    let [first, second, third] = held.as_mut_slice() else { unreachable!("three instances") };
+    // What is left is 100, whoever has it at the moment; what they hold themselves stands in nobody's way.
+    first.raise(NanoUsd(340), now()).await.unwrap();
+    second.raise(NanoUsd(360), now()).await.unwrap();
+    assert!(third.raise(NanoUsd(301), now()).await.is_err());
+    assert_eq!(held.iter().map(|one| one.held().0).collect::<Vec<_>>(), [340, 360, 300]);
+    for one in held {
+        let cost = one.held();
+        one.settle(Actual { cost, tokens: 0 }, now());
+    }
+    assert_nothing_held(&instances, &terms, now());
 }
 
 /// Serves this many, up to one percent less.
@@ -399,6 +421,7 @@ async fn out_of_reach_each_takes_its_part_and_says_so(place: &Place) {
     let terms = Arc::new(Terms {
         budgets: vec![Budget::of(NanoUsd(100_000))],
         limits: Limits { rpm: Some(3000), ..Limits::default() },
+        ..Terms::default()
     });
     let (_, spent) = crowd(place, &instances, &terms, demand(50, 0), |_| 50).await;
     assert_eq!(spent, 100_000, "a half each");

@@ -96,6 +96,38 @@ pub struct Journey {
     queued: Queued,
     /// Why the first group gave no answer: what the caller is told in the end.
     end: Option<Stop>,
+    /// Where the journey was before its last call.
+    before: Before,
+    /// A call that was not made has been taken from the retry budget.
+    is_prepaid: bool,
+}
+
+/// Where a journey was before it decided on a call, to go back there if the call is not made.
+#[derive(Clone, Copy, Debug)]
+struct Before {
+    turn: Turn,
+    retries: u32,
+    stage_retries: u32,
+    order: i64,
+    probed: bool,
+}
+
+/// What led to a call.
+#[derive(Clone, Copy, Debug)]
+enum Turn {
+    Pick(AttemptKind),
+    Failed(DeploymentIndex, Failure),
+    Again(Moment, Failure),
+}
+
+impl Before {
+    const BEGIN: Self = Self {
+        turn: Turn::Pick(AttemptKind::First),
+        retries: 0,
+        stage_retries: 0,
+        order: i64::MIN,
+        probed: false,
+    };
 }
 
 /// What the next decision is about.
@@ -157,6 +189,7 @@ impl Journey {
             team: request.team.clone(),
             input_tokens: request.input_tokens,
             larger_window: None,
+            over_budget: Vec::new(),
         };
         let tags = if plan.tags.enabled {
             Tags::new(&request.tags, &request.tag_lines, &plan.tags)
@@ -181,6 +214,8 @@ impl Journey {
             fallbacks: 0,
             queued: Queued::default(),
             end: None,
+            before: Before::BEGIN,
+            is_prepaid: false,
         }
     }
 
@@ -193,13 +228,22 @@ impl Journey {
                     self.begin(now, rng);
                     None
                 }
-                Step::Pick(kind) => self.pick_or_leave(kind, now, rng),
-                Step::Failed(failed, failure) => self.after(failed, failure, now, rng),
+                Step::Pick(kind) => {
+                    self.before.turn = Turn::Pick(kind);
+                    self.pick_or_leave(kind, now, rng)
+                }
+                Step::Failed(failed, failure) => {
+                    self.before.turn = Turn::Failed(failed, failure);
+                    self.after(failed, failure, now, rng)
+                }
                 Step::Again(at, failure) if now < at => {
                     self.step = Step::Again(at, failure);
                     Some(Decision::Wait { duration: at.since(now), why: Why::BackOff })
                 }
-                Step::Again(_, failure) => self.again(failure, now, rng),
+                Step::Again(at, failure) => {
+                    self.before.turn = Turn::Again(at, failure);
+                    self.again(failure, now, rng)
+                }
                 Step::Running => Some(Decision::Stop(Stop::Abandoned)),
                 Step::Over(stop) => {
                     self.step = Step::Over(stop.clone());
@@ -234,6 +278,32 @@ impl Journey {
             }
         }
         change
+    }
+
+    /// The last call that was decided on is not made: there is no budget for it. The journey goes on as if it had not been
+    /// decided on, and does not choose this deployment again.
+    pub fn decline(&mut self, attempt: Attempt) {
+        self.wants.over_budget.push(attempt.index);
+        self.calls = self.calls.saturating_sub(1);
+        self.running = self.running.saturating_sub(1);
+        let Before { turn, retries, stage_retries, order, probed } = self.before;
+        if let Some(stage) = &mut self.stage {
+            stage.tried.retain(|(tried, _)| *tried != attempt.index);
+            stage.order = order;
+            if attempt.kind() != AttemptKind::Hedge {
+                (stage.retries, stage.probed) = (stage_retries, probed);
+            }
+        }
+        if attempt.kind() == AttemptKind::Hedge {
+            return;
+        }
+        self.retries = retries;
+        self.is_prepaid = self.calls > 0;
+        self.step = match turn {
+            Turn::Pick(kind) => Step::Pick(kind),
+            Turn::Failed(failed, failure) => Step::Failed(failed, failure),
+            Turn::Again(at, failure) => Step::Again(at, failure),
+        };
     }
 
     /// When a second call beside the running one makes sense, counted from that one's beginning: hedging is on, and the
@@ -397,6 +467,7 @@ impl Journey {
                     Stop::NoneAvailable { model, retry_after, pre_call_checks, cooling },
                 )
             }
+            Nothing::OverBudget => (ErrorClass::RateLimited, Stop::OverBudget { model }),
             Nothing::Unfit(lack) => {
                 let class = match lack {
                     Lack::ContextWindow => ErrorClass::ContextWindowExceeded,
@@ -476,7 +547,7 @@ impl Journey {
         match survey(&screen, group, among, &mut self.considered) {
             Ok(_) | Err(Nothing::Full { .. }) => true,
             Err(Nothing::Cooling { until }) => until.is_some_and(|until| until <= at),
-            Err(Nothing::Unfit(_) | Nothing::Budget) => false,
+            Err(Nothing::Unfit(_) | Nothing::OverBudget | Nothing::Budget) => false,
         }
     }
 
@@ -611,7 +682,7 @@ impl Journey {
             stream: self.request.stream,
             now,
         };
-        let mut is_paid = self.calls == 0;
+        let mut is_paid = self.calls == 0 || std::mem::take(&mut self.is_prepaid);
         // Whoever loses a race for the last room chooses again; each loss means that another request went ahead.
         for _ in 0..MAX_RACES {
             let survey = survey(&screen, group, among, &mut self.considered)?;
@@ -641,6 +712,13 @@ impl Journey {
                     considered.verdict = Verdict::Chosen;
                 }
             }
+            self.before = Before {
+                retries: self.retries,
+                stage_retries: stage.retries,
+                order: stage.order,
+                probed: stage.probed,
+                ..self.before
+            };
             stage.order = stage.order.max(chosen.planned.order);
             stage.tried.retain(|(tried, _)| *tried != chosen.index);
             stage.tried.push((chosen.index, false));

@@ -41,9 +41,17 @@ impl Among {
 /// Why nothing was picked.
 #[derive(Debug)]
 pub(crate) enum Nothing {
-    Cooling { until: Option<Moment> },
-    Full { limit: Limit, until: Option<Moment> },
+    Cooling {
+        until: Option<Moment>,
+    },
+    Full {
+        limit: Limit,
+        until: Option<Moment>,
+    },
     Unfit(Lack),
+    /// Those that would do have no budget for the call.
+    OverBudget,
+    /// The retry budget is used up.
     Budget,
 }
 
@@ -84,6 +92,7 @@ struct Seen<'f> {
     probe: Option<Candidate<'f>>,
     full: Option<(Limit, Option<Moment>)>,
     cooling: Option<Option<Moment>>,
+    over_budget: bool,
     lack: Lack,
     has_orders: bool,
 }
@@ -110,6 +119,7 @@ impl Seen<'_> {
             Verdict::CoolingDown(until) => {
                 self.cooling = Some(soonest(self.cooling.flatten(), Some(until)));
             }
+            Verdict::OverBudget => self.over_budget = true,
             Verdict::Probing => self.cooling = Some(self.cooling.flatten()),
             Verdict::Tags => self.lack = Lack::Tags,
             Verdict::Region => self.lack = Lack::Region,
@@ -145,7 +155,15 @@ pub(crate) fn survey<'f>(
     considered.clear();
     considered.reserve(group.members.len().min(MAX_CONSIDERED));
     let lack = Lack::Permission;
-    let mut seen = Seen { well: None, probe: None, full: None, cooling: None, lack, has_orders: false };
+    let mut seen = Seen {
+        well: None,
+        probe: None,
+        full: None,
+        cooling: None,
+        over_budget: false,
+        lack,
+        has_orders: false,
+    };
     for (member, candidate) in screen.fleet.members(group).enumerate() {
         let order = candidate.planned.order;
         let verdict = match screen.fit(candidate.index, candidate.planned, candidate.live) {
@@ -184,6 +202,7 @@ pub(crate) fn survey<'f>(
             return Err(match (seen.full, seen.cooling) {
                 (Some((limit, until)), _) => Nothing::Full { limit, until },
                 (None, Some(until)) => Nothing::Cooling { until },
+                (None, None) if seen.over_budget => Nothing::OverBudget,
                 (None, None) => Nothing::Unfit(seen.lack),
             });
         }

@@ -40,6 +40,8 @@ pub enum Verdict {
     Region,
     /// Its context window is smaller than the input.
     ContextWindow,
+    /// A budget has no room for the call: the provider's, the deployment's, or the caller's.
+    OverBudget,
     /// State of the conversation is elsewhere.
     NotPinned,
     /// Excluded by the caller.
@@ -66,6 +68,7 @@ impl Verdict {
             Self::Tags => "tags do not fit",
             Self::Region => "not in the allowed region",
             Self::ContextWindow => "context window too small",
+            Self::OverBudget => "over budget",
             Self::NotPinned => "the conversation's state is elsewhere",
             Self::Excluded => "excluded",
         }
@@ -93,6 +96,8 @@ pub(crate) struct Wants {
     pub(crate) input_tokens: u64,
     /// Only windows larger than this will do: one of this size was too small.
     pub(crate) larger_window: Option<u64>,
+    /// There is no budget for a call there.
+    pub(crate) over_budget: Vec<DeploymentIndex>,
 }
 
 impl Wants {
@@ -102,6 +107,7 @@ impl Wants {
             && self.excluded.is_empty()
             && self.region.is_none()
             && self.larger_window.is_none()
+            && self.over_budget.is_empty()
     }
 }
 
@@ -172,6 +178,9 @@ impl Screen<'_, '_> {
             || wants.larger_window.is_some_and(|small| window.is_none_or(|window| window <= small))
         {
             return Some(Verdict::ContextWindow);
+        }
+        if wants.over_budget.contains(&index) {
+            return Some(Verdict::OverBudget);
         }
         match self.tried.iter().find(|(tried, _)| *tried == index) {
             Some((_, true)) => Some(Verdict::Refused),

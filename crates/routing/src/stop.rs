@@ -31,6 +31,11 @@ pub enum Stop {
         /// The limit that one of them has reached, as the setting is called.
         limit: &'static str,
     },
+    /// No deployment that would do has a budget for the call: 429.
+    OverBudget {
+        /// The name that was asked for.
+        model: Arc<str>,
+    },
     /// No deployment has what the request asks for.
     NothingFits {
         /// The name that was asked for.
@@ -74,7 +79,7 @@ impl Stop {
     pub fn status(&self) -> Option<u16> {
         Some(match self {
             Self::Answered | Self::Failed(_) | Self::Abandoned => return None,
-            Self::NoneAvailable { .. } | Self::Busy { .. } => 429,
+            Self::NoneAvailable { .. } | Self::Busy { .. } | Self::OverBudget { .. } => 429,
             Self::NothingFits { lack: Lack::Tags, .. } => 401,
             Self::NothingFits { .. } | Self::UnknownModel(_) => 400,
         })
@@ -87,6 +92,7 @@ impl Stop {
             Self::NoneAvailable { retry_after, .. } | Self::Busy { retry_after, .. } => Some(*retry_after),
             Self::Answered
             | Self::Failed(_)
+            | Self::OverBudget { .. }
             | Self::NothingFits { .. }
             | Self::UnknownModel(_)
             | Self::Abandoned => None,
@@ -123,6 +129,9 @@ impl fmt::Display for Stop {
                  deployments have reached `{limit}`",
                 seconds(*retry_after)
             ),
+            Self::OverBudget { model } => {
+                write!(f, "No deployments available - crossed budget: all deployments of `{model}` are over budget")
+            }
             Self::NothingFits { model, lack } => match lack {
                 Lack::Tags => {
                     write!(f, "Not allowed to access model due to tags configuration. Passed model={model}")

@@ -137,6 +137,7 @@ pub(super) const ROUTES: &[Route] = &[
     get("/management/v1/spend_logs/users", TAG, "Users that requests were made for", VIEW).query(NAMES),
     get("/management/v1/spend_logs/end_users", TAG, "Customers that requests have named", VIEW).query(NAMES),
     get("/global/spend", TAG, "What the gateway has spent, and may", VIEW),
+    get("/provider/budgets", TAG, "What providers and deployments with a budget have spent, and may", VIEW),
     get("/global/spend/logs", TAG, "Spend per day", VIEW).query(&[
         field("api_key", Kind::Text),
         DATES[0],

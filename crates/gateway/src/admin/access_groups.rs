@@ -409,7 +409,7 @@ async fn delete_unified(asker: Asker, State(gateway): State<Arc<Gateway>>, Path(
 async fn budget_row(asker: &Asker, stored: &Stored<AccessGroup>) -> Answer {
     let group = &stored.record;
     let spend = asker.spend(Scope::AccessGroup(group.id.clone()), &group.details, stored.spend).await?;
-    let mut row = access_group::budget_row(group, spend, asker.now);
+    let mut row = access_group::budget_row(group, spend, &asker.clock());
     row.insert("litellm_budget_table".to_owned(), asker.budget_row(&group.details).await?);
     Ok(Json(Value::Object(row)))
 }

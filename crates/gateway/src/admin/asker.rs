@@ -17,6 +17,7 @@ use ledger::rules::account::{Account, Scope};
 use ledger::rules::entity::{Details, Key, Member, MemberRole, Organization, SharedBudget, Team};
 use ledger::rules::id::UserId;
 use ledger::rules::time::Timestamp;
+use ledger::rules::zone::Clock;
 use ledger::store::{DailySum, Filter, Record, Sorting, StoreError, Stored};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
@@ -250,6 +251,11 @@ impl Asker {
         _ = self.books.drain_now().await;
     }
 
+    /// The moment of the question, by the clocks that budgets are counted by.
+    pub(super) fn clock(&self) -> Clock {
+        Clock { now: self.now, zone: self.snapshot.policy.zone.clone() }
+    }
+
     /// What somebody spent.
     pub(super) async fn spend(
         &self,
@@ -258,7 +264,7 @@ impl Asker {
         total: NanoUsd,
     ) -> Result<Spend, Refusal> {
         let details = self.with_shared_terms(details).await?;
-        let (period, window) = terms::current_window(&details, self.now);
+        let (period, window) = terms::current_window(&details, &self.clock());
         if period.is_none() {
             return Ok(Spend { current: total, total });
         }
@@ -281,7 +287,7 @@ impl Asker {
     pub(super) async fn budget_row(&self, details: &Details) -> Result<Value, Refusal> {
         let Some(id) = &details.budget_id else { return Ok(Value::Null) };
         let budget = self.store().get::<SharedBudget>(id.as_str()).await?;
-        Ok(budget.map_or(Value::Null, |budget| json!(api::budget::row(&budget.record, self.now))))
+        Ok(budget.map_or(Value::Null, |budget| json!(api::budget::row(&budget.record, &self.clock()))))
     }
 
     /// Whether the budget that an entity is to refer to is there.
@@ -305,11 +311,11 @@ impl Asker {
             Refusal::of_status(503, "the database does not answer, so spend cannot be set; try again later")
         })?;
         let details = self.with_shared_terms(details).await?;
-        let (period, window) = terms::current_window(&details, self.now);
+        let (period, window) = terms::current_window(&details, &self.clock());
         let account = Account::of(scope);
         let window = if period.is_some() { window } else { Timestamp(0) };
         let before = self.store().set_spend(&account, period, window, amount).await?;
-        let terms = Arc::new(details.allowance.terms());
+        let terms = Arc::new(details.allowance.terms(&self.snapshot.policy.zone));
         if let Some(claim) = self.books.counters().claim(&account, &terms) {
             claim.set_spend(&details.allowance.budget, amount, self.now);
             if let Some(leases) = self.books.leases() {

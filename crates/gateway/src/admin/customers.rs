@@ -40,7 +40,7 @@ pub(super) fn router() -> Router<Arc<Gateway>> {
 async fn full_row(asker: &Asker, stored: &Stored<Customer>) -> Result<Value, Refusal> {
     let own = &stored.record;
     let spend = asker.spend(Scope::Customer(own.id.clone()), &own.details, stored.spend).await?;
-    let mut row = customer::row(own, spend, asker.now);
+    let mut row = customer::row(own, spend, &asker.clock());
     if own.details.budget_id.is_some() {
         row.insert("litellm_budget_table".to_owned(), asker.budget_row(&own.details).await?);
     }

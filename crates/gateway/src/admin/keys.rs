@@ -84,7 +84,7 @@ pub(super) async fn shown_once(asker: &Asker, key: &Key, secret: &str) -> Result
 pub(super) async fn full_row(asker: &Asker, stored: &Stored<Key>) -> Result<Value, Refusal> {
     let key = &stored.record;
     let spend = asker.spend(Scope::Key(key.id.clone()), &key.details, stored.spend).await?;
-    let mut row = key::row(key, spend, asker.now);
+    let mut row = key::row(key, spend, &asker.clock());
     row.insert("litellm_budget_table".to_owned(), asker.budget_row(&key.details).await?);
     Ok(Value::Object(row))
 }

@@ -140,7 +140,7 @@ async fn row(asker: &Asker, stored: &Stored<Member>) -> Result<Value, Refusal> {
     let member = &stored.record;
     let scope = Scope::Member(member.team.clone(), member.user.clone());
     let spend = asker.spend(scope, &member.details, stored.spend).await?;
-    Ok(team::membership_row(member, spend, asker.now))
+    Ok(team::membership_row(member, spend, &asker.clock()))
 }
 
 async fn add(asker: Asker, bytes: Bytes) -> Answer {
@@ -156,11 +156,12 @@ async fn add(asker: Asker, bytes: Bytes) -> Answer {
             &found.user,
             &[stored.record.id.to_string()],
             api::terms::Spend::default(),
-            asker.now
+            &asker.clock()
         ))
     });
-    let memberships =
-        added.iter().map(|(_, member)| team::membership_row(member, api::terms::Spend::default(), asker.now));
+    let memberships = added
+        .iter()
+        .map(|(_, member)| team::membership_row(member, api::terms::Spend::default(), &asker.clock()));
     row["updated_users"] = users.collect();
     row["updated_team_memberships"] = memberships.collect();
     Ok(Json(row))
@@ -228,7 +229,7 @@ async fn bulk_add(asker: Asker, bytes: Bytes) -> Answer {
         let added = add_all(&asker, &stored.record, vec![one], &body).await;
         let row = added.map(|added| {
             let spend = api::terms::Spend::default();
-            added.iter().map(|(_, member)| team::membership_row(member, spend, asker.now)).collect()
+            added.iter().map(|(_, member)| team::membership_row(member, spend, &asker.clock())).collect()
         });
         results.note(who, "added_membership", row);
     }

@@ -39,7 +39,7 @@ pub(super) fn router() -> Router<Arc<Gateway>> {
 async fn full_row(asker: &Asker, stored: &Stored<Organization>, with_teams: bool) -> Result<Value, Refusal> {
     let own = &stored.record;
     let spend = asker.spend(Scope::Organization(own.id.clone()), &own.details, stored.spend).await?;
-    let mut row = organization::row(own, spend, asker.now);
+    let mut row = organization::row(own, spend, &asker.clock());
     if with_teams {
         let filter = Filter { organization: Some(own.id.clone()), ..Filter::default() };
         let mut rows = Vec::new();
@@ -276,7 +276,7 @@ async fn member_add(asker: Asker, bytes: Bytes) -> Answer {
     changes.commit().await?;
     let users = added
         .iter()
-        .map(|(user, _)| json!(api::user::row(user, &[], api::terms::Spend::default(), asker.now)));
+        .map(|(user, _)| json!(api::user::row(user, &[], api::terms::Spend::default(), &asker.clock())));
     let memberships = added.iter().map(|(_, member)| organization::member_row(&stored.record, member));
     Ok(Json(json!({
         "organization_id": stored.record.id,

@@ -335,7 +335,7 @@ async fn by_user(asker: Asker) -> Answer {
     for stored in users {
         let own = &stored.record;
         let spend = asker.spend(Scope::User(own.id.clone()), &own.details, stored.spend).await?;
-        rows.push(Value::Object(api::user::row(own, &[], spend, asker.now)));
+        rows.push(Value::Object(api::user::row(own, &[], spend, &asker.clock())));
     }
     Ok(Json(json!(rows)))
 }

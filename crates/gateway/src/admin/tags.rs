@@ -21,7 +21,7 @@ use crate::refusal::Refusal;
 async fn full_row(asker: &Asker, stored: &Stored<TagTerms>) -> Result<Value, Refusal> {
     let own = &stored.record;
     let spend = asker.spend(Scope::Tag(own.name.clone()), &own.details, stored.spend).await?;
-    let mut row = tag::row(own, spend, asker.now);
+    let mut row = tag::row(own, spend, &asker.clock());
     if own.details.budget_id.is_some() {
         row.insert("litellm_budget_table".to_owned(), asker.budget_row(&own.details).await?);
     }

@@ -67,7 +67,7 @@ pub(super) async fn full_row(asker: &Asker, stored: &Stored<Team>) -> Result<Val
     let own = &stored.record;
     let members = members_of(asker, &own.id).await?;
     let spend = asker.spend(Scope::Team(own.id.clone()), &own.details, stored.spend).await?;
-    let mut row = team::row(own, &members, spend, asker.now);
+    let mut row = team::row(own, &members, spend, &asker.clock());
     row.insert("litellm_budget_table".to_owned(), asker.budget_row(&own.details).await?);
     Ok(Value::Object(row))
 }

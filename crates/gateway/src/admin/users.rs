@@ -42,7 +42,7 @@ async fn full_row(asker: &Asker, stored: &Stored<User>) -> Result<Value, Refusal
     let memberships = asker::members_of(asker.store(), &own.id).await?;
     let teams: Vec<String> = memberships.iter().map(|member| member.team.to_string()).collect();
     let spend = asker.spend(Scope::User(own.id.clone()), &own.details, stored.spend).await?;
-    let mut row = user::row(own, &teams, spend, asker.now);
+    let mut row = user::row(own, &teams, spend, &asker.clock());
     row.insert("litellm_budget_table".to_owned(), asker.budget_row(&own.details).await?);
     Ok(Value::Object(row))
 }

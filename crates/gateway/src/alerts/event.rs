@@ -309,7 +309,9 @@ fn budget_name(account: &Account) -> String {
         Scope::Key(_) => "Key",
         Scope::Customer(_) => "End User",
         Scope::Tag(_) => "Tag",
+        Scope::AccessGroup(_) => "Access Group",
         Scope::Provider(_) => "Provider",
+        Scope::Deployment(_) => "Deployment",
         Scope::Model(_) => "Model",
     };
     match &account.model {

@@ -22,7 +22,7 @@ pub(super) struct Subject {
     pub(super) organization_id: Option<String>,
     pub(super) organization_alias: Option<String>,
     pub(super) customer_id: Option<String>,
-    /// Of a tag, a provider or a model.
+    /// Of a tag, an access group, a provider, a deployment or a model.
     pub(super) name: Option<String>,
 }
 
@@ -45,6 +45,8 @@ impl Subject {
             }
             Scope::Customer(id) => (subject.group, subject.customer_id) = ("end_user", Some(id.to_string())),
             Scope::Tag(tag) => (subject.group, subject.name) = ("tag", Some(tag.to_string())),
+            Scope::AccessGroup(id) => (subject.group, subject.name) = ("access_group", Some(id.to_string())),
+            Scope::Deployment(id) => (subject.group, subject.name) = ("deployment", Some(id.to_string())),
             Scope::Provider(name) => (subject.group, subject.name) = ("provider", Some(name.to_string())),
             Scope::Model(name) => (subject.group, subject.name) = ("model", Some(name.to_string())),
         }

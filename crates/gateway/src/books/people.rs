@@ -12,7 +12,9 @@ use api::condition::Conditions;
 use ledger::rules::account::{Account, Scope};
 use ledger::rules::budget::{Allowance, Terms};
 use ledger::rules::circle::Circle;
-use ledger::rules::entity::{Customer, Key, Member, Organization, SharedBudget, TagTerms, Team, User};
+use ledger::rules::entity::{
+    Customer, Details, Key, Member, Organization, SharedBudget, TagTerms, Team, User,
+};
 use ledger::rules::id::{BudgetId, CustomerId, KeyHash, KeyId, Tag};
 use ledger::store::{Record, Store, StoreError};
 use ledger::{Claim, Claims, Counters};
@@ -40,6 +42,8 @@ pub struct Holder {
     pub organization: Option<Organization>,
     /// What the key demands of requests.
     pub conditions: Conditions,
+    /// `metadata.budget_fit` of the key, else of its team.
+    pub budget_fit: Option<bool>,
     /// What may have changed since.
     generation: u64,
     /// By model: what requests of this key draw on.
@@ -68,6 +72,7 @@ impl Holder {
             member: None,
             organization: None,
             conditions: Conditions::default(),
+            budget_fit: None,
             generation: 0,
             claims: Mutex::default(),
             handles: Mutex::default(),
@@ -250,6 +255,7 @@ async fn read_holder(store: &Store, hash: &KeyHash, generation: u64) -> Result<O
         Some(organization) => read::<Organization>(store, organization.as_str()).await?,
         None => None,
     };
+    let budget_fit = budget_fit(&key.details).or_else(|| budget_fit(&team.as_ref()?.details));
     Ok(Some(Holder {
         conditions: Conditions::of(&key),
         key,
@@ -257,10 +263,15 @@ async fn read_holder(store: &Store, hash: &KeyHash, generation: u64) -> Result<O
         team,
         member,
         organization,
+        budget_fit,
         generation,
         claims: Mutex::default(),
         handles: Mutex::default(),
     }))
+}
+
+fn budget_fit(details: &Details) -> Option<bool> {
+    details.extra.get("metadata")?.get("budget_fit")?.as_bool()
 }
 
 async fn read<R: Record>(store: &Store, id: &str) -> Result<Option<R>, StoreError> {

@@ -85,6 +85,9 @@ impl Checker<'_> {
             (S::RouterSettings | S::ModelInfo, "allowed_fails_policy") => {
                 (S::AllowedFailsPolicy, Depth::Itself)
             }
+            (S::RouterSettings, "provider_budget_config") | (S::LitellmSettings, "tag_budget_config") => {
+                (S::Budget, Depth::EachValue)
+            }
             (S::RouterSettings, "routing_groups") => (S::RoutingGroup, Depth::EachItem),
             (S::RouterSettings | S::RoutingGroup, "routing_strategy_args") => {
                 (S::StrategyArgs, Depth::Itself)

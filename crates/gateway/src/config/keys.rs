@@ -42,6 +42,8 @@ pub enum Section {
     RetryPolicy,
     /// `router_settings.allowed_fails_policy`.
     AllowedFailsPolicy,
+    /// An entry of `router_settings.provider_budget_config` or `litellm_settings.tag_budget_config`.
+    Budget,
     /// An entry of `router_settings.routing_groups`.
     RoutingGroup,
     /// `routing_strategy_args`.
@@ -84,6 +86,7 @@ impl Section {
         Self::CacheParams,
         Self::RetryPolicy,
         Self::AllowedFailsPolicy,
+        Self::Budget,
         Self::RoutingGroup,
         Self::StrategyArgs,
         Self::RetryBudget,
@@ -112,6 +115,7 @@ impl Section {
             Self::CacheParams => "litellm_settings.cache_params",
             Self::RetryPolicy => "router_settings.retry_policy",
             Self::AllowedFailsPolicy => "router_settings.allowed_fails_policy",
+            Self::Budget => "router_settings.provider_budget_config.<provider>",
             Self::RoutingGroup => "router_settings.routing_groups[]",
             Self::StrategyArgs => "router_settings.routing_strategy_args",
             Self::RetryBudget => "tollway.retry_budget",
@@ -142,6 +146,7 @@ impl Section {
             Self::CacheParams => "`cache_params`",
             Self::RetryPolicy => "`retry_policy`",
             Self::AllowedFailsPolicy => "`allowed_fails_policy`",
+            Self::Budget => "a budget",
             Self::RoutingGroup => "a `routing_groups` entry",
             Self::StrategyArgs => "`routing_strategy_args`",
             Self::RetryBudget => "`retry_budget`",
@@ -177,6 +182,7 @@ impl Section {
             Self::CacheParams => nested::CACHE_PARAMS,
             Self::RetryPolicy => router_settings::RETRY_POLICY,
             Self::AllowedFailsPolicy => router_settings::ALLOWED_FAILS_POLICY,
+            Self::Budget => router_settings::BUDGET,
             Self::RoutingGroup => router_settings::ROUTING_GROUP,
             Self::StrategyArgs => router_settings::STRATEGY_ARGS,
             Self::RetryBudget => tollway::RETRY_BUDGET,

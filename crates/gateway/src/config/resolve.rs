@@ -62,7 +62,7 @@ pub(crate) fn resolve(
     let routing = routing::checked(routing, &deployments, places, start, diagnosis);
     let turn_off_message_logging = litellm.bool("turn_off_message_logging").unwrap_or(false);
     let bounds = cache::Bounds::of(&tollway);
-    let books = books::config([&general, &litellm, &tollway], start, environment, diagnosis);
+    let books = books::config([&general, &litellm, &router, &tollway], start, environment, diagnosis);
     let alerts = alerts::settings(&general, &tollway, environment, diagnosis);
     let mut tollway = tollway_settings(&tollway, &litellm, &general);
     tollway.trace_bodies &= !turn_off_message_logging;

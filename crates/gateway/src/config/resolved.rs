@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use catalog::NanoUsd;
 use ledger::journal::WhenFull;
+use ledger::rules::budget::Budget;
 use ledger::rules::circle::Policy;
+use ledger::rules::id::{ProviderName, Tag};
 use ledger::store::Retention;
 use routing::settings::DeploymentSettings;
 use serde_json::Map;
@@ -113,6 +115,8 @@ pub struct DeploymentConfig {
     pub routing: DeploymentSettings,
     /// What happens to parameters that the provider does not know.
     pub parameters: ParameterPolicy,
+    /// `max_budget` and `budget_duration`: what its calls may cost.
+    pub budget: Option<Budget>,
     /// The answer to give without a provider: a text, or an object; `litellm.<Error>` for an error.
     pub mock_response: Option<serde_json::Value>,
     /// Parameters of the request where the caller does not say otherwise.
@@ -332,6 +336,12 @@ pub struct BooksConfig {
     pub guess_limits: GuessLimits,
     /// `LITELLM_KEY_ROTATION_ENABLED` and its kin.
     pub rotation: RotationSettings,
+    /// `tollway.budget_fit`.
+    pub budget_fit: bool,
+    /// `router_settings.provider_budget_config`, by provider.
+    pub provider_budgets: BTreeMap<ProviderName, Budget>,
+    /// `litellm_settings.tag_budget_config`, by tag.
+    pub tag_budgets: BTreeMap<Tag, Budget>,
     /// `litellm_settings.default_key_generate_params` and its kin.
     pub issue_policy: IssuePolicy,
     pub required_params: RequiredParams,

@@ -1,14 +1,17 @@
 //! May this request be served? The key's models, its limits, everybody's budgets: what the request may cost is held
 //! before the provider is called, and what it did cost is settled when it is over.
 
-use std::sync::Arc;
+pub(super) mod attempt;
+mod extent;
+pub(super) mod fit;
+
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use catalog::NanoUsd;
 use catalog::cost::{CallKind, Counts};
 use dialects::conversation::Usage;
 use dialects::document::Document;
-use dialects::service::Service;
 use http::HeaderMap;
 use ledger::rules::account::{Account, Scope};
 use ledger::rules::budget::Terms;
@@ -18,9 +21,12 @@ use ledger::rules::id::{CustomerId, ModelName, RequestId, Tag};
 use ledger::rules::ledger::{Demand, Hold};
 use ledger::rules::limit::Limits;
 use ledger::rules::refusal::Refusal as Denied;
-use ledger::{Claim, Claims, Reservation};
+use ledger::{Claim, Claims};
 use routing::settings::Predicate;
 use serde_json::Value;
+
+use attempt::Purse;
+use extent::Extent;
 
 use super::{Running, forward, receive};
 use crate::books::people::{self, Holder};
@@ -30,7 +36,10 @@ use crate::events;
 use crate::exchange::{Held, Identity};
 use crate::operation::Operation;
 use crate::refusal::{LimitReached, Refusal};
-use crate::snapshot::{Group, Snapshot};
+use crate::snapshot::{Group, Served, Snapshot};
+
+/// How often somebody else may be quicker to take what is left of a budget.
+const MOST_LOSSES: u32 = 16;
 
 /// A hold that nobody ends ends by itself; no request takes that long.
 const LEASE: Duration = Duration::from_secs(24 * 3600);
@@ -46,9 +55,13 @@ pub struct Admission {
     pub customer: Option<CustomerId>,
     pub tags: Vec<Tag>,
     /// Which requests belong together, as the client says it.
-    pub session: Option<String>,
+    pub session: Option<Arc<str>>,
     pub claims: Claims,
-    pub reservation: Option<Reservation>,
+    /// What was held when it was let in.
+    pub hold: Hold,
+    /// Tokens of the input, or more: its bytes, where they were not counted.
+    pub input: u64,
+    pub purse: Mutex<Purse>,
 }
 
 /// What a request says about its size.
@@ -59,7 +72,7 @@ pub(super) struct Size<'r> {
     /// See [`customer`].
     pub customer: Option<&'r str>,
     /// See [`session`].
-    pub session: Option<&'r str>,
+    pub session: Option<&'r Arc<str>>,
     pub headers: &'r HeaderMap,
 }
 
@@ -125,7 +138,7 @@ pub(super) async fn accounts(
     snapshot: &Snapshot,
     model: &str,
     size: &Size<'_>,
-) -> Result<Option<Box<Admission>>, Refusal> {
+) -> Result<Option<Arc<Admission>>, Refusal> {
     let Some(books) = running.gateway.books().cloned() else { return Ok(None) };
     let Some(holder) = books.holder_of(&running.exchange.caller.identity) else { return Ok(None) };
     books.journal().admits().map_err(|_| {
@@ -139,32 +152,35 @@ pub(super) async fn accounts(
     // What nobody serves is refused where it is routed.
     let Ok(name) = ModelName::new(name) else { return Ok(None) };
     let Some(request) = request_id(running, size.headers) else { return Ok(None) };
-    let asked = Named::read(&books, &holder, size).await?;
+    let asked = Named::read(&books, &holder, snapshot, size).await?;
     let claims = asked.claims(&books, &holder, snapshot, &name).await?;
-    Ok(Some(Box::new(Admission {
+    Ok(Some(Arc::new(Admission {
         request,
         model: name,
         customer: asked.customer,
         tags: asked.tags,
-        session: size.session.map(str::to_owned),
+        session: size.session.cloned(),
         claims,
-        reservation: None,
+        hold: Hold::Free,
+        input: size.body_bytes as u64,
+        purse: Mutex::default(),
         holder,
         books,
     })))
 }
 
-/// Holds what a request may cost; it has to be let in before anything is spent on it.
+/// Holds what a request may cost; it has to be let in before anything is spent on it. Tells how many tokens its answer
+/// may have for that, if the request does not say so itself (`budget_fit`).
 ///
 /// # Errors
 /// 429 when a limit has no room, 422 (or what is configured) when a budget has not.
 pub(super) async fn hold(
     running: &mut Running,
     snapshot: &Snapshot,
-    admission: Option<Box<Admission>>,
+    admission: Option<Arc<Admission>>,
     size: &Size<'_>,
-) -> Result<(), Short> {
-    let Some(admission) = admission else { return Ok(()) };
+) -> Result<Option<u64>, Short> {
+    let Some(admission) = admission else { return Ok(None) };
     running.exchange.held = Some(Box::new(admission.standing(size)));
     admit(running, snapshot, admission, size, None).await
 }
@@ -178,7 +194,7 @@ pub(super) struct Short {
 
 /// A request whose input was taken for as many tokens as it has bytes.
 pub(super) struct Uncounted {
-    admission: Box<Admission>,
+    admission: Arc<Admission>,
     /// By whose tokens to count.
     pub model: String,
 }
@@ -200,7 +216,7 @@ impl Uncounted {
         snapshot: &Snapshot,
         size: &Size<'_>,
         counted: catalog::tokens::TokenCount,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Option<u64>, Refusal> {
         let tokens = counted.tokens;
         let tokens = if counted.exact { tokens } else { tokens.saturating_add(tokens / 4) };
         Ok(admit(running, snapshot, self.admission, size, Some(tokens)).await?)
@@ -210,45 +226,64 @@ impl Uncounted {
 async fn admit(
     running: &mut Running,
     snapshot: &Snapshot,
-    mut admission: Box<Admission>,
+    mut admission: Arc<Admission>,
     size: &Size<'_>,
     counted: Option<u64>,
-) -> Result<(), Short> {
+) -> Result<Option<u64>, Short> {
     let group = snapshot.group(admission.model.as_str());
     let prices = Prices { group: group.as_deref(), operation: running.exchange.operation };
-    let certain = |refusal| Short { refusal, uncounted: None };
-    let hold = admission.cost(&prices, snapshot, size, counted).map_err(certain)?;
-    if let Some(held) = &mut running.exchange.held {
-        held.cost = (hold != Hold::Free).then_some(hold);
-    }
-    let demand = Demand { hold, tokens: receive::rough_tokens(size.body_bytes), lease: LEASE };
-    match admission.claims.admit_shared(&demand, books::now()).await {
-        Ok(reservation) => {
-            admission.reservation = Some(reservation);
-            running.admission = Some(admission);
-            Ok(())
+    // A token has at least one byte.
+    let bytes = size.body_bytes as u64;
+    let input = counted.map_or(bytes, |tokens| tokens.min(bytes));
+    let extent = Extent { operation: prices.operation, document: size.document, input };
+    let tokens = admission.tokens(&extent, receive::rough_tokens(size.body_bytes));
+    let mut losses = 0;
+    loop {
+        let cost = admission.cost(&prices, snapshot, &extent, counted.is_some());
+        let cost = cost.map_err(|refusal| Short { refusal, uncounted: None })?;
+        if let Some(held) = &mut running.exchange.held {
+            held.cost = (cost.hold != Hold::Free).then_some(cost.hold);
+            (held.tokens, held.fit) = (tokens, cost.fit);
         }
-        Err(denied) => {
-            let by_bytes =
-                counted.is_none() && matches!((&denied, hold), (Denied::OverBudget(_), Hold::AtMost(_)));
-            let model = prices.model().filter(|_| by_bytes).map(str::to_owned);
-            if let (Denied::OverBudget(over), None) = (&denied, &model) {
-                events::over_budget(&running.gateway, over);
+        let demand = Demand { hold: cost.hold, tokens, lease: LEASE };
+        match admission.claims.admit_shared(&demand, books::now()).await {
+            Ok(reservation) => {
+                if let Some(own) = Arc::get_mut(&mut admission) {
+                    (own.hold, own.input) = (cost.hold, input);
+                    own.own_purse().reservation = Some(reservation);
+                }
+                running.admission = Some(admission);
+                return Ok(cost.fit);
             }
-            Err(Short {
-                refusal: Refusal::denied(&denied, snapshot.over_budget_status),
-                uncounted: model.map(|model| Uncounted { admission, model }),
-            })
+            // What was left was taken by somebody else meanwhile.
+            Err(Denied::OverBudget(_)) if counted.is_some() && cost.may_be_less && losses < MOST_LOSSES => {
+                losses += 1;
+            }
+            Err(denied) => {
+                let by_bytes = counted.is_none()
+                    && matches!((&denied, cost.hold), (Denied::OverBudget(_), Hold::AtMost(_)));
+                let model = prices.model().filter(|_| by_bytes).map(str::to_owned);
+                if let (Denied::OverBudget(over), None) = (&denied, &model) {
+                    events::over_budget(&running.gateway, over);
+                }
+                return Err(Short {
+                    refusal: Refusal::denied(&denied, snapshot.over_budget_status),
+                    uncounted: model.map(|model| Uncounted { admission, model }),
+                });
+            }
         }
     }
 }
 
 /// Books a request that nobody asked for: whoever pays for it, no limit of theirs stands in its way.
-pub(super) fn count_only(running: &mut Running, admission: Option<Box<Admission>>) {
+pub(super) fn count_only(running: &mut Running, admission: Option<Arc<Admission>>) {
     let Some(mut admission) = admission else { return };
     let demand = Demand { hold: Hold::Free, tokens: 0, lease: LEASE };
     // Where nothing is bounded nothing is refused.
-    admission.reservation = admission.claims.unbounded().admit(&demand, books::now()).ok();
+    let reservation = admission.claims.unbounded().admit(&demand, books::now()).ok();
+    if let Some(own) = Arc::get_mut(&mut admission) {
+        own.own_purse().reservation = reservation;
+    }
     running.admission = Some(admission);
 }
 
@@ -269,7 +304,12 @@ struct Named {
 }
 
 impl Named {
-    async fn read(books: &Books, holder: &Holder, size: &Size<'_>) -> Result<Self, Refusal> {
+    async fn read(
+        books: &Books,
+        holder: &Holder,
+        snapshot: &Snapshot,
+        size: &Size<'_>,
+    ) -> Result<Self, Refusal> {
         let customer = size.customer.and_then(|id| CustomerId::new(id).ok());
         let customer_terms = match &customer {
             Some(id) => books.people().customer(books.store(), id).await,
@@ -288,7 +328,8 @@ impl Named {
         }
         let mut tag_terms = Vec::new();
         for tag in &tags {
-            tag_terms.extend(books.people().tag(books.store(), tag).await);
+            let own = books.people().tag(books.store(), tag).await;
+            tag_terms.extend(own.or_else(|| snapshot.tag_terms.get(tag).cloned()));
         }
         Ok(Self { customer, customer_terms, tags, tag_terms })
     }
@@ -347,10 +388,11 @@ pub(super) fn customer(running: &Running, document: &Document<'_>, headers: &Hea
 const MAX_SESSION_BYTES: usize = 128;
 
 /// The session that a request says it is part of. `document` still has the fields that speak to the gateway.
-pub(super) fn session(document: &Document<'_>, headers: &HeaderMap) -> Option<String> {
-    let of_header = receive::header(headers, &receive::names::SESSION_ID).map(str::to_owned);
-    let of_body = || document.text("litellm_session_id").ok().flatten().map(std::borrow::Cow::into_owned);
-    of_header.or_else(of_body).filter(|session| !session.is_empty() && session.len() <= MAX_SESSION_BYTES)
+pub(super) fn session(document: &Document<'_>, headers: &HeaderMap) -> Option<Arc<str>> {
+    let of_header = receive::header(headers, &receive::names::SESSION_ID).map(Arc::from);
+    let of_body = || document.text("litellm_session_id").ok().flatten().map(Arc::from);
+    let session: Option<Arc<str>> = of_header.or_else(of_body);
+    session.filter(|session| !session.is_empty() && session.len() <= MAX_SESSION_BYTES)
 }
 
 impl Admission {
@@ -358,38 +400,86 @@ impl Admission {
     fn standing(&self, size: &Size<'_>) -> Held {
         let now = books::now();
         let is_bounded = |claim: &&Claim| {
-            let Terms { budgets, limits } = claim.terms();
+            let Terms { budgets, limits, .. } = claim.terms();
             *limits != Limits::default() || budgets.iter().any(|budget| budget.max.is_some())
         };
         let bounded = self.claims.iter().filter(is_bounded);
         Held {
             cost: None,
+            fit: None,
             tokens: receive::rough_tokens(size.body_bytes),
             accounts: bounded.map(|claim| (claim.account().clone(), claim.standing(now))).collect(),
         }
     }
 
-    /// What the request may cost.
+    /// What the request may cost, and how long its answer may be for that, if that is less than it says.
+    /// `is_exact`: how long the input is was counted.
     fn cost(
         &self,
         prices: &Prices<'_>,
         snapshot: &Snapshot,
-        size: &Size<'_>,
-        counted: Option<u64>,
-    ) -> Result<Hold, Refusal> {
-        if self.claims.room(books::now()).is_none() {
+        extent: &Extent<'_>,
+        is_exact: bool,
+    ) -> Result<Cost, Refusal> {
+        let Some(room) = self.claims.room(books::now()) else {
             // There is no budget, so nobody needs to know.
-            return Ok(Hold::Free);
+            return Ok(Cost { hold: Hold::Free, fit: None, may_be_less: false });
+        };
+        let known = || {
+            let claim = self.holder_claim();
+            claim.map_or(NanoUsd::ZERO, |claim| claim.history(&self.model).expected_cost())
+        };
+        let members = prices.members();
+        let declared = extent.declared();
+        if extent.is_bounded() && !members.is_empty() {
+            if self.fits_budgets(snapshot)
+                && let Operation::Converse(dialect) = prices.operation
+            {
+                let (longest, is_known) = fit::longest(members);
+                let wanted = declared.unwrap_or(longest);
+                // Where the bytes of the input are too many, its tokens may not be.
+                let room = if is_exact { room } else { NanoUsd(i64::MAX) };
+                if let Some(tokens) = fit::affordable(extent, members, wanted, room) {
+                    // Where the shortest answer is not paid for, it is asked for, and refused.
+                    let least = fit::shortest(extent.document, dialect).min(wanted);
+                    let most = extent.most_among(members, tokens.max(least)).unwrap_or(NanoUsd::ZERO);
+                    let says_less = tokens < wanted || (declared.is_none() && !is_known);
+                    let fit = says_less.then_some(tokens.max(least));
+                    return Ok(Cost { hold: Hold::AtMost(most), fit, may_be_less: tokens > least });
+                }
+            }
+            if let Some(most) = declared.and_then(|output| extent.most_among(members, output)) {
+                return Ok(Cost { hold: Hold::AtMost(most), fit: None, may_be_less: false });
+            }
         }
-        let known = || self.holder_claim().map_or(NanoUsd::ZERO, |claim| claim.expected_cost(&self.model));
-        // A token has at least one byte.
-        let bytes = size.body_bytes as u64;
-        let input = counted.map_or(bytes, |tokens| tokens.min(bytes));
-        match declared(prices.operation, size).and_then(|output| prices.most(input, output)) {
-            Some(most) => Ok(Hold::AtMost(most)),
-            None if prices.are_known() => Ok(Hold::About(known())),
-            None => snapshot.unknown_price.hold(&self.model, known()),
-        }
+        let hold = if prices.are_known() {
+            Hold::About(known())
+        } else {
+            snapshot.unknown_price.hold(&self.model, known())?
+        };
+        Ok(Cost { hold, fit: None, may_be_less: false })
+    }
+
+    /// Whether answers are kept as short as budgets pay for: the key's word, else its team's, else the configuration's.
+    fn fits_budgets(&self, snapshot: &Snapshot) -> bool {
+        self.holder.budget_fit.unwrap_or(snapshot.budget_fit)
+    }
+
+    /// How many tokens are held: the input, and what the answer will have, going by the key's last ones, else by what is
+    /// declared; no more than a limit has, so that who declares much can be served at all.
+    fn tokens(&self, extent: &Extent<'_>, input: u64) -> u64 {
+        let Some(least) = self.claims.iter().filter_map(|claim| claim.terms().limits.tpm).min() else {
+            // There is no limit, so nobody needs to know.
+            return input;
+        };
+        let known = self.holder_claim().map_or(0, |claim| claim.history(&self.model).expected_output());
+        let output = match extent.declared() {
+            // Many declare far more than they get.
+            Some(declared) if known > 0 => declared.min(known),
+            Some(declared) => declared,
+            None => known,
+        };
+        input.saturating_add(output.min(least.saturating_sub(input)))
     }
 
     /// The key's own account: whose experience tells what a call will cost.
@@ -399,6 +489,15 @@ impl Admission {
     }
 }
 
+/// What a request may cost.
+struct Cost {
+    hold: Hold,
+    /// How many tokens its answer may have for that, if the request does not say so itself.
+    fit: Option<u64>,
+    /// A shorter answer would do as well.
+    may_be_less: bool,
+}
+
 /// What a group's deployments charge; of several the dearest counts.
 struct Prices<'g> {
     group: Option<&'g Group>,
@@ -406,6 +505,10 @@ struct Prices<'g> {
 }
 
 impl Prices<'_> {
+    fn members(&self) -> &[Arc<Served>] {
+        self.group.map(|group| group.members.as_slice()).unwrap_or_default()
+    }
+
     /// Whether something of what such a call uses has a price at each.
     fn are_known(&self) -> bool {
         let usage = Usage { input: 1, output: 1, characters: 1, audio_ms: 1000, ..Usage::default() };
@@ -422,56 +525,6 @@ impl Prices<'_> {
     fn model(&self) -> Option<&str> {
         Some(self.group?.members.first()?.deployment.model.as_str())
     }
-
-    /// The most that so many tokens can cost; `None` where something else is billed as well, or prices are unknown.
-    fn most(&self, input: u64, output: u64) -> Option<NanoUsd> {
-        let usage = Usage { input, output, ..Usage::default() };
-        let costs = self.group?.members.iter().map(|served| {
-            let cost = match self.operation {
-                Operation::Converse(_) => served.cost(&usage),
-                Operation::Forward(service @ Service::Embeddings) => {
-                    served.cost_of(&usage, forward::call_kind(service), Counts::default())
-                }
-                Operation::Forward(_) | Operation::CountTokens(_) => None,
-            };
-            cost.map(|cost| cost.total())
-        });
-        costs.collect::<Option<Vec<_>>>()?.into_iter().max()
-    }
-}
-
-/// The most tokens that the answer may have, if the request says so and its input is text alone: what pictures, sound,
-/// hosted tools and writing to a provider's cache cost is not in the request.
-fn declared(operation: Operation, size: &Size<'_>) -> Option<u64> {
-    const BEYOND_TEXT: [&str; 11] = [
-        "\"image",
-        "_image\"",
-        "\"input_audio",
-        "\"audio\"",
-        "\"file",
-        "_file\"",
-        "\"document\"",
-        "inlineData",
-        "fileData",
-        "web_search",
-        "cache_control",
-    ];
-    let number = |text: Option<&str>| text.and_then(|text| text.trim().parse::<u64>().ok());
-    let fields = ["max_completion_tokens", "max_tokens", "max_output_tokens"];
-    let most = fields.iter().filter_map(|name| number(size.document.get(name))).max().or_else(|| {
-        let config: Value = serde_json::from_str(size.document.get("generationConfig")?).ok()?;
-        config.get("maxOutputTokens")?.as_u64()
-    });
-    let most = match operation {
-        // Vectors have no tokens.
-        Operation::Forward(Service::Embeddings) => 0,
-        _ => most?,
-    };
-    let bodies = ["messages", "input", "contents", "tools", "system", "prompt"];
-    let is_text = bodies.iter().filter_map(|name| size.document.get(name)).all(|body| {
-        !BEYOND_TEXT.iter().any(|word| memchr::memmem::find(body.as_bytes(), word.as_bytes()).is_some())
-    });
-    is_text.then(|| most.saturating_mul(number(size.document.get("n")).unwrap_or(1).max(1)))
 }
 
 impl UnknownPrice {

@@ -44,7 +44,7 @@ pub(super) async fn converse(
     tries: &mut Tries<'_>,
 ) -> Result<Reply, Refusal> {
     loop {
-        let next = tries.next(running).await?;
+        let next = tries.next(running, ask.document).await?;
         let (attempt, reply) = match tries.hedge_delay() {
             None => {
                 let reply = ask_at(running, call, &next, ask).await;
@@ -201,6 +201,7 @@ pub(super) async fn send(
         head: None,
         status: None,
         error: None,
+        billed: None,
         provider_request_id: None,
     });
     let mut left = patience;
@@ -419,6 +420,7 @@ async fn mock_reply(
         head: Some(Duration::ZERO),
         status: Some(200),
         error: None,
+        billed: None,
         provider_request_id: None,
     });
     if !mock.delay.is_zero() {

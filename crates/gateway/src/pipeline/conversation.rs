@@ -27,27 +27,35 @@ pub(super) async fn converse(
     let model = admit::model(running, snapshot, receive::model(&document, endpoint, query)?)?;
     let mut routed = route::request(snapshot, &model, &document, for_gateway, body.len())?;
     let customer = admit::customer(running, &document, for_gateway);
-    let session = admit::session(running, &document, for_gateway);
+    let session = admit::session(&document, for_gateway);
     demands::check(running, snapshot, &document, headers)?;
     let wishes = receive::wishes(&mut document, for_gateway)?;
     let stream = receive::stream(&document, endpoint)?;
     running.exchange.requested_model.clone_from(&model);
     running.exchange.stream = stream;
-    let ask = Ask::new(dialect, &document, &model, stream);
+    running.exchange.input_estimate = routed.input_tokens;
     let size = Size {
         document: &document,
         body_bytes: body.len(),
         tags: &routed.tags,
         customer: customer.as_deref(),
-        session: session.as_deref(),
+        session: session.as_ref(),
         headers: for_gateway,
     };
     let admission = admit::accounts(running, snapshot, &model, &size).await?;
-    if let Err(short) = admit::hold(running, snapshot, admission, &size).await {
-        let Some(uncounted) = short.uncounted else { return Err(short.refusal) };
-        let counted = catalog::tokens::count(&uncounted.model, ask.request()?);
-        uncounted.hold(running, snapshot, &size, counted).await?;
+    let fit = match admit::hold(running, snapshot, admission, &size).await {
+        Ok(fit) => fit,
+        Err(short) => {
+            let Some(uncounted) = short.uncounted else { return Err(short.refusal) };
+            let ask = Ask::new(dialect, &document, &model, stream);
+            let counted = catalog::tokens::count(&uncounted.model, ask.request()?);
+            uncounted.hold(running, snapshot, &size, counted).await?
+        }
+    };
+    if let Some(tokens) = fit {
+        admit::fit::limit(&mut document, dialect, tokens);
     }
+    let ask = Ask::new(dialect, &document, &model, stream);
     let events = dialect != Dialect::Gemini || query.split('&').any(|pair| pair == "alt=sse");
     let format = if events { Format::Events } else { Format::Array };
     let question =

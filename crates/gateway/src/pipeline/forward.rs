@@ -44,18 +44,19 @@ pub(super) async fn forward(
     let model = admit::model(running, snapshot, receive::model(&fields, endpoint, query)?)?;
     let mut routed = route::request(snapshot, &model, &fields, for_gateway, body.len())?;
     let customer = admit::customer(running, &fields, for_gateway);
-    let session = admit::session(running, &fields, for_gateway);
+    let session = admit::session(&fields, for_gateway);
     demands::check(running, snapshot, &fields, headers)?;
     route::leave_out(&mut routed, snapshot, |served| served.serves(service));
     let wishes = receive::wishes(&mut fields, for_gateway)?;
     running.exchange.requested_model.clone_from(&model);
+    running.exchange.input_estimate = routed.input_tokens;
     let asked = service::asked(service, &fields)?;
     let size = Size {
         document: &fields,
         body_bytes: body.len(),
         tags: &routed.tags,
         customer: customer.as_deref(),
-        session: session.as_deref(),
+        session: session.as_ref(),
         headers: for_gateway,
     };
     let admission = admit::accounts(running, snapshot, &model, &size).await?;
@@ -81,7 +82,7 @@ pub(super) async fn forward(
     let mut tries = Tries::new(snapshot, routed, call.wishes.timeout.is_some());
     let form = form.as_ref().map(|(form, kind)| (form, kind));
     loop {
-        let Try { served, attempt } = tries.next(running).await?;
+        let Try { served, attempt } = tries.next(running, &fields).await?;
         let own = match attempt.params() {
             Some(params) => {
                 let notes = &mut running.exchange.notes;

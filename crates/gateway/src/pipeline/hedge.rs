@@ -6,6 +6,7 @@ use http::HeaderMap;
 use routing::Attempt;
 use tollway::ask::Ask;
 
+use super::admit;
 use super::call::{self, Call};
 use super::route::{Tries, Try};
 use super::{Reply, Running};
@@ -31,7 +32,7 @@ pub(super) async fn attempt(
         drop(asked);
         return (first.attempt, reply);
     }
-    let Some(second) = tries.hedge(&mut aside) else {
+    let Some(second) = tries.hedge(&mut aside, ask.document).await else {
         let reply = asked.await;
         return (first.attempt, reply);
     };
@@ -63,6 +64,8 @@ pub(super) async fn attempt(
             if let Some(cancelled) = later.exchange.attempts.last_mut() {
                 cancelled.error.get_or_insert_with(|| CANCELLED.to_owned());
             }
+            // Its provider may have been at work.
+            admit::attempt::over(later, true);
             (sooner, first_is_sooner, reply)
         }
     };
@@ -81,12 +84,14 @@ impl Running {
         exchange.requested_model.clone_from(&of.requested_model);
         exchange.group.clone_from(&of.group);
         exchange.stream = of.stream;
+        exchange.input_estimate = of.input_estimate;
         exchange.bodies = of.bodies.as_ref().map(|_| Box::default());
         Self {
             gateway: std::sync::Arc::clone(&self.gateway),
             exchange: Box::new(exchange),
             provider_headers: HeaderMap::new(),
-            admission: None,
+            admission: self.admission.clone(),
+            attempt: None,
             settled: true,
         }
     }
@@ -103,6 +108,7 @@ impl Running {
         }
         own.attempts.append(&mut other.attempts);
         own.notes = std::mem::take(&mut other.notes);
+        self.attempt = aside.attempt.take();
         own.answer = std::mem::take(&mut other.answer);
         own.upstream_time = own.upstream_time.max(other.upstream_time);
         if let (Some(own), Some(other)) = (&mut own.bodies, &mut other.bodies) {

@@ -81,6 +81,7 @@ impl Copy {
         let mut document = Document::parse_within(&self.body, self.snapshot.bounds.max_json_depth)?;
         let mut routed = route::request(&self.snapshot, &self.to, &document, &self.headers, self.body.len())?;
         routed.stream = self.stream;
+        running.exchange.input_estimate = routed.input_tokens;
         // One call and no more: a copy that fell back could end in the very group that it is compared with.
         routed.overrides =
             Overrides { num_retries: Some(0), disable_fallbacks: true, ..Overrides::default() };

@@ -10,6 +10,7 @@ use dialects::{ErrorClass, Invalid};
 use http::HeaderMap;
 use routing::{Attempt, Considered, Decision, Failure, Journey, Outcome, Request, Stop, Verdict, Why};
 
+use super::admit::attempt::{self as budget, Declined, OverDeployment};
 use super::receive::routing::{routing_wishes, tag_lines};
 use super::receive::{self, Wishes, names};
 use super::{Running, settle};
@@ -77,6 +78,10 @@ pub(super) struct Tries<'s> {
     journey: Journey,
     /// Why the first attempt failed, and the provider's headers: what the caller is told if no other succeeds.
     first: Option<(Refusal, HeaderMap)>,
+    /// Attempts that were not made for want of budget.
+    declined: Vec<OverDeployment>,
+    /// The caller has not enough left for an attempt.
+    short: Option<Box<Refusal>>,
     /// The caller set the time-out itself, so running out of it says nothing about a deployment.
     own_timeout: bool,
 }
@@ -100,14 +105,25 @@ impl<'s> Tries<'s> {
             request.model = Arc::clone(&served.deployment.group);
             request.pinned = vec![Arc::clone(&served.deployment.id)];
         }
-        Self { snapshot, journey: Journey::new(fleet, request), first: None, own_timeout }
+        Self {
+            snapshot,
+            journey: Journey::new(fleet, request),
+            first: None,
+            declined: Vec::new(),
+            short: None,
+            own_timeout,
+        }
     }
 
-    /// The next deployment to ask.
+    /// The next deployment to ask. `document`: what it is asked.
     ///
     /// # Errors
     /// When there is none any more: the first failure, or why there was none in the first place.
-    pub(super) async fn next(&mut self, running: &mut Running) -> Result<Try, Refusal> {
+    pub(super) async fn next(
+        &mut self,
+        running: &mut Running,
+        document: &Document<'_>,
+    ) -> Result<Try, Refusal> {
         loop {
             let at = Instant::now();
             let decision = self.journey.next(running.gateway.moment(at), &mut || fastrand::u64(..));
@@ -116,6 +132,13 @@ impl<'s> Tries<'s> {
             }
             match decision {
                 Decision::Call(attempt) => {
+                    let Some(served) = self.snapshot.served(attempt.deployment(), attempt.name()) else {
+                        // The plan and its places are made together.
+                        return Err(Refusal::misconfigured(500, "the deployment is gone"));
+                    };
+                    let Some(attempt) = self.afford(running, attempt, &served, document).await? else {
+                        continue;
+                    };
                     self.note_candidates(running, attempt.name(), self.journey.considered(), at);
                     let exchange = &mut running.exchange;
                     exchange.group = Some(Arc::clone(attempt.name()));
@@ -127,10 +150,6 @@ impl<'s> Tries<'s> {
                     if let Some(bodies) = &mut exchange.bodies {
                         bodies.provider_response.clear();
                     }
-                    let Some(served) = self.snapshot.served(attempt.deployment(), attempt.name()) else {
-                        // The plan and its places are made together.
-                        return Err(Refusal::misconfigured(500, "the deployment is gone"));
-                    };
                     return Ok(Try { served, attempt });
                 }
                 Decision::Wait { duration, why } => {
@@ -138,6 +157,44 @@ impl<'s> Tries<'s> {
                     tokio::time::sleep(duration).await;
                 }
                 Decision::Stop(stop) => return Err(self.stopped(running, &stop)),
+            }
+        }
+    }
+
+    /// Holds what an attempt may cost; `None`: there is no budget for it, and the journey goes on without it.
+    async fn afford(
+        &mut self,
+        running: &mut Running,
+        attempt: Attempt,
+        served: &Arc<Served>,
+        document: &Document<'_>,
+    ) -> Result<Option<Attempt>, Refusal> {
+        if !budget::is_bounded(running, served) {
+            return Ok(Some(attempt));
+        }
+        let params = attempt.params().map(|params| &**params);
+        // Seldom needed, and every request would carry it along.
+        match Box::pin(budget::hold(running, self.snapshot, served, params, document)).await {
+            Ok(()) => Ok(Some(attempt)),
+            Err(declined) => {
+                let why = match declined {
+                    Declined::Refused(refusal) => return Err(refusal),
+                    Declined::Caller(refusal) => {
+                        let why = refusal.tell.clone();
+                        self.short.get_or_insert_with(|| Box::new(refusal));
+                        why
+                    }
+                    Declined::Deployment(over) => {
+                        let why = over.to_string();
+                        self.declined.push(over);
+                        why
+                    }
+                };
+                let exchange = &mut running.exchange;
+                let note = format!("`{}` is passed over: {why}", attempt.id());
+                exchange.route.push(RouteStep::Noted { after: exchange.started.elapsed(), note });
+                self.journey.decline(attempt);
+                Ok(None)
             }
         }
     }
@@ -177,6 +234,10 @@ impl<'s> Tries<'s> {
         if running.exchange.served().is_some_and(|served| served.deployment.id == id) {
             settle::attempt_failed(running, &refusal);
         }
+        // Who has begun to answer has worked.
+        let attempt = running.exchange.attempts.last().filter(|attempt| *attempt.served.deployment.id == *id);
+        let has_begun = attempt.and_then(|attempt| attempt.status).is_some_and(|status| status < 300);
+        budget::over(running, has_begun);
         self.first.get_or_insert_with(|| (refusal, std::mem::take(&mut running.provider_headers)));
     }
 
@@ -186,11 +247,12 @@ impl<'s> Tries<'s> {
     }
 
     /// A second attempt beside the running one, if there is another deployment and it is not too dear.
-    pub(super) fn hedge(&mut self, aside: &mut Running) -> Option<Try> {
+    pub(super) async fn hedge(&mut self, aside: &mut Running, document: &Document<'_>) -> Option<Try> {
         let at = Instant::now();
         let attempt = self.journey.hedge(aside.gateway.moment(at), &mut || fastrand::u64(..))?;
-        self.note_candidates(aside, attempt.name(), self.journey.considered(), at);
         let served = self.snapshot.served(attempt.deployment(), attempt.name())?;
+        let attempt = self.afford(aside, attempt, &served, document).await.ok()??;
+        self.note_candidates(aside, attempt.name(), self.journey.considered(), at);
         Some(Try { served, attempt })
     }
 
@@ -201,10 +263,23 @@ impl<'s> Tries<'s> {
         exchange.route.push(RouteStep::Stopped { after: exchange.started.elapsed(), why: stop.to_string() });
         let refusal = match stop {
             Stop::UnknownModel(model) => Refusal::unknown_model(model, self.snapshot.nearest(model)),
+            Stop::OverBudget { .. } => self.over_budget(stop),
             stop => Refusal::from_stop(stop),
         };
         let (refusal, headers) = self.first.take().unwrap_or_else(|| (refusal, HeaderMap::new()));
         running.provider_headers = headers;
+        refusal
+    }
+
+    /// There was no budget for any deployment: the caller's own comes first, for it needs no operator.
+    fn over_budget(&mut self, stop: &Stop) -> Refusal {
+        if let Some(refusal) = self.short.take() {
+            return *refusal;
+        }
+        let told: Vec<String> = self.declined.iter().map(ToString::to_string).collect();
+        let told = format!("No deployments available - crossed budget: {}", told.join("\n"));
+        let mut refusal = Refusal::misconfigured(stop.status().unwrap_or(429), told);
+        refusal.retry_after = self.declined.iter().filter_map(|declined| declined.over.retry_after).min();
         refusal
     }
 

@@ -1,11 +1,16 @@
 //! The end of a request: what it used and cost, and that it is written down.
 
+use std::mem;
+use std::sync::Arc;
+
 use catalog::NanoUsd;
 use catalog::cost::Counts;
 use dialects::conversation::Usage;
 use dialects::exchange::Observed;
 
-use super::{Running, forward, state};
+use super::{Running, admit, forward, state};
+use ledger::Booking;
+
 use crate::books::{self, booking};
 use crate::events;
 use crate::exchange::Outcome;
@@ -23,10 +28,19 @@ pub(super) fn observe(running: &mut Running, observed: Observed) {
     answer.model = observed.model;
     answer.stop = observed.stop;
     answer.usage = observed.usage;
-    if answer.usage.is_none() && observed.text_bytes > 0 {
-        answer.usage =
-            Some(Usage { output: observed.text_bytes.div_ceil(BYTES_PER_TOKEN), ..Usage::default() });
-        answer.usage_is_estimate = true;
+    let delivered = observed.text_bytes.div_ceil(BYTES_PER_TOKEN);
+    match &mut answer.usage {
+        None if delivered > 0 => {
+            let usage = Usage { input: exchange.input_estimate, output: delivered, ..Usage::default() };
+            answer.usage = Some(usage);
+            answer.usage_is_estimate = true;
+        }
+        // Some say at the beginning what they have used until then.
+        Some(usage) if !observed.complete && usage.output < delivered => {
+            usage.output = delivered;
+            answer.usage_is_estimate = true;
+        }
+        Some(_) | None => {}
     }
     state::remember(running, &observed.seals);
     let exchange = &mut running.exchange;
@@ -83,22 +97,43 @@ pub(super) fn finished(running: &mut Running) {
 /// Ends what the request holds, and journals what it cost.
 fn book(running: &mut Running) {
     let Some(mut admission) = running.admission.take() else { return };
+    let purse = match Arc::get_mut(&mut admission) {
+        Some(own) => mem::take(own.own_purse()),
+        None => mem::take(&mut *admission.purse()),
+    };
+    let Some(reservation) = purse.reservation else { return };
     let exchange = &running.exchange;
     let actual = booking::actual(exchange);
-    let Some(reservation) = admission.reservation.take() else { return };
-    let settlement = reservation.settle(actual, books::now());
+    // Attempts that did not answer have rows of their own, and are paid for by the same.
+    let mut all = actual;
+    for bill in &purse.billed {
+        all.cost = all.cost.saturating_add(bill.cost.total());
+        all.tokens = all.tokens.saturating_add(bill.usage.total());
+    }
+    let settlement = reservation.settle(all, books::now());
     for crossing in &settlement.crossings {
         events::budget_crossed(&running.gateway, crossing);
     }
-    if actual.cost > NanoUsd::ZERO
+    let output = exchange.answer.usage.as_ref().map_or(0, |usage| usage.output);
+    if (actual.cost > NanoUsd::ZERO || output > 0)
+        && !exchange.is_cache_hit()
         && let Some(claim) = admission.holder_claim()
     {
-        claim.learn_cost(&admission.model, actual.cost);
+        claim.learn(&admission.model, actual.cost, output);
     }
-    let Some(booking) = booking::booking(exchange, &admission, actual, settlement) else { return };
-    if let Err(error) = admission.books.journal().append(booking) {
-        events::not_journalled(&running.gateway, &error);
+    let journal = |booking: Booking| {
+        if let Err(error) = admission.books.journal().append(booking) {
+            events::not_journalled(&running.gateway, &error);
+        }
+    };
+    for bill in purse.billed {
+        booking::of_bill(exchange, &admission, bill, &settlement.charges).map(journal);
     }
+    let mut charges = settlement.charges;
+    if let Some(attempt) = running.attempt.take() {
+        charges.extend(admit::attempt::settle(&running.gateway, *attempt, &admission, actual.cost, output));
+    }
+    booking::booking(exchange, &admission, actual, charges).map(journal);
 }
 
 /// The client left before the end.

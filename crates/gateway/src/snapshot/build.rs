@@ -18,8 +18,10 @@ use dialects::loss::ParameterPolicy;
 use dialects::service::Service;
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue, Uri};
-use ledger::rules::access::AccessGroups;
-use ledger::rules::budget::Allowance;
+use ledger::rules::access::{AccessGroups, ModelList};
+use ledger::rules::budget::{Allowance, Budget};
+use ledger::rules::entity::{Details, TagTerms};
+use ledger::rules::id::Tag;
 use routing::settings::DeploymentSettings;
 use routing::{Fleet, Plan, Planned, Settings};
 use serde_json::{Value, json};
@@ -31,6 +33,7 @@ use tollway::sign_in::{Accounts, google};
 use tollway::transport::{TlsOptions, TransportOptions};
 use tollway::{Deployment, Secret};
 
+use super::budgets::{BudgetSettings, ServedBudgets};
 use super::{Alias, Auth, Bounds, Group, Pattern, Place, Served, Snapshot, Upstream, Wildcard};
 use crate::cache;
 use crate::config::{Config, DeploymentConfig, MasterKey, TlsVerify};
@@ -56,6 +59,7 @@ struct Common {
     /// Azure may be asked who this machine is.
     azure_platform: bool,
     accounts: Arc<Accounts>,
+    budgets: BudgetSettings,
     /// `environment_variables` of the configuration; they win over the process's own.
     variables: BTreeMap<String, Secret>,
 }
@@ -73,6 +77,10 @@ impl Common {
             chat_for_anthropic_clients: config.litellm.use_chat_completions_url_for_anthropic_messages,
             azure_platform: config.litellm.enable_azure_ad_token_refresh,
             accounts,
+            budgets: BudgetSettings {
+                providers: config.books.provider_budgets.clone(),
+                zone: config.books.policy.zone.clone(),
+            },
             variables: config.environment_variables.clone(),
         }
     }
@@ -191,7 +199,7 @@ impl Snapshot {
         };
         let info = Extra::from_iter([("mode".to_owned(), json!("chat"))]);
         let params = json!({"model": "tollway/demo"});
-        let served = finished(deployment, Upstream::Mock(Mock::demo()), None, info, params);
+        let served = finished(deployment, Upstream::Mock(Mock::demo()), None, None, info, params);
         snapshot.add(Group { name: "demo".into(), members: vec![Arc::new(served)] });
         let demo = DeploymentSettings {
             id: "demo".into(),
@@ -276,6 +284,8 @@ impl Snapshot {
             over_budget_status: config.books.over_budget_status,
             unknown_price: config.books.unknown_price,
             required_params: config.books.required_params.clone(),
+            budget_fit: config.books.budget_fit,
+            tag_terms: tag_terms(&config.books.tag_budgets),
             base: Arc::new(config.clone()),
             groups: HashMap::new(),
             order: Vec::new(),
@@ -319,6 +329,17 @@ impl Snapshot {
         self.order.push(Arc::clone(&group.name));
         self.groups.insert(Arc::clone(&group.name), Arc::new(group));
     }
+}
+
+/// What the configuration says about tags.
+fn tag_terms(budgets: &BTreeMap<Tag, Budget>) -> BTreeMap<Tag, Arc<TagTerms>> {
+    let terms = |(name, budget): (&Tag, &Budget)| {
+        let allowance = Allowance { budget: budget.clone(), ..Allowance::default() };
+        let details = Details { allowance, ..Details::default() };
+        let terms = TagTerms { name: name.clone(), models: ModelList::default(), details };
+        (name.clone(), Arc::new(terms))
+    };
+    budgets.iter().map(terms).collect()
 }
 
 /// `model_info.access_groups` of all deployments.
@@ -440,8 +461,9 @@ fn served(config: &DeploymentConfig, group: &str, model: &str, common: &Common) 
     } else {
         format!("{}+config", catalog::prices::embedded_version())
     };
-    let prices = entry.map(|entry| (entry, list));
-    finished(deployment, mock.unwrap_or(Upstream::Provider), prices, info, params)
+    let prices = entry.map(|entry| (entry, list.into()));
+    let budgets = common.budgets.of(deployment.provider, &deployment.id, config.budget.as_ref());
+    finished(deployment, mock.unwrap_or(Upstream::Provider), prices, budgets, info, params)
 }
 
 /// What is known of the model, and what the configuration says instead.
@@ -469,7 +491,8 @@ fn entry(provider: Option<&'static Provider>, model: &str, config: &DeploymentCo
 fn finished(
     deployment: Deployment,
     upstream: Upstream,
-    prices: Option<(ModelEntry, String)>,
+    prices: Option<(ModelEntry, Arc<str>)>,
+    budgets: Option<Box<ServedBudgets>>,
     info: Extra,
     shown_params: Value,
 ) -> Served {
@@ -491,6 +514,7 @@ fn finished(
         upstream,
         prices,
         price_list,
+        budgets,
         info,
         shown_params,
         head,

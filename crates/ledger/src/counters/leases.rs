@@ -420,7 +420,7 @@ impl Leases {
         let charge = Charge {
             account: claim.live.account.clone(),
             period: budget.period,
-            window: budget.window(now).start,
+            window: budget.window(now, &claim.terms.zone).start,
         };
         let mut purpose =
             |standing: &Standing| Some(Purpose { used: spend.0, resets: true, ..Purpose::renewal(standing) });
@@ -465,12 +465,12 @@ impl Resource {
         }
     }
 
-    /// What a demand takes of it.
-    fn asked(&self, demand: &Demand) -> i64 {
+    /// What is taken of it.
+    fn asked(&self, need: &Need) -> i64 {
         match self {
-            Self::Spend(_) => demand.hold.amount().0,
-            Self::Requests(_) | Self::Parallel(_) => 1,
-            Self::Tokens(_) => i64::try_from(demand.tokens).unwrap_or(i64::MAX),
+            Self::Spend(_) => need.spend,
+            Self::Requests(_) | Self::Parallel(_) => need.requests,
+            Self::Tokens(_) => need.tokens,
         }
     }
 }
@@ -493,6 +493,26 @@ impl Order {
     }
 }
 
+/// What a request takes of each account.
+#[derive(Clone, Copy, Debug)]
+struct Need {
+    spend: i64,
+    requests: i64,
+    tokens: i64,
+}
+
+impl Need {
+    fn of(demand: &Demand) -> Self {
+        let tokens = i64::try_from(demand.tokens).unwrap_or(i64::MAX);
+        Self { spend: demand.hold.amount().0, requests: 1, tokens }
+    }
+
+    /// More for a request that runs.
+    fn more(spend: NanoUsd) -> Self {
+        Self { spend: spend.0, requests: 0, tokens: 0 }
+    }
+}
+
 impl Claims {
     /// As [`admit`](Self::admit); where this instance's part does not do, other instances are asked for what they do
     /// not need. Waits for nobody as long as the part does, and where counters are not shared.
@@ -504,22 +524,31 @@ impl Claims {
             Ok(reservation) => Ok(reservation),
             Err(Denial::Refused(refusal)) => Err(refusal),
             // What asks is large, and made for those alone who need it.
-            Err(Denial::Lacking(_)) => Box::pin(self.ask_and_admit(demand, now)).await,
+            Err(Denial::Lacking(_)) => {
+                let need = Need::of(demand);
+                Box::pin(self.ask_until(now, |_| need, |now| self.attempt(demand, now))).await
+            }
         }
     }
 
-    async fn ask_and_admit(&self, demand: &Demand, now: Timestamp) -> Result<Reservation, Refusal> {
+    /// Asks other instances for what is needed until an attempt succeeds, or they have nothing to spare.
+    async fn ask_until<T>(
+        &self,
+        now: Timestamp,
+        mut need: impl FnMut(Timestamp) -> Need,
+        mut attempt: impl FnMut(Timestamp) -> Result<T, Denial>,
+    ) -> Result<T, Refusal> {
         let began = Instant::now();
         let mut calls: HashMap<Resource, i64> = HashMap::new();
         let mut doubts = 0;
         loop {
             let now = now.plus(began.elapsed());
-            let refusal = match self.attempt(demand, now) {
-                Ok(reservation) => return Ok(reservation),
+            let refusal = match attempt(now) {
+                Ok(done) => return Ok(done),
                 Err(Denial::Refused(refusal)) => return Err(refusal),
                 Err(Denial::Lacking(refusal)) => refusal,
             };
-            match self.ask(demand, now, &mut calls).await {
+            match self.ask(&need(now), now, &mut calls).await {
                 Asked::Got => {}
                 Asked::Waits if began.elapsed() < CALL_PATIENCE => tokio::time::sleep(ASK_AGAIN).await,
                 Asked::NothingToSpend if doubts < DOUBTS => {
@@ -533,7 +562,7 @@ impl Claims {
                 Asked::Waits | Asked::Nothing | Asked::NothingToSpend => return Err(refusal),
                 // Nobody can be asked: our own part decides.
                 Asked::Alone => {
-                    return self.attempt(demand, now).map_err(Refusal::from);
+                    return attempt(now).map_err(Refusal::from);
                 }
             }
         }
@@ -545,7 +574,7 @@ impl Claims {
     }
 
     /// Asks for what is lacking, on all accounts.
-    async fn ask(&self, demand: &Demand, now: Timestamp, calls: &mut HashMap<Resource, i64>) -> Asked {
+    async fn ask(&self, need: &Need, now: Timestamp, calls: &mut HashMap<Resource, i64>) -> Asked {
         let mut asked = Asked::Got;
         for claim in self.iter() {
             let Some(leases) = &claim.live.leases else { continue };
@@ -555,14 +584,14 @@ impl Claims {
             }
             let parts = claim.live.lock().ledger.parts(&claim.live.account, &claim.terms, now);
             for (resource, standing) in parts {
-                if lacking(&resource, &standing, demand).is_none() {
+                if lacking(&resource, &standing, need).is_none() {
                     continue;
                 }
                 let waits_for = calls.get(&resource).copied().unwrap_or(0);
                 let mut purpose = |standing: &Standing| {
                     // Somebody who was before us may have brought enough for us as well.
-                    let need = lacking(&resource, standing, demand)?;
-                    Some(Purpose { need, waits_for, ..Purpose::renewal(standing) })
+                    let lacking = lacking(&resource, standing, need)?;
+                    Some(Purpose { need: lacking, waits_for, ..Purpose::renewal(standing) })
                 };
                 let outcome =
                     leases.exchange_one(&claim.live, &claim.terms, &resource, now, &mut purpose).await;
@@ -586,12 +615,35 @@ impl Claims {
     }
 }
 
-/// What has to be lent before a demand fits.
-fn lacking(resource: &Resource, standing: &Standing, demand: &Demand) -> Option<i64> {
-    let asked = resource.asked(demand);
+/// What has to be lent before it fits.
+fn lacking(resource: &Resource, standing: &Standing, need: &Need) -> Option<i64> {
+    let asked = resource.asked(need);
     let free = standing.lent.saturating_sub(standing.untold).saturating_sub(standing.held);
     let need = asked.saturating_sub(free);
     (asked > 0 && need > 0).then_some(need)
+}
+
+impl Reservation {
+    /// Has a running request hold `to`, if that is more than it holds. Of several instances this one asks the others
+    /// where its part does not do, as in [`Claims::admit_shared`].
+    ///
+    /// # Errors
+    /// The reason why not; it holds what it held then.
+    pub async fn raise(&mut self, to: NanoUsd, now: Timestamp) -> Result<(), Refusal> {
+        let Self { claims, grant } = self;
+        let Some(grant) = grant.as_mut().filter(|grant| grant.hold() < to) else { return Ok(()) };
+        let raised = ledger::attempt_raise(&mut claims.lock(), grant, to, now);
+        match raised {
+            Ok(()) => Ok(()),
+            Err(Denial::Refused(refusal)) => Err(refusal),
+            Err(Denial::Lacking(_)) => {
+                let grant = Mutex::new(grant);
+                let need = |now| Need::more(ledger::missing(&mut claims.lock(), &locked(&grant), to, now));
+                let attempt = |now| ledger::attempt_raise(&mut claims.lock(), &mut locked(&grant), to, now);
+                Box::pin(claims.ask_until(now, need, attempt)).await
+            }
+        }
+    }
 }
 
 enum Asked {

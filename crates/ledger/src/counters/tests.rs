@@ -15,7 +15,7 @@ fn team() -> Account {
 }
 
 fn terms(max: i64) -> Arc<Terms> {
-    Arc::new(Terms { budgets: vec![Budget::of(NanoUsd(max))], limits: Limits::default() })
+    Arc::new(Terms { budgets: vec![Budget::of(NanoUsd(max))], limits: Limits::default(), ..Terms::default() })
 }
 
 fn demand(hold: i64) -> Demand {
@@ -70,9 +70,10 @@ fn the_next_call_to_a_model_is_expected_to_cost_what_the_last_ones_did() {
     let counters = Counters::default();
     let claim = counters.open(&key(1), &terms(1000), &[]);
     let (cheap, dear) = (ModelName::new("mini").unwrap(), ModelName::new("pro").unwrap());
-    claim.learn_cost(&cheap, NanoUsd(7));
-    claim.learn_cost(&dear, NanoUsd(700));
-    assert_eq!((claim.expected_cost(&cheap), claim.expected_cost(&dear)), (NanoUsd(7), NanoUsd(700)));
+    claim.learn(&cheap, NanoUsd(7), 70);
+    claim.learn(&dear, NanoUsd(700), 7);
+    let known = |model| (claim.history(model).expected_cost(), claim.history(model).expected_output());
+    assert_eq!((known(&cheap), known(&dear)), ((NanoUsd(7), 70), (NanoUsd(700), 7)));
 }
 
 /// Many threads at a shared budget's edge, with claims in different orders: no deadlock, no overshoot, and all

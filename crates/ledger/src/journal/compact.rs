@@ -168,6 +168,7 @@ impl Writer<'_> {
             Scope::Provider(name) => (8, [Some(name.as_str()), None]),
             Scope::Model(name) => (9, [Some(name.as_str()), None]),
             Scope::AccessGroup(id) => (10, [Some(id.as_str()), None]),
+            Scope::Deployment(id) => (11, [Some(id.as_str()), None]),
         };
         self.0.push(number);
         ids.into_iter().flatten().for_each(|id| self.text(id));
@@ -247,6 +248,7 @@ impl<'b> Reader<'b> {
             8 => Scope::Provider(self.id()?),
             9 => Scope::Model(self.id()?),
             10 => Scope::AccessGroup(self.id()?),
+            11 => Scope::Deployment(self.id()?),
             _ => return None,
         })
     }
@@ -272,7 +274,7 @@ mod tests {
 
     fn charge() -> impl Strategy<Value = Charge> {
         let id = "[a-zé]{1,9}";
-        let scope = (0..11_usize, id, id).prop_map(|(kind, id, other)| {
+        let scope = (0..12_usize, id, id).prop_map(|(kind, id, other)| {
             let scopes = [
                 Scope::Gateway,
                 Scope::Organization(id.parse().unwrap()),
@@ -285,6 +287,7 @@ mod tests {
                 Scope::Provider(id.parse().unwrap()),
                 Scope::Model(id.parse().unwrap()),
                 Scope::AccessGroup(id.parse().unwrap()),
+                Scope::Deployment(id.parse().unwrap()),
             ];
             scopes[kind].clone()
         });

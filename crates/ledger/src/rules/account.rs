@@ -5,7 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::id::{
-    AccessGroupId, CustomerId, KeyId, ModelName, OrganizationId, ProviderName, Tag, TeamId, UserId,
+    AccessGroupId, CustomerId, DeploymentId, KeyId, ModelName, OrganizationId, ProviderName, Tag, TeamId,
+    UserId,
 };
 
 /// Whose spend it is. The order is the one in which refusals are told.
@@ -25,6 +26,7 @@ pub enum Scope {
     /// The models of an access group, whoever uses them.
     AccessGroup(AccessGroupId),
     Provider(ProviderName),
+    Deployment(DeploymentId),
     Model(ModelName),
 }
 
@@ -51,6 +53,7 @@ impl Scope {
             Self::Tag(_) => "tag",
             Self::AccessGroup(_) => "access_group",
             Self::Provider(_) => "provider",
+            Self::Deployment(_) => "deployment",
             Self::Model(_) => "model",
         }
     }
@@ -69,6 +72,7 @@ impl Scope {
             Self::Tag(tag) => tag.to_string(),
             Self::AccessGroup(id) => id.to_string(),
             Self::Provider(name) => name.to_string(),
+            Self::Deployment(id) => id.to_string(),
             Self::Model(name) => name.to_string(),
         }
     }
@@ -86,6 +90,7 @@ impl Scope {
             Self::Tag(_) => "tag",
             Self::AccessGroup(_) => "model_access_group",
             Self::Provider(_) => "provider",
+            Self::Deployment(_) => "deployment",
             Self::Model(_) => "model",
         }
     }

@@ -9,6 +9,7 @@ use super::limit::Limits;
 use super::nano;
 use super::period::{Period, Span};
 use super::time::Timestamp;
+use super::zone::Zone;
 
 /// An amount per period, or for good.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,8 +54,8 @@ impl Budget {
 
     /// The window that a moment is in.
     #[must_use]
-    pub fn window(&self, at: Timestamp) -> Span {
-        self.period.map_or(Span::ALWAYS, |period| period.window(at, self.made))
+    pub fn window(&self, at: Timestamp, zone: &Zone) -> Span {
+        self.period.map_or(Span::ALWAYS, |period| period.window(at, self.made, zone))
     }
 
     /// The same window, with nothing that could refuse.
@@ -76,13 +77,19 @@ pub struct Terms {
     /// All of them hold at once.
     pub budgets: Vec<Budget>,
     pub limits: Limits,
+    /// Where the days begin that budgets are counted by.
+    pub zone: Zone,
 }
 
 impl Terms {
     /// The same windows, with nothing that could refuse.
     #[must_use]
     pub fn unbounded(&self) -> Self {
-        Self { budgets: self.budgets.iter().map(Budget::unbounded).collect(), limits: Limits::default() }
+        Self {
+            budgets: self.budgets.iter().map(Budget::unbounded).collect(),
+            limits: Limits::default(),
+            zone: self.zone.clone(),
+        }
     }
 }
 
@@ -154,20 +161,21 @@ impl Allowance {
 
     /// The terms of all its use.
     #[must_use]
-    pub fn terms(&self) -> Terms {
+    pub fn terms(&self, zone: &Zone) -> Terms {
         Terms {
             budgets: std::iter::once(&self.budget).chain(&self.windows).cloned().collect(),
             limits: self.limits,
+            zone: zone.clone(),
         }
     }
 
     /// The terms of its use of one model, if it has some. As in LiteLLM, a name with a provider's prefix falls under
     /// the terms for the name without.
     #[must_use]
-    pub fn model_terms(&self, model: &str) -> Option<Terms> {
+    pub fn model_terms(&self, model: &str, zone: &Zone) -> Option<Terms> {
         let bare = model.split_once('/').map_or(model, |(_, bare)| bare);
         let own = self.models.get(model).or_else(|| self.models.get(bare))?;
-        Some(Terms { budgets: vec![own.budget.clone()], limits: own.limits })
+        Some(Terms { budgets: vec![own.budget.clone()], limits: own.limits, zone: zone.clone() })
     }
 
     /// These, and where they say nothing those of a shared budget (`budget_id`).

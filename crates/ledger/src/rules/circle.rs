@@ -10,6 +10,7 @@ use super::id::ModelName;
 use super::limit::Limits;
 use super::refusal::Refusal;
 use super::time::Timestamp;
+use super::zone::Zone;
 
 /// Everybody whom a request with one key concerns.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +43,8 @@ pub struct Policy {
     /// `general_settings.apply_user_budget_to_team_keys`: else a user's budget and limits hold for keys without a team
     /// only, and what other keys spend is counted.
     pub user_terms_on_team_keys: bool,
+    /// `litellm_settings.timezone`: where the days begin that budgets are counted by.
+    pub zone: Zone,
 }
 
 /// What is asked with a key.
@@ -141,12 +144,12 @@ impl Circle<'_> {
     /// budgets must have been filled in; see [`Allowance::or`].
     #[must_use]
     pub fn accounts(&self, subject: &Subject<'_>, policy: &Policy) -> Vec<(Account, Terms)> {
-        let mut accounts = vec![(Account::of(Scope::Gateway), policy.gateway.terms())];
+        let mut accounts = vec![(Account::of(Scope::Gateway), policy.gateway.terms(&policy.zone))];
         let mut add = |scope: Scope, allowance: &Allowance| {
-            if let Some(terms) = allowance.model_terms(subject.model.as_str()) {
+            if let Some(terms) = allowance.model_terms(subject.model.as_str(), &policy.zone) {
                 accounts.push((Account::of_model(scope.clone(), subject.model.clone()), terms));
             }
-            accounts.push((Account::of(scope), allowance.terms()));
+            accounts.push((Account::of(scope), allowance.terms(&policy.zone)));
         };
         if let Some(organization) = self.organization {
             add(Scope::Organization(organization.id.clone()), &organization.details.allowance);

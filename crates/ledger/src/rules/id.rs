@@ -119,6 +119,8 @@ ids! {
     ModelName;
     /// A provider, as the catalog names it.
     ProviderName;
+    /// A deployment of a model (`model_info.id`).
+    DeploymentId;
     /// A budget that several entities share the terms of.
     BudgetId;
     /// Models under one name, for lists of models.

@@ -17,7 +17,7 @@ impl LeaseEnd {
         Self(until.0.div_euclid(STEP_MILLIS).saturating_add(1))
     }
 
-    fn is_over(self, now: Timestamp) -> bool {
+    pub(crate) fn is_over(self, now: Timestamp) -> bool {
         self.0 <= now.0.div_euclid(STEP_MILLIS)
     }
 }

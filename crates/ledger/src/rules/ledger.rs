@@ -1,8 +1,9 @@
-//! What an account has used and holds, and how a request moves it: [`admit`] holds, [`settle`] books the real
-//! figures, [`give_back`] ends a hold without a charge, [`extend`] keeps a long one alive.
+//! What an account has used and holds, and how a request moves it: [`admit`] holds, [`raise`] holds more, [`settle`]
+//! books the real figures, [`give_back`] ends a hold without a charge, [`extend`] keeps a long one alive.
 //!
 //! All of them work on several accounts at once. A call belongs to the windows in which it was admitted, also when
-//! it ends in later ones: so no window ever spends more than its budget, and rows can be summed by when they began.
+//! it ends in later ones: so no window ever spends more than its budget. One that has to hold more later on moves to the
+//! windows of that moment, for those that it was admitted in may be closed.
 
 use std::ops::DerefMut;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use super::refusal::{OverBudget, OverLimit, Refusal};
 use super::share::{Resource, Share, Standing as ShareStanding};
 use super::time::Timestamp;
 use super::window::SlidingSum;
+use super::zone::Zone;
 
 /// What a request may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,10 +127,20 @@ pub struct Grant {
     admissions: Vec<Admission>,
 }
 
+impl Grant {
+    /// What it holds on each account.
+    #[must_use]
+    pub fn hold(&self) -> NanoUsd {
+        self.hold
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Admission {
     sequence: u64,
     at: Timestamp,
+    /// The windows of this moment pay.
+    charged_at: Timestamp,
 }
 
 /// A window of an account that a call is charged to.
@@ -294,7 +306,7 @@ where
         let latest = ledger.latest;
         ledger.tokens.add(actual.tokens.saturating_sub(grant.tokens), latest);
         ledger.correct_tokens(grant.tokens, actual.tokens, admission.at);
-        charges(account, terms, admission.at, &mut settlement.charges);
+        charges(account, terms, admission.charged_at, &mut settlement.charges);
         for till in ledger.tills.iter_mut().filter(|till| till.counts(*admission)) {
             till.spend = till.spend.saturating_add(actual.cost);
             till.share.untold = till.share.untold.saturating_add(actual.cost.0);
@@ -317,6 +329,75 @@ where
         ledger.tokens.take_back(grant.tokens, admission.at);
         ledger.correct_tokens(grant.tokens, 0, admission.at);
     }
+}
+
+/// Has a running request hold `to`, which must be more than it holds, on all accounts, or leaves everything as it is. It
+/// belongs to the windows of this moment then.
+///
+/// # Errors
+/// The refusal of the widest account whose budget has not enough left.
+pub fn raise<L>(
+    entries: &mut [Entry<'_, L>],
+    grant: &mut Grant,
+    to: NanoUsd,
+    now: Timestamp,
+) -> Result<(), Refusal>
+where
+    L: DerefMut<Target = Ledger>,
+{
+    Ok(attempt_raise(entries, grant, to, now)?)
+}
+
+/// As [`raise`], and tells what other instances could help with.
+pub(crate) fn attempt_raise<L>(
+    entries: &mut [Entry<'_, L>],
+    grant: &mut Grant,
+    to: NanoUsd,
+    now: Timestamp,
+) -> Result<(), Denial>
+where
+    L: DerefMut<Target = Ledger>,
+{
+    let mut denial: Option<Denial> = None;
+    for ((account, terms, ledger), admission) in entries.iter_mut().zip(&grant.admissions) {
+        ledger.advance(terms, now);
+        let asked = |till: &Till| to.saturating_sub(till.held_by(grant, *admission, ledger.latest));
+        if let Some(found) = ledger.short_budget(account, terms, asked)
+            && denial.as_ref().is_none_or(|known| found.comes_before(known))
+        {
+            denial = Some(found);
+        }
+    }
+    if let Some(denial) = denial {
+        return Err(denial);
+    }
+    for ((_, _, ledger), admission) in entries.iter_mut().zip(&mut grant.admissions) {
+        ledger.sequence += 1;
+        for till in &mut ledger.tills {
+            if till.counts(*admission) {
+                till.held.give_back(grant.hold.0, grant.lease);
+            }
+            till.held.hold(to.0, grant.lease);
+        }
+        *admission = Admission { sequence: ledger.sequence, charged_at: ledger.latest, ..*admission };
+    }
+    grant.hold = to;
+    Ok(())
+}
+
+/// The most that [`raise`] would have to find room for in one window.
+pub(crate) fn missing<L>(entries: &mut [Entry<'_, L>], grant: &Grant, to: NanoUsd, now: Timestamp) -> NanoUsd
+where
+    L: DerefMut<Target = Ledger>,
+{
+    let mut missing = NanoUsd::ZERO;
+    for ((_, terms, ledger), admission) in entries.iter_mut().zip(&grant.admissions) {
+        ledger.advance(terms, now);
+        for till in &ledger.tills {
+            missing = missing.max(to.saturating_sub(till.held_by(grant, *admission, ledger.latest)));
+        }
+    }
+    missing
 }
 
 /// Moves the end of a lease that is not over yet.
@@ -372,7 +453,7 @@ fn charges(account: &Account, terms: &Terms, at: Timestamp, charges: &mut Vec<Ch
     for budget in terms.budgets.iter().filter(|budget| budget.period.is_some()) {
         let known = charges.iter().skip(first).any(|charge| charge.period == budget.period);
         if !known {
-            charges.push(charge(budget.period, budget.window(at).start));
+            charges.push(charge(budget.period, budget.window(at, &terms.zone).start));
         }
     }
 }
@@ -421,10 +502,13 @@ fn share(amount: NanoUsd, percent: u8) -> NanoUsd {
 impl Ledger {
     /// The ledger of an account with what it spent before, as the store knows it.
     #[must_use]
-    pub fn open(openings: &[Opening], made: Timestamp) -> Self {
+    pub fn open(openings: &[Opening], terms: &Terms) -> Self {
+        let made = terms.budgets.first().map_or(Timestamp(0), |budget| budget.made);
         let till = |opening: &Opening| Till {
             period: opening.period,
-            span: opening.period.map_or(Span::ALWAYS, |period| period.window(opening.window, made)),
+            span: opening
+                .period
+                .map_or(Span::ALWAYS, |period| period.window(opening.window, made, &terms.zone)),
             spend: opening.spend,
             crossed: opening.spend,
             held: Leased::default(),
@@ -436,14 +520,14 @@ impl Ledger {
 
     /// The same, as one of several instances: nothing may be used before a part of it was lent.
     #[must_use]
-    pub(crate) fn open_shared(openings: &[Opening], made: Timestamp) -> Self {
-        Self { shares: Some(Shares::default()), ..Self::open(openings, made) }
+    pub(crate) fn open_shared(openings: &[Opening], terms: &Terms) -> Self {
+        Self { shares: Some(Shares::default()), ..Self::open(openings, terms) }
     }
 
     /// Sets what was spent in the current window of a period (`reset_spend`). What running calls hold stays held.
-    pub fn set_spend(&mut self, budget: &Budget, spend: NanoUsd, now: Timestamp) {
+    pub fn set_spend(&mut self, budget: &Budget, zone: &Zone, spend: NanoUsd, now: Timestamp) {
         self.latest = self.latest.max(now);
-        let till = self.till(budget.period, budget.window(self.latest));
+        let till = self.till(budget.period, budget.window(self.latest, zone));
         till.spend = spend;
         till.crossed = spend;
     }
@@ -507,7 +591,7 @@ impl Ledger {
         for budget in terms.budgets.iter().filter(|budget| budget.period.is_some()) {
             let current = |till: &Till| till.period == budget.period && till.span.contains(now);
             if !self.tills.iter().any(current) {
-                self.till(budget.period, budget.window(now));
+                self.till(budget.period, budget.window(now, &terms.zone));
             }
         }
         for till in &mut self.tills {
@@ -550,7 +634,7 @@ impl Ledger {
     }
 
     fn obstacle(&self, account: &Account, terms: &Terms, demand: &Demand) -> Option<Denial> {
-        let budget = self.short_budget(account, terms, demand);
+        let budget = self.short_budget(account, terms, |_| demand.hold.amount());
         // What is certain needs no further look.
         if matches!(budget, Some(Denial::Refused(_))) {
             return budget;
@@ -561,14 +645,20 @@ impl Ledger {
         }
     }
 
-    fn short_budget(&self, account: &Account, terms: &Terms, demand: &Demand) -> Option<Denial> {
-        let asked = demand.hold.amount();
-        if asked == NanoUsd::ZERO {
-            return None;
-        }
+    /// `asked`: what is to be held beside what each till holds already.
+    fn short_budget(
+        &self,
+        account: &Account,
+        terms: &Terms,
+        asked: impl Fn(&Till) -> NanoUsd,
+    ) -> Option<Denial> {
         let mut lacking = None;
         for (budget, till) in self.budgets(terms) {
             let Some(max) = budget.max_at(self.latest) else { continue };
+            let asked = asked(till);
+            if asked <= NanoUsd::ZERO {
+                continue;
+            }
             let held = NanoUsd(till.held.total());
             let fits =
                 till.known_spend(self.shares.is_some()).saturating_add(held).saturating_add(asked) <= max;
@@ -655,7 +745,7 @@ impl Ledger {
             shares.requests.untold += 1;
             shares.tokens.untold = shares.tokens.untold.saturating_add(signed(tokens));
         }
-        Admission { sequence: self.sequence, at }
+        Admission { sequence: self.sequence, at, charged_at: at }
     }
 
     fn release(&mut self, grant: &Grant, admission: Admission) {
@@ -778,6 +868,11 @@ impl Till {
         let room = share.known.map_or(max.saturating_sub(self.known_spend(true)).0, |known| known.room);
         let part = alone.map_or(0, |instances| room.max(0) / i64::from(instances.max(1)));
         share.free(self.held.total()).saturating_add(part)
+    }
+
+    /// What a grant holds here.
+    fn held_by(&self, grant: &Grant, admission: Admission, now: Timestamp) -> NanoUsd {
+        if self.counts(admission) && !grant.lease.is_over(now) { grant.hold } else { NanoUsd::ZERO }
     }
 
     /// Whether an admission holds and charges here: it came after the window began.

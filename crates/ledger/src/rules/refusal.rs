@@ -89,6 +89,7 @@ impl Refusal {
                 | Scope::Tag(_)
                 | Scope::AccessGroup(_)
                 | Scope::Provider(_)
+                | Scope::Deployment(_)
                 | Scope::Model(_) => "key_model_access_denied",
             },
             Self::OverBudget(_) => "budget_exceeded",
@@ -183,6 +184,7 @@ fn named(scope: &Scope) -> &'static str {
         Scope::Tag(_) => "Tag",
         Scope::AccessGroup(_) => "Model Access Group",
         Scope::Provider(_) => "Provider",
+        Scope::Deployment(_) => "Deployment",
         Scope::Model(_) => "Model",
     }
 }

@@ -152,7 +152,8 @@ async fn audit_totals(session: &mut Session, found: &mut Vec<Discrepancy>) -> Re
              SELECT kind, id, SUM(cost_nano) AS days, 0 AS total FROM daily_spend GROUP BY kind, id
              UNION ALL
              SELECT kind, id, 0 AS days, spend_nano - adjusted_nano AS total FROM window_spend
-             WHERE model = '' AND period = '' AND kind NOT IN ('member', 'provider', 'model', 'access_group')
+             WHERE model = '' AND period = ''
+                 AND kind NOT IN ('member', 'provider', 'deployment', 'model', 'access_group')
          ) s GROUP BY s.kind, s.id HAVING SUM(s.days) <> SUM(s.total)",
     )
     .all(session)

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::world::{World, deployed};
+use crate::world::{World, deployed, rule};
 use dialects::ErrorClass;
-use routing::settings::{Split, StrategyArgs, TagSettings};
+use routing::settings::{RetryBudget, Split, StrategyArgs, TagSettings};
 use routing::{
     Considered, Decision, Failure, Lack, Limit, Outcome, Request, Settings, Stop, Strategy, Verdict,
 };
@@ -48,6 +48,71 @@ fn an_attempt_says_which_name_a_pattern_stands_for() {
     let mut journey = world.journey(Request::new("openai/o3"));
     let attempt = world.call(&mut journey);
     assert_eq!((&**attempt.name(), attempt.group()), ("openai/o3", "openai/*"));
+}
+
+/// Lets a journey decide, and declines whatever it chooses that is in `spent`.
+fn call_or_stop(
+    world: &mut World,
+    journey: &mut routing::Journey,
+    spent: &[&str],
+) -> Result<routing::Attempt, Stop> {
+    loop {
+        match world.next(journey) {
+            Decision::Call(attempt) if spent.contains(&attempt.id()) => journey.decline(attempt),
+            Decision::Call(attempt) => return Ok(attempt),
+            Decision::Wait { .. } => {}
+            Decision::Stop(stop) => return Err(stop),
+        }
+    }
+}
+
+#[test]
+fn who_has_no_budget_is_passed_over() {
+    let mut world = World::of(&[("a", "m"), ("b", "m"), ("c", "m")]);
+    for _ in 0..50 {
+        let mut journey = world.journey(Request::new("m"));
+        let attempt = call_or_stop(&mut world, &mut journey, &["a", "b"]).unwrap();
+        assert_eq!((attempt.id(), journey.retries(), journey.calls()), ("c", 0, 1));
+        assert_eq!(world.in_flight(), 1, "what is declined is not under way");
+        world.answer(&mut journey, attempt);
+    }
+    let mut journey = world.journey(Request::new("m"));
+    let stop = call_or_stop(&mut world, &mut journey, &["a", "b", "c"]).unwrap_err();
+    assert_eq!(stop, Stop::OverBudget { model: "m".into() });
+    assert_eq!(stop.status(), Some(429));
+    let passed = journey.take_passed_over().remove(0);
+    assert!(passed.considered.iter().all(|one| one.verdict == Verdict::OverBudget), "{passed:?}");
+}
+
+#[test]
+fn what_is_not_made_costs_no_retry_and_no_retry_budget() {
+    let mut settings =
+        Settings { deployments: deployed(&[("a", "m"), ("b", "m"), ("c", "m")]), ..Settings::default() };
+    for (order, deployment) in settings.deployments.iter_mut().enumerate() {
+        deployment.order = Some(i64::try_from(order).unwrap());
+    }
+    settings.retries.num_retries = 1;
+    settings.retries.budget = Some(RetryBudget { percent: 0, floor: 1 });
+    let mut world = World::new(settings);
+    let mut journey = world.journey(Request::new("m"));
+    let first = call_or_stop(&mut world, &mut journey, &[]).unwrap();
+    assert_eq!(first.id(), "a");
+    world.fail(&mut journey, first, 500);
+    let second = call_or_stop(&mut world, &mut journey, &["b"]).unwrap();
+    assert_eq!((second.id(), journey.retries(), journey.calls()), ("c", 1, 2));
+}
+
+#[test]
+fn without_budget_in_a_group_its_fallbacks_are_asked() {
+    let mut settings =
+        Settings { deployments: deployed(&[("a", "m"), ("b", "other")]), ..Settings::default() };
+    settings.fallbacks.general = vec![rule("m", &["other"])];
+    let mut world = World::new(settings);
+    let mut journey = world.journey(Request::new("m"));
+    assert_eq!(call_or_stop(&mut world, &mut journey, &["a"]).unwrap().id(), "b");
+    let mut journey = world.journey(Request::new("m"));
+    let stop = call_or_stop(&mut world, &mut journey, &["a", "b"]).unwrap_err();
+    assert_eq!(stop, Stop::OverBudget { model: "m".into() });
 }
 
 #[test]

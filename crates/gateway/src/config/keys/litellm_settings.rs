@@ -131,6 +131,18 @@ pub(super) const KEYS: &[Group] = &[
         &[("max_budget", Number), ("budget_duration", Text), ("budget_exceeded_status_code", Integer)],
     ),
     group(
+        Effective,
+        P2,
+        "budgets of tags that have none of their own: `search: {max_budget: 10, budget_duration: 1d}`",
+        &[("tag_budget_config", Map)],
+    ),
+    group(
+        Effective,
+        P1,
+        "where the days, weeks and months begin that budgets are counted by: `Europe/Berlin` (UTC)",
+        &[("timezone", Text)],
+    ),
+    group(
         NotYet,
         P1,
         "budget of the whole proxy",
@@ -138,7 +150,6 @@ pub(super) const KEYS: &[Group] = &[
             ("budget_rollover", Any),
             ("budget_exceeded_throttle_percentage", Number),
             ("budget_reset_time", Text),
-            ("timezone", Text),
             ("default_soft_budget", Number),
         ],
     ),
@@ -155,7 +166,6 @@ pub(super) const KEYS: &[Group] = &[
             ("max_end_user_budget", Number),
             ("max_end_user_budget_id", Text),
             ("validate_end_user_id_in_db", Bool),
-            ("tag_budget_config", Map),
         ],
     ),
     group(

@@ -155,7 +155,12 @@ pub(super) const LITELLM_PARAMS: &[Group] = &[
         "test doubles",
         &[("mock_timeout", Any), ("mock_delay", Number), ("mock_tool_calls", List)],
     ),
-    group(NotYet, P2, "budget of this deployment", &[("max_budget", Number), ("budget_duration", Text)]),
+    group(
+        Effective,
+        P2,
+        "USD that this deployment may cost, and in how long (for good); when it is spent others are asked",
+        &[("max_budget", Number), ("budget_duration", Text)],
+    ),
     group(
         NotYet,
         P2,

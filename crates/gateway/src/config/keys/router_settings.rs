@@ -38,11 +38,11 @@ pub(crate) const PRE_CALL_CHECKS: &[&str] = &[
     "responses_api_deployment_check",
     "encrypted_content_affinity",
     "enforce_model_rate_limits",
+    "router_budget_limiting",
 ];
 
 /// The other values that LiteLLM knows.
-pub(crate) const OTHER_PRE_CALL_CHECKS: &[&str] =
-    &["router_budget_limiting", "forward_client_headers_by_model_group"];
+pub(crate) const OTHER_PRE_CALL_CHECKS: &[&str] = &["forward_client_headers_by_model_group"];
 
 pub(super) const KEYS: &[Group] = &[
     group(
@@ -117,7 +117,12 @@ pub(super) const KEYS: &[Group] = &[
         "deployments chosen by the tags of a request",
         &[("enable_tag_filtering", Bool), ("tag_filtering_match_any", Bool), ("tag_routing_prefix", Text)],
     ),
-    group(NotYet, P2, "budgets per provider", &[("provider_budget_config", Map)]),
+    group(
+        Effective,
+        P2,
+        "budgets of providers: `openai: {budget_limit: 100, time_period: 1d}`; one that is spent is not asked",
+        &[("provider_budget_config", Map)],
+    ),
     group(
         NotYet,
         P2,
@@ -195,6 +200,16 @@ pub(super) const KEYS: &[Group] = &[
 pub(super) const ALIAS: &[Group] = &[
     group(Effective, P1, "the group that the alias stands for", &[("model", Text)]),
     group(Effective, P1, "whether model lists leave the alias out (false)", &[("hidden", Bool)]),
+];
+
+pub(super) const BUDGET: &[Group] = &[
+    group(Effective, P2, "USD (or `max_budget`)", &[("budget_limit", Number), ("max_budget", Number)]),
+    group(
+        Effective,
+        P2,
+        "in how long: `1d`, `7d`, `1mo` (or `budget_duration`; for good)",
+        &[("time_period", Text), ("budget_duration", Text)],
+    ),
 ];
 
 pub(super) const RETRY_POLICY: &[Group] = &[group(

@@ -151,6 +151,12 @@ pub(super) const KEYS: &[Group] = &[
     group(
         Effective,
         P1,
+        "whether answers are kept as short as what is left of a budget pays for (false); a key's or team's `metadata.budget_fit` wins",
+        &[("budget_fit", Bool)],
+    ),
+    group(
+        Effective,
+        P1,
         "seconds that a request may wait for room when all deployments are at their limits (0: it fails at once)",
         &[("max_queue_wait_s", Number)],
     ),

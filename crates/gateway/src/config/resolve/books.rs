@@ -1,5 +1,6 @@
 //! Keys, budgets and spend: `general_settings`, `litellm_settings` and `tollway`, as far as they are about money.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use ledger::journal::WhenFull;
 use ledger::rules::budget::{Allowance, Budget};
 use ledger::rules::circle::Policy;
 use ledger::rules::period::Period;
+use ledger::rules::zone::Zone;
 use ledger::store::Retention;
 use tollway::Secret;
 
@@ -17,6 +19,7 @@ use super::layers::{Layers, items, text};
 use crate::admin::IssuePolicy;
 use crate::books::guesses::GuessLimits;
 use crate::config::diagnose::{Diagnosis, Finding, ProblemKind};
+use crate::config::keys::Section;
 use crate::config::raw::{Node, Scalar, Span, Value};
 use crate::config::references::Environment;
 use crate::config::resolved::{BooksConfig, RequiredParams, UnknownPrice};
@@ -26,7 +29,7 @@ use crate::rotation::RotationSettings;
 const OVER_BUDGET: u16 = 422;
 
 pub(super) fn config(
-    [general, litellm, tollway]: [&Layers<'_>; 3],
+    [general, litellm, router, tollway]: [&Layers<'_>; 4],
     start: &Span,
     environment: &Environment<'_>,
     diagnosis: &mut Diagnosis,
@@ -52,6 +55,7 @@ pub(super) fn config(
         policy: Policy {
             gateway: Allowance { budget, ..Allowance::default() },
             user_terms_on_team_keys: general.bool("apply_user_budget_to_team_keys").unwrap_or(false),
+            zone: zone(litellm, start, diagnosis),
         },
         over_budget_status: status.filter(|status| (400..600).contains(status)).unwrap_or(OVER_BUDGET),
         unknown_price: unknown_price(tollway, start, diagnosis),
@@ -60,6 +64,9 @@ pub(super) fn config(
             per_second: tollway.number("wrong_keys_per_s").unwrap_or(unsaid.per_second),
         },
         rotation: rotation(environment),
+        budget_fit: tollway.bool("budget_fit").unwrap_or(false),
+        provider_budgets: budgets(router, "provider_budget_config", diagnosis),
+        tag_budgets: budgets(litellm, "tag_budget_config", diagnosis),
         issue_policy: issue_policy(general, litellm, diagnosis),
         required_params: required_params(general),
     }
@@ -87,6 +94,55 @@ fn rotation(environment: &Environment<'_>) -> RotationSettings {
         grace: environment.get("LITELLM_KEY_ROTATION_GRACE_PERIOD").filter(|grace| !grace.is_empty()),
         mail_secrets: hidden.unwrap_or(true),
     }
+}
+
+/// A deployment's own; the mistakes of an entry without a place of their own are told at `start`.
+pub(super) fn deployment_budget(
+    params: &Layers<'_>,
+    start: &Span,
+    diagnosis: &mut Diagnosis,
+) -> Option<Budget> {
+    let max = amount(params, "max_budget", start, diagnosis);
+    let period = period(params, "budget_duration", start, diagnosis);
+    max.map(|max| Budget { period, ..Budget::of(max) })
+}
+
+/// Budgets by name, under either of LiteLLM's names for their fields.
+fn budgets<I: std::str::FromStr + Ord>(
+    layers: &Layers<'_>,
+    key: &str,
+    diagnosis: &mut Diagnosis,
+) -> BTreeMap<I, Budget> {
+    let mut budgets = BTreeMap::new();
+    for pair in layers.mapping(key).map(|mapping| mapping.pairs.as_slice()).unwrap_or_default() {
+        let (Some(fields), Ok(name)) = (pair.value.mapping(), pair.key.name.parse()) else { continue };
+        let fields = Layers::of(Section::Budget, fields);
+        let [max, other] =
+            ["budget_limit", "max_budget"].map(|name| amount(&fields, name, &pair.key.span, diagnosis));
+        let [period, other_period] =
+            ["time_period", "budget_duration"].map(|name| period(&fields, name, &pair.key.span, diagnosis));
+        let Some(max) = max.or(other) else {
+            // An amount that is none was told as such.
+            if ["budget_limit", "max_budget"].iter().any(|name| fields.written(name).is_some()) {
+                continue;
+            }
+            let wrong = format!("the budget of `{}` has no `budget_limit`", pair.key.name);
+            let finding = Finding::error(ProblemKind::MissingKey, wrong).help("add `budget_limit:` in USD");
+            diagnosis.report(&pair.key.span, finding);
+            continue;
+        };
+        budgets.insert(name, Budget { period: period.or(other_period), ..Budget::of(max) });
+    }
+    budgets
+}
+
+fn zone(litellm: &Layers<'_>, start: &Span, diagnosis: &mut Diagnosis) -> Zone {
+    let Some(name) = litellm.text("timezone") else { return Zone::UTC };
+    Zone::named(name.trim()).unwrap_or_else(|error| {
+        let expected = "a name of IANA's database such as `Europe/Berlin`";
+        report(litellm, "timezone", start, diagnosis, format!("`timezone`: {error}"), expected);
+        Zone::UTC
+    })
 }
 
 /// What keys, users and teams get; the fields are those of the management API, which checks them.

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use super::books;
 use super::layers::{self, Layers};
 use crate::config::ProviderCheck;
 use crate::config::diagnose::{Diagnosis, Finding, ProblemKind, nearest};
@@ -176,6 +177,7 @@ impl<'a> Entries<'a> {
                 additional_drop_params: params.texts("additional_drop_params"),
                 allowed_openai_params: params.texts("allowed_openai_params"),
             },
+            budget: books::deployment_budget(&params, &entry.span, diagnosis),
             mock_response: params.get("mock_response").map(Node::to_json),
             defaults: request_defaults(&params),
             info: model_info(&info, &params),

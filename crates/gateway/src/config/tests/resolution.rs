@@ -434,6 +434,7 @@ fn what_the_table_calls_effective_is_read() {
     );
     // How health is checked is looked for only where it is checked.
     config("general_settings: {background_health_checks: true}");
+    config("router_settings: {provider_budget_config: {openai: {budget_limit: 1, time_period: 1d}}}");
     let consulted = consulted::all();
     for key in keys::all().filter(|key| key.status == Status::Effective) {
         let by_rule = || match key.section {

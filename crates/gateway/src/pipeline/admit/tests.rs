@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use dialects::Dialect;
 use http_body_util::BodyExt;
-use ledger::rules::id::KeyHash;
+use ledger::rules::id::{KeyHash, ProviderName};
+use ledger::rules::zone::Zone;
 use ledger::store::LogFilter;
 use serde_json::json;
 
@@ -33,16 +34,18 @@ impl Drop for World {
 
 impl World {
     async fn new(name: &str, settings: &str) -> Self {
+        let models = "- {model_name: m, litellm_params: {model: openai/gpt-4o, api_key: k, mock_response: hi}}\n\
+             - {model_name: other, litellm_params: {model: openai/gpt-4o, api_key: k, mock_response: hi}}\n\
+             - {model_name: new, litellm_params: {model: openai/gpt-99, api_key: k, mock_response: hi}}\n";
+        Self::of(name, models, settings).await
+    }
+
+    async fn of(name: &str, models: &str, settings: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("tollway-admit-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         let log = Log::to_stdout(Level::Error, Format::Text);
         let books = Books::open(&BooksSettings::new(folder.clone()), log.clone()).await.unwrap();
-        let text = format!(
-            "model_list:\n\
-             - {{model_name: m, litellm_params: {{model: openai/gpt-4o, api_key: k, mock_response: hi}}}}\n\
-             - {{model_name: other, litellm_params: {{model: openai/gpt-4o, api_key: k, mock_response: hi}}}}\n\
-             - {{model_name: new, litellm_params: {{model: openai/gpt-99, api_key: k, mock_response: hi}}}}\n{settings}"
-        );
+        let text = format!("model_list:\n{models}{settings}");
         let none = |_: &str| None;
         let no_file = |path: &Path| Err(std::io::Error::other(path.display().to_string()));
         let any = |_: &str, _: Option<&str>| Ok(());
@@ -79,7 +82,7 @@ impl World {
     /// What a key has spent and holds.
     async fn standing(&self, holder: &Holder) -> (i64, i64) {
         let account = Account::of(Scope::Key(holder.key.id.clone()));
-        let terms = Arc::new(holder.key.details.allowance.terms());
+        let terms = Arc::new(holder.key.details.allowance.terms(&Zone::UTC));
         let claim = self.books().counters().claim(&account, &terms).unwrap();
         let standing = claim.standing(books::now());
         (standing.total.0, standing.budgets.iter().map(|budget| budget.held.0).sum())
@@ -262,4 +265,126 @@ async fn what_a_request_carries_along_is_small() {
     {
         assert!(bytes < 16 * 1024, "{what}: {bytes} bytes");
     }
+}
+
+/// A crowd of callers; how many were served.
+async fn crowd(world: &Arc<World>, holder: &Arc<Holder>, callers: usize, fields: Value) -> usize {
+    let mut crowd = tokio::task::JoinSet::new();
+    for _ in 0..callers {
+        let (world, holder, fields) = (Arc::clone(world), Arc::clone(holder), fields.clone());
+        crowd.spawn(async move { world.ask(&holder, fields).await.is_ok() });
+    }
+    crowd.join_all().await.into_iter().filter(|served| *served).count()
+}
+
+#[tokio::test]
+async fn a_providers_budget_holds_under_a_crowd_and_refuses_in_litellms_words() {
+    let settings =
+        "router_settings: {provider_budget_config: {openai: {budget_limit: 0.00225, time_period: 1d}}}";
+    let world = Arc::new(World::new("provider", settings).await);
+    let holder = world.key(json!({})).await;
+    let served = crowd(&world, &holder, 50, json!({"max_tokens": 20})).await;
+    assert!((1..=10).contains(&served), "{served}");
+    while world.ask(&holder, json!({"max_tokens": 20})).await.is_ok() {}
+    let refusal = world.ask(&holder, json!({"max_tokens": 2000})).await.unwrap_err();
+    assert_eq!(refusal.status, 429);
+    let begins = "No deployments available - crossed budget: Exceeded budget for provider openai: ";
+    assert!(refusal.tell.starts_with(begins), "{}", refusal.tell);
+    assert!(refusal.retry_after.is_some_and(|wait| wait <= Duration::from_secs(86_400)));
+    let spent: i64 = world.booked().await.iter().map(|booking| booking.cost.0).sum();
+    assert!(spent <= 10 * CALL && spent > 8 * CALL, "{spent}");
+    let claim = ProviderName::new("openai").map(|name| Account::of(Scope::Provider(name))).unwrap();
+    let openings = world.books().store().openings(&claim).await.unwrap();
+    assert_eq!(openings.len(), 2, "for good, and of the day");
+    assert!(openings.iter().all(|opening| opening.spend.0 == spent), "{openings:?}");
+}
+
+#[tokio::test]
+async fn a_deployment_whose_budget_is_spent_is_passed_over() {
+    let models = "\
+        - {model_name: m, model_info: {id: a}, litellm_params: {model: openai/gpt-4o, api_key: k, mock_response: hi, \
+           order: 1, max_budget: 0.000225, budget_duration: 1d}}\n\
+        - {model_name: m, model_info: {id: b}, litellm_params: {model: openai/gpt-4o, api_key: k, mock_response: hi, \
+           order: 2}}\n";
+    let world = World::of("deployment", models, "").await;
+    let holder = world.key(json!({})).await;
+    for _ in 0..3 {
+        world.ask(&holder, json!({})).await.unwrap();
+    }
+    let booked = world.booked().await;
+    let mut deployments: Vec<_> = booked.iter().filter_map(|booking| booking.deployment.as_deref()).collect();
+    deployments.sort_unstable();
+    assert_eq!(deployments, ["a", "b", "b"]);
+    let trace = world.gateway.traces().latest(1).remove(0).to_json();
+    let route = trace["route"].to_string();
+    assert!(route.contains("`a` is passed over: Exceeded budget for deployment model_name: m"), "{route}");
+    assert!(route.contains(r#""verdict":"over budget""#), "{route}");
+}
+
+/// A cheap group that fails, and a dear one behind it.
+async fn with_dear_fallback(name: &str) -> World {
+    let models = "\
+        - {model_name: m, litellm_params: {model: openai/gpt-4o-mini, api_key: k, \
+           mock_response: litellm.InternalServerError}}\n\
+        - {model_name: dear, litellm_params: {model: openai/gpt-4o, api_key: k, mock_response: hi}}\n";
+    let settings = "router_settings: {num_retries: 0, fallbacks: [{m: [dear]}]}";
+    World::of(name, models, settings).await
+}
+
+#[tokio::test]
+async fn a_fallback_that_costs_more_than_is_left_is_not_made() {
+    let world = with_dear_fallback("dear-refused").await;
+    // More than a call of the cheap model can cost, and less than one of the dear one.
+    let holder = world.key(budget(CALL - 1)).await;
+    let refusal = world.ask(&holder, json!({"max_tokens": 20})).await.unwrap_err();
+    assert_eq!(refusal.status, 500, "the first failure is told: {}", refusal.tell);
+    assert_eq!(world.standing(&holder).await, (0, 0));
+    let route = world.gateway.traces().latest(1).remove(0).to_json()["route"].to_string();
+    assert!(route.contains("is passed over: Budget has been exceeded!"), "{route}");
+}
+
+#[tokio::test]
+async fn a_fallback_that_costs_more_is_held_before_it_is_made() {
+    let world = Arc::new(with_dear_fallback("dear").await);
+    let holder = world.key(budget(10 * CALL)).await;
+    crowd(&world, &holder, 50, json!({"max_tokens": 20})).await;
+    while world.ask(&holder, json!({"max_tokens": 20})).await.is_ok() {}
+    let (spent, held) = world.standing(&holder).await;
+    assert!((5 * CALL..=10 * CALL).contains(&spent) && held == 0, "spent {spent}, holds {held}");
+    assert_eq!(world.booked().await.iter().map(|booking| booking.cost.0).sum::<i64>(), spent);
+}
+
+#[tokio::test]
+async fn an_answer_is_as_long_as_the_budget_pays_for() {
+    let world = World::new("fit", "tollway: {budget_fit: true}").await;
+    // Ten tokens of input and 20 of output at most.
+    let holder = world.key(budget(CALL)).await;
+    world.ask(&holder, json!({})).await.unwrap();
+    let trace = world.gateway.traces().latest(1).remove(0).to_json();
+    let fit = trace["admission"]["fit"]["max_output_tokens"].as_u64().unwrap();
+    assert!((20..=22).contains(&fit), "{trace}");
+    let refusal = world.ask(&holder, json!({})).await.unwrap_err();
+    assert_eq!((refusal.status, refusal.kind), (422, "budget_exceeded"));
+    let own = json!({"details": {"allowance": {"budget": {"max": CALL}}, "extra": {"metadata": {"budget_fit": false}}}});
+    let holder = world.key(own).await;
+    world.ask(&holder, json!({})).await.unwrap();
+    let trace = world.gateway.traces().latest(1).remove(0).to_json();
+    assert!(trace["admission"]["fit"].is_null(), "the key's word counts: {trace}");
+}
+
+#[tokio::test]
+async fn tokens_of_the_answer_are_held_and_given_back() {
+    let world = World::new("tokens", "").await;
+    let holder = world.key(json!({"details": {"allowance": {"limits": {"tpm": 1000}}}})).await;
+    // Who declares more than there is gets what there is, and gives it back.
+    for declared in [600, 5000, 600] {
+        world.ask(&holder, json!({"max_tokens": declared})).await.unwrap();
+    }
+    let remaining = {
+        let account = Account::of(Scope::Key(holder.key.id.clone()));
+        let terms = Arc::new(holder.key.details.allowance.terms(&Zone::UTC));
+        let claim = world.books().counters().claim(&account, &terms).unwrap();
+        claim.standing(books::now()).remaining_tokens
+    };
+    assert_eq!(remaining, Some(1000 - 3 * 30));
 }

@@ -6,6 +6,7 @@ use super::*;
 use crate::rules::account::Scope;
 use crate::rules::id::{KeyId, TeamId};
 use crate::rules::limit::Limits;
+use crate::rules::zone::Zone;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -26,7 +27,7 @@ fn demand(hold: Hold) -> Demand {
 }
 
 fn limited(limits: Limits) -> Terms {
-    Terms { budgets: Vec::new(), limits }
+    Terms { limits, ..Terms::default() }
 }
 
 /// One account alone.
@@ -193,6 +194,40 @@ fn a_call_over_midnight_is_charged_to_the_day_that_it_began_on() {
 }
 
 #[test]
+fn a_raise_over_midnight_moves_to_the_new_day() {
+    let midnight = 86_400_000;
+    let mut alone = Alone::new(Terms { budgets: vec![budget(10, "1d")], ..Terms::default() });
+    let mut grant = alone.admit(&demand(Hold::AtMost(NanoUsd(6))), midnight - 1).unwrap();
+    // The day before might be used up meanwhile: nobody knows any more.
+    raise(&mut alone.entries(), &mut grant, NanoUsd(9), Timestamp(midnight)).unwrap();
+    assert_eq!(room(&mut alone.entries(), Timestamp(midnight)), Some(NanoUsd(1)));
+    let settlement = alone.settle(&grant, 9, 0, midnight + 1);
+    assert!(settlement.charges.iter().all(|charge| charge.window == Timestamp(midnight)));
+    let standing = alone.ledger.standing(&alone.terms, Timestamp(midnight + 2));
+    assert_eq!(
+        standing.budgets.first().map(|budget| (budget.spend, budget.held)),
+        Some((NanoUsd(9), NanoUsd(0)))
+    );
+}
+
+#[test]
+fn a_refused_raise_leaves_everything_as_it_is() {
+    let (key, team) = (key(), team());
+    let of = |max| Terms { budgets: vec![Budget::of(NanoUsd(max))], ..Terms::default() };
+    let (wide, narrow) = (of(100), of(10));
+    let (mut one, mut two) = (Ledger::default(), Ledger::default());
+    let mut entries = [(&key, &wide, &mut one), (&team, &narrow, &mut two)];
+    let now = Timestamp(0);
+    let mut grant = admit(&mut entries, &demand(Hold::AtMost(NanoUsd(8))), now).unwrap();
+    let refusal = raise(&mut entries, &mut grant, NanoUsd(11), now).unwrap_err();
+    assert!(refusal.to_string().contains("Team=t"), "{refusal}");
+    assert_eq!(room(&mut entries, now), Some(NanoUsd(2)));
+    raise(&mut entries, &mut grant, NanoUsd(10), now).unwrap();
+    give_back(&mut entries, &grant);
+    assert_eq!(room(&mut entries, now), Some(NanoUsd(10)));
+}
+
+#[test]
 fn crossing_a_line_is_told_once() {
     let budgets = vec![Budget { soft: Some(NanoUsd(5)), ..Budget::of(NanoUsd(10)) }];
     let mut alone = Alone::new(Terms { budgets, ..Terms::default() });
@@ -270,7 +305,7 @@ fn a_ledger_opens_with_what_was_spent() {
     let opening = |period, spend| Opening { period, window: Timestamp(0), spend: NanoUsd(spend) };
     let openings = [opening(None, 100), opening(Some(day), 9)];
     let mut alone = Alone::new(Terms { budgets: vec![budget(10, "1d")], ..Terms::default() });
-    alone.ledger = Ledger::open(&openings, Timestamp(0));
+    alone.ledger = Ledger::open(&openings, &alone.terms);
     assert_eq!(room(&mut alone.entries(), Timestamp(1)), Some(NanoUsd(1)));
     assert_eq!(room(&mut alone.entries(), Timestamp(86_400_000)), Some(NanoUsd(10)));
     assert_eq!(alone.ledger.standing(&alone.terms, Timestamp(1)).total, NanoUsd(100));
@@ -293,6 +328,11 @@ enum Op {
     GiveBack {
         which: usize,
     },
+    /// Which running request has to hold more, and how much.
+    Raise {
+        which: usize,
+        by: i64,
+    },
     /// The request is never heard of again.
     Lose {
         which: usize,
@@ -312,6 +352,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     let op = prop_oneof![
         6 => (0..3_usize, 0..40_i64).prop_map(|(who, hold)| Op::Admit { who, hold }),
         3 => (any::<usize>(), 0..=100_i64).prop_map(|(which, percent)| Op::Settle { which, percent }),
+        2 => (any::<usize>(), 1..40_i64).prop_map(|(which, by)| Op::Raise { which, by }),
         1 => any::<usize>().prop_map(|which| Op::GiveBack { which }),
         1 => any::<usize>().prop_map(|which| Op::Lose { which }),
         3 => (0..50_000_i64, prop::bool::weighted(0.8)).prop_map(|(millis, extend)| Op::Pass { millis, extend }),
@@ -332,7 +373,7 @@ struct Known {
 const WHO: [&[usize]; 3] = [&[0], &[1], &[0, 1]];
 
 fn window(budget: &Budget, at: i64) -> i64 {
-    budget.window(Timestamp(at)).start.0
+    budget.window(Timestamp(at), &Zone::UTC).start.0
 }
 
 fn lease_is_over(lease: i64, now: i64) -> bool {
@@ -441,6 +482,27 @@ impl World {
                 let grant = request.grant.unwrap();
                 self.with(request.who, |entries| give_back(entries, &grant));
             }
+            Op::Raise { which, by } => {
+                let Some(at) = self.running(which) else { return Ok(()) };
+                let (who, to) = (self.requests[at].who, self.requests[at].hold + by);
+                let mut request = self.requests.remove(at);
+                // What it holds itself stands in nobody's way.
+                let fits = WHO[who].iter().all(|&account| {
+                    (0..self.terms[account].budgets.len()).all(|budget| {
+                        let max = self.terms[account].budgets[budget].max.unwrap().0;
+                        self.spend(account, budget) + self.held(account, budget) + to <= max
+                    })
+                });
+                let now = Timestamp(self.now);
+                let mut grant = request.grant.take().unwrap();
+                let raised = self.with(who, |entries| raise(entries, &mut grant, NanoUsd(to), now));
+                prop_assert_eq!(raised.is_ok(), fits, "{:?}", raised);
+                if fits {
+                    (request.hold, request.at) = (to, self.now);
+                }
+                request.grant = Some(grant);
+                self.requests.insert(at, request);
+            }
             Op::Lose { which } => {
                 let Some(at) = self.running(which) else { return Ok(()) };
                 self.requests[at].grant = None;
@@ -462,7 +524,7 @@ impl World {
                 for which in 0..self.terms[account].budgets.len() {
                     let spend = self.spend(account, which) * percent / 100;
                     let budget = self.terms[account].budgets[which].clone();
-                    self.ledgers[account].set_spend(&budget, NanoUsd(spend), Timestamp(self.now));
+                    self.ledgers[account].set_spend(&budget, &Zone::UTC, NanoUsd(spend), Timestamp(self.now));
                     let entry = (account, which, window(&budget, self.now), self.charged.len(), spend);
                     self.resets.push(entry);
                 }
