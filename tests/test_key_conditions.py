@@ -80,7 +80,8 @@ class TestCacheControls:
 class TestRoutes:
     def test_groups_of_routes(self, admin: Management):
         messages = {"model": "to-anthropic", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
-        for group, chats, says in (("openai_routes", 200, 403), ("anthropic_routes", 403, 200), ("llm_api_routes", 200, 200)):
+        groups = (("openai_routes", 200, 403), ("anthropic_routes", 403, 200), ("llm_api_routes", 200, 200))
+        for group, chats, says in groups:
             key = admin.with_key(admin.key_of(allowed_routes=[group]))
             assert key.ask()[0] == chats, group
             assert key.call("POST", "/v1/messages", messages)[0] == says, group

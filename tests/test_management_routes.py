@@ -50,7 +50,13 @@ class TestManyMembersAtOnce:
         path = f"/management/v1/teams/{team}/members"
         changed = admin.post(
             f"{path}/bulk_update",
-            {"members": [{"user_id": ada, "max_budget_in_team": 3}, {"user_id": "nobody"}, {"user_id": bob, "role": "x"}]},
+            {
+                "members": [
+                    {"user_id": ada, "max_budget_in_team": 3},
+                    {"user_id": "nobody"},
+                    {"user_id": bob, "role": "x"},
+                ]
+            },
         )
         assert (changed["successful_updates"], changed["failed_updates"]) == (1, 2)
         assert changed["results"][0]["updated_membership"]["max_budget_in_team"] == 3
@@ -64,7 +70,8 @@ class TestManyMembersAtOnce:
 class TestModels:
     def test_paused_and_asked_again(self, admin: Management, provider_side):
         name = unique("mine")
-        id = admin.post("/model/new", {"model_name": name, "litellm_params": params(provider_side, "to-openai")})["model_id"]
+        body = {"model_name": name, "litellm_params": params(provider_side, "to-openai")}
+        id = admin.post("/model/new", body)["model_id"]
         assert admin.ask(name)[0] == 200
         assert admin.post("/model/block", {"model_id": id})["model_info"]["blocked"] is True
         assert admin.ask(name)[0] >= 400
@@ -121,7 +128,8 @@ class TestReports:
         team, tag = admin.team(), unique("tag")
         ada, bob = unique("ada"), unique("bob")
         admin.post("/team/member_add", {"team_id": team, "member": [{"user_id": ada}, {"user_id": bob}]})
-        keys = [admin.key_of(team_id=team, user_id=user, tags=[tag], key_alias=unique(user)) for user in (ada, ada, bob)]
+        made = {"team_id": team, "tags": [tag]}
+        keys = [admin.key_of(user_id=user, key_alias=unique(user), **made) for user in (ada, ada, bob)]
         for key in keys:
             admin.with_key(key).ask()
             admin.with_key(key).ask("to-anthropic")
@@ -183,7 +191,8 @@ class TestReports:
             admin.with_key(key).ask(model)
         rows = admin.get("/spend/logs/v2", api_key=key, sort_by="spend", sort_order="asc")["data"]
         assert [row["spend"] for row in rows] == sorted(row["spend"] for row in rows)
-        assert [row["model_group"] for row in admin.get("/spend/logs/v2", api_key=key, search="gemini")["data"]] == ["to-gemini"]
+        found = admin.get("/spend/logs/v2", api_key=key, search="gemini")["data"]
+        assert [row["model_group"] for row in found] == ["to-gemini"]
         assert admin.get("/spend/logs/v2", api_key=key, cache_hit_filter="hit")["total"] == 0
         status, error = admin.refused("/spend/logs/v2", method="GET", sort_by="weather")
         assert (status, error["param"]) == (400, "sort_by")
@@ -193,7 +202,8 @@ class TestReports:
         told = admin.post("/cost/estimate", body)
         assert told["cost_per_request"] == pytest.approx(1000 * 2.5e-06 + 100 * 1e-05)
         assert told["daily_cost"] == pytest.approx(10 * told["cost_per_request"]) and told["monthly_cost"] is None
-        assert told["input_cost_per_request"] + told["output_cost_per_request"] == pytest.approx(told["cost_per_request"])
+        parts = told["input_cost_per_request"] + told["output_cost_per_request"]
+        assert parts == pytest.approx(told["cost_per_request"])
         for wrong, param in (
             ({**body, "model": "nothing"}, "model"),
             ({**body, "input_tokens": -1}, "input_tokens"),

@@ -53,7 +53,8 @@ class TestRunTimeModels:
     def test_a_team_s_own_is_for_its_keys_alone(self, admin: Management, provider_side):
         name, team = unique("ours"), admin.team(models=["to-anthropic"])
         key, other = admin.with_key(admin.key_of(team_id=team)), admin.with_key(admin.key_of())
-        body = {"model_name": name, "litellm_params": params(provider_side, "to-openai"), "model_info": {"team_id": team}}
+        own = params(provider_side, "to-openai")
+        body = {"model_name": name, "litellm_params": own, "model_info": {"team_id": team}}
         id = admin.post("/model/new", body)["model_id"]
         assert admin.get("/team/info", team_id=team)["team_info"]["models"] == ["to-anthropic", name]
         assert key.ask(name)[0] == 200

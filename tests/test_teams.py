@@ -112,7 +112,20 @@ class TestUsers:
 ACME = {"organization_alias": "acme", "max_budget": 100, "models": ["to-openai"]}
 
 #: How the documentation groups the management API.
-MANAGED = ("keys", "teams", "users", "organizations", "customers", "budgets", "tags", "access groups", "spend", "audit log", "model management", "credentials")
+MANAGED = (
+    "keys",
+    "teams",
+    "users",
+    "organizations",
+    "customers",
+    "budgets",
+    "tags",
+    "access groups",
+    "spend",
+    "audit log",
+    "model management",
+    "credentials",
+)
 
 
 class TestOrganizations:
