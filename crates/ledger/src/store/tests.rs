@@ -8,7 +8,7 @@ use proptest::strategy::ValueTree as _;
 use super::*;
 use crate::booking::{Booking, Tokens};
 use crate::rules::account::{Account, Scope};
-use crate::rules::entity::{AccessGroup, Credential, Details, Key, RuntimeModel, Team};
+use crate::rules::entity::{AccessGroup, Credential, Details, Key, Rotation, RuntimeModel, Team};
 use crate::rules::id::{
     AccessGroupId, CredentialId, KeyHash, KeyId, ModelName, ProviderName, RequestId, Tag, TeamId, UserId,
 };
@@ -103,6 +103,7 @@ on_both_databases! {
     a_key_that_is_taken_is_named,
     the_second_of_two_changes_is_told,
     the_old_secret_is_good_while_its_grace_lasts,
+    keys_that_rotate_are_found,
     what_is_deleted_is_gone_with_its_hashes_and_can_be_made_again,
     lists_are_filtered_sorted_and_paged,
     other_entities_have_tables_too,
@@ -224,6 +225,21 @@ async fn the_old_secret_is_good_while_its_grace_lasts(home: &Home) {
     assert_eq!(found("sk-k1", 99).await, id);
     assert_eq!(found("sk-k1", 100).await, None);
     assert_eq!(found("sk-new", 100).await, id);
+}
+
+async fn keys_that_rotate_are_found(home: &Home) {
+    let store = home.store().await;
+    let rotating =
+        Key { rotation: Rotation { due_at: Some(Timestamp(5)), ..Rotation::default() }, ..key("k1") };
+    let rotated =
+        Key { rotation: Rotation { last_at: Some(Timestamp(5)), count: 1, due_at: None }, ..key("k2") };
+    let mut talkative = key("k3");
+    talkative.details.extra.insert("metadata".to_owned(), serde_json::json!({"rotation_due_at": 5}));
+    for key in [&rotating, &rotated, &talkative, &key("k4")] {
+        store.insert(key).await.unwrap();
+    }
+    let found = store.rotating_keys().await.unwrap();
+    assert_eq!(found.iter().map(|stored| &stored.record).collect::<Vec<_>>(), [&rotating]);
 }
 
 async fn what_is_deleted_is_gone_with_its_hashes_and_can_be_made_again(home: &Home) {
