@@ -371,7 +371,8 @@ mod tests {
     #[test]
     fn a_key_that_rotates_knows_when() {
         let mut key = applied(r#"{"auto_rotate":true,"rotation_interval":"30d"}"#).unwrap();
-        let shown = |key: &Key| Value::Object(row(key, Spend::default(), NOW));
+        let shown =
+            |key: &Key| Value::Object(row(key, Spend::default(), &Clock { now: NOW, ..Clock::default() }));
         assert_eq!(shown(&key)["key_rotation_at"], "2026-12-21T09:43:53.000000Z");
         assert_eq!(
             (&shown(&key)["rotation_count"], &shown(&key)["last_rotation_at"]),
