@@ -294,7 +294,10 @@ impl Journey {
                 (stage.retries, stage.probed) = (stage_retries, probed);
             }
         }
-        if attempt.kind() == AttemptKind::Hedge {
+        let is_hedge = attempt.kind() == AttemptKind::Hedge;
+        // It is not in flight any more.
+        drop(attempt);
+        if is_hedge {
             return;
         }
         self.retries = retries;
