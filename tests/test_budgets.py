@@ -3,6 +3,7 @@ answer, and where the days of budgets begin."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
@@ -116,6 +117,62 @@ class TestDeploymentBudgets:
                 pass
             assert asked.status == 422 and "Tag=dear" in asked.error["message"]
             assert Asked(gateway, "m", metadata={"tags": ["cheap"]}).status == 200
+
+
+class TestModelBudgets:
+    @pytest.mark.parametrize("whose", ["key", "user", "team", "budget"])
+    def test_one_model_is_spent_and_others_are_not(self, start, site: Site, upstream: Upstream, whose: str):
+        with start(configuration([site.at("m", "m"), site.at("n", "n")])) as gateway:
+            admin = Management(gateway)
+            terms = {"model_max_budget": {"m": {"budget_limit": HOLD, "time_period": "1d"}}}
+            if whose == "key":
+                key = admin.key_of(**terms)
+            elif whose == "user":
+                key = admin.user(**terms)[1].key
+            elif whose == "team":
+                key = admin.key_of(team_id=admin.team(**terms))
+            else:
+                shared = admin.post("/budget/new", {"budget_id": unique("b"), **terms})["budget_id"]
+                key = admin.key_of(budget_id=shared)
+            assert Asked(gateway, "m", key).status == 200
+            while (asked := Asked(gateway, "m", key)).status == 200:
+                pass
+            assert asked.status == 422 and "over budget for model=m" in asked.error["message"]
+            assert Asked(gateway, "n", key).status == 200
+
+
+class TestFallbacks:
+    """From a cheap model to a dear one."""
+
+    def gateway(self, start, site: Site):
+        cheap = site.at("cheap", "cheap", "500")
+        cheap["litellm_params"]["model"] = "openai/gpt-4o-mini"
+        router = {"num_retries": 0, "disable_cooldowns": True, "fallbacks": [{"cheap": ["dear"]}]}
+        return start(configuration([cheap, site.at("dear", "dear")], router))
+
+    def test_who_cannot_pay_for_the_dear_one_is_not_sent_there(self, start, site: Site, upstream: Upstream):
+        with self.gateway(start, site) as gateway:
+            admin = Management(gateway)
+            # A twentieth of what the dear one may cost.
+            key = admin.key_of(max_budget=HOLD / 10)
+            asked = Asked(gateway, "cheap", key)
+            assert asked.status == 500 and upstream.seen("dear") == []
+            notes = [step.get("note", "") for step in admin.get(f"/trace/{asked.id}")["route"]]
+            assert any(note.startswith("`dear` is passed over: Budget has been exceeded!") for note in notes), notes
+            assert admin.get("/key/info", key=key)["info"]["spend"] == 0
+
+    def test_no_crowd_spends_more_than_there_is(self, start, site: Site, upstream: Upstream):
+        with self.gateway(start, site) as gateway:
+            admin = Management(gateway)
+            budget = 3 * HOLD
+            key = admin.key_of(max_budget=budget)
+            with ThreadPoolExecutor(16) as pool:
+                asked = list(pool.map(lambda _: Asked(gateway, "cheap", key), range(120)))
+            assert {one.status for one in asked} <= {200, 422, 500}
+            while Asked(gateway, "cheap", key).status == 200:
+                pass
+            spend = admin.get("/key/info", key=key)["info"]["spend"]
+            assert budget - HOLD < spend <= budget
 
 
 CLIENTS = [

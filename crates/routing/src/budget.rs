@@ -32,6 +32,11 @@ impl Spending {
         true
     }
 
+    /// Takes back a call that was booked and is not made.
+    pub(crate) fn no_extra_call(&mut self, now: Moment) {
+        self.extra_calls.take_back(1, now);
+    }
+
     pub(crate) fn may_hedge(&mut self, hedging: &Hedging, now: Moment) -> bool {
         let allowed = self.client_calls.sum(now).saturating_mul(u64::from(hedging.max_percent)) / 100;
         self.hedges.sum(now) < allowed

@@ -98,8 +98,6 @@ pub struct Journey {
     end: Option<Stop>,
     /// Where the journey was before its last call.
     before: Before,
-    /// A call that was not made has been taken from the retry budget.
-    is_prepaid: bool,
 }
 
 /// Where a journey was before it decided on a call, to go back there if the call is not made.
@@ -215,7 +213,6 @@ impl Journey {
             queued: Queued::default(),
             end: None,
             before: Before::BEGIN,
-            is_prepaid: false,
         }
     }
 
@@ -282,9 +279,14 @@ impl Journey {
 
     /// The last call that was decided on is not made: there is no budget for it. The journey goes on as if it had not been
     /// decided on, and does not choose this deployment again.
-    pub fn decline(&mut self, attempt: Attempt) {
+    pub fn decline(&mut self, attempt: Attempt, now: Moment) {
         self.wants.over_budget.push(attempt.index);
         self.calls = self.calls.saturating_sub(1);
+        if self.calls > 0
+            && let Some(origin) = self.origin.and_then(|origin| self.group_live(origin))
+        {
+            origin.spending().no_extra_call(now);
+        }
         self.running = self.running.saturating_sub(1);
         let Before { turn, retries, stage_retries, order, probed } = self.before;
         if let Some(stage) = &mut self.stage {
@@ -294,11 +296,13 @@ impl Journey {
                 (stage.retries, stage.probed) = (stage_retries, probed);
             }
         }
-        if attempt.kind() == AttemptKind::Hedge {
+        let is_hedge = attempt.kind() == AttemptKind::Hedge;
+        // It is not in flight any more.
+        drop(attempt);
+        if is_hedge {
             return;
         }
         self.retries = retries;
-        self.is_prepaid = self.calls > 0;
         self.step = match turn {
             Turn::Pick(kind) => Step::Pick(kind),
             Turn::Failed(failed, failure) => Step::Failed(failed, failure),
@@ -682,7 +686,7 @@ impl Journey {
             stream: self.request.stream,
             now,
         };
-        let mut is_paid = self.calls == 0 || std::mem::take(&mut self.is_prepaid);
+        let mut is_paid = self.calls == 0;
         // Whoever loses a race for the last room chooses again; each loss means that another request went ahead.
         for _ in 0..MAX_RACES {
             let survey = survey(&screen, group, among, &mut self.considered)?;

@@ -44,6 +44,21 @@ impl Window {
         }
     }
 
+    /// Takes back what was added lately.
+    pub(crate) fn take_back(&mut self, amount: u64, now: Moment) {
+        self.turn(now);
+        let mut left = amount;
+        for age in 0..BUCKETS as u64 {
+            let Some(number) = self.newest.checked_sub(age).filter(|_| left > 0) else { return };
+            if let Some(bucket) = self.buckets.get_mut(slot(number)) {
+                let taken = left.min(*bucket);
+                *bucket -= taken;
+                self.sum = self.sum.saturating_sub(taken);
+                left -= taken;
+            }
+        }
+    }
+
     pub(crate) fn clear(&mut self) {
         *self = Self { newest: self.newest, ..Self::default() };
     }

@@ -193,7 +193,7 @@ impl<'s> Tries<'s> {
                 let exchange = &mut running.exchange;
                 let note = format!("`{}` is passed over: {why}", attempt.id());
                 exchange.route.push(RouteStep::Noted { after: exchange.started.elapsed(), note });
-                self.journey.decline(attempt);
+                self.journey.decline(attempt, running.gateway.now());
                 Ok(None)
             }
         }

@@ -58,9 +58,9 @@ fn call_or_stop(
 ) -> Result<routing::Attempt, Stop> {
     loop {
         match world.next(journey) {
-            Decision::Call(attempt) if spent.contains(&attempt.id()) => journey.decline(attempt),
+            Decision::Call(attempt) if spent.contains(&attempt.id()) => journey.decline(attempt, world.now),
             Decision::Call(attempt) => return Ok(attempt),
-            Decision::Wait { .. } => {}
+            Decision::Wait { duration, .. } => world.sleep(duration.as_secs_f64()),
             Decision::Stop(stop) => return Err(stop),
         }
     }
@@ -100,6 +100,18 @@ fn what_is_not_made_costs_no_retry_and_no_retry_budget() {
     world.fail(&mut journey, first, 500);
     let second = call_or_stop(&mut world, &mut journey, &["b"]).unwrap();
     assert_eq!((second.id(), journey.retries(), journey.calls()), ("c", 1, 2));
+    // Nor if no other is made instead: the retry budget has room for one.
+    world.sleep(120.0);
+    for _ in 0..3 {
+        let mut journey = world.journey(Request::new("m"));
+        let first = call_or_stop(&mut world, &mut journey, &[]).unwrap();
+        world.fail(&mut journey, first, 500);
+        assert!(call_or_stop(&mut world, &mut journey, &["a", "b", "c"]).is_err());
+    }
+    let mut journey = world.journey(Request::new("m"));
+    let first = call_or_stop(&mut world, &mut journey, &[]).unwrap();
+    world.fail(&mut journey, first, 500);
+    assert!(call_or_stop(&mut world, &mut journey, &[]).is_ok());
 }
 
 #[test]

@@ -50,7 +50,7 @@ const BEYOND_TEXT: [&str; 18] = [
 const BODIES: [&str; 6] = ["messages", "input", "contents", "tools", "system", "prompt"];
 
 /// Fields with which a request brings in what is not in it, or asks for what is not text.
-const FROM_ELSEWHERE: [&str; 9] = [
+const FROM_ELSEWHERE: [&str; 8] = [
     "previous_response_id",
     "conversation",
     "cachedContent",
@@ -59,7 +59,6 @@ const FROM_ELSEWHERE: [&str; 9] = [
     "container",
     "mcp_servers",
     "cache_control",
-    "background",
 ];
 
 impl Extent<'_> {
@@ -77,7 +76,12 @@ impl Extent<'_> {
     /// Whether the request's own size is all that decides about its cost.
     pub(super) fn is_bounded(&self) -> bool {
         let has = |name: &&str| self.document.get(name).is_some_and(|value| value != "null");
-        if FROM_ELSEWHERE.iter().any(|name| has(name)) {
+        let starts =
+            |name: &str, with: char| self.document.get(name).is_some_and(|value| value.starts_with(with));
+        let makes_media =
+            self.document.get("generationConfig").is_some_and(|config| config.contains("Modalities"));
+        // A prompt that is an object stands for one that the provider keeps.
+        if makes_media || starts("prompt", '{') || FROM_ELSEWHERE.iter().any(has) {
             return false;
         }
         BODIES.iter().filter_map(|name| self.document.get(name)).all(|body| {
