@@ -3,6 +3,8 @@
 //! An answer, or an event of a stream, is looked over once without building values; what has to change is cut out
 //! and replaced in its text, and every other byte stays.
 
+mod repeat;
+
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -22,6 +24,7 @@ use crate::framing::sse::{SseEvent, SseReader, write_event};
 use crate::json;
 use crate::json::scan::{Malformed, Scan, string};
 use crate::openai_error;
+use repeat::{Hole, Repeats};
 
 /// What ends a stream.
 pub(crate) const DONE: &str = "[DONE]";
@@ -68,6 +71,8 @@ struct Look<'a> {
     /// What `usage` says.
     counts: Option<Usage>,
     x_groq: Option<&'a str>,
+    /// `obfuscation`
+    padding: Option<&'a str>,
     error: Option<&'a str>,
 }
 
@@ -86,6 +91,7 @@ impl<'a> Look<'a> {
                     (look.usage, counts) = usage::scan(scan, text)?;
                     look.counts = counts;
                 }
+                "obfuscation" => look.padding = scan.given()?,
                 "x_groq" => look.x_groq = scan.given()?,
                 "error" => look.error = scan.given()?,
                 _ => scan.skip()?,
@@ -148,6 +154,11 @@ struct Choices<'a> {
     /// Of the first choice.
     stop: Option<StopReason>,
     finished: bool,
+    count: usize,
+    /// Some choice calls tools or has sound or pictures.
+    calls_or_shows: bool,
+    /// The text that the last choice says, if it is text: its words, else its thinking.
+    words: Option<(&'a str, Hole)>,
     /// Those that a client would not understand as they are.
     odd: Vec<Said<'a>>,
 }
@@ -168,7 +179,13 @@ impl<'a> Choices<'a> {
         let said = choice.delta.or(choice.message).unwrap_or_default();
         let mut shares = said.shares();
         shares.rest = shares.rest.saturating_add(choice.text.map_or(0, |json| text_len(json) as u64));
-        self.has_content |= shares != Shares::default() || said.calls || said.has_media();
+        self.count += 1;
+        self.calls_or_shows |= said.calls || said.has_media();
+        let words = said.content.or(choice.text).filter(|json| is_text(json)).map(|json| (json, Hole::Words));
+        let thinking =
+            || said.reasoning_content.filter(|json| is_text(json)).map(|json| (json, Hole::Thinking));
+        self.words = words.or_else(thinking);
+        self.has_content |= shares != Shares::default() || self.calls_or_shows;
         self.shares.add(shares);
         self.says_something |= self.has_content || said.role.is_some();
         if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
@@ -341,6 +358,17 @@ impl<'t, 'w> Edits<'t, 'w> {
         Self { text, first: None, others: Vec::new() }
     }
 
+    /// A range of the text, with the edits in it, if there is at most one edit.
+    fn written(&self, range: Range<usize>) -> String {
+        let text = |range: Range<usize>| self.text.get(range).unwrap_or_default();
+        match &self.first {
+            Some((place, with)) if range.start <= place.start && place.end <= range.end => {
+                [text(range.start..place.start), with, text(place.end..range.end)].concat()
+            }
+            _ => text(range).to_owned(),
+        }
+    }
+
     /// Where `slice`, a part of the text, stands in it.
     fn place(&self, slice: &str) -> Range<usize> {
         let start = (slice.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
@@ -435,6 +463,7 @@ struct Passage {
     /// `[DONE]` was passed on, or the provider broke off.
     over: bool,
     edited: Vec<u8>,
+    repeats: Repeats,
 }
 
 impl Relay {
@@ -449,6 +478,7 @@ impl Relay {
                 finished: false,
                 over: false,
                 edited: Vec::new(),
+                repeats: Repeats::default(),
             },
         }
     }
@@ -501,6 +531,13 @@ impl Passage {
             write_event(event.name, data.as_bytes(), out);
             return Ok(());
         }
+        self.edited.clear();
+        if let Some(shares) = self.repeats.pass(data, &mut self.edited) {
+            self.repeats.hit();
+            self.observe_text(shares);
+            write_event(event.name, &self.edited, out);
+            return Ok(());
+        }
         let mut look = Look::at(data)?;
         if let Some(error) = look.error {
             self.over = true;
@@ -511,7 +548,9 @@ impl Passage {
         self.shares.add(look.choices.shares);
         self.finished |= look.choices.finished;
         let mut edits = Edits::of(data);
-        if let Some(usage) = look.usage() {
+        let usage = look.usage();
+        let has_usage = usage.is_some();
+        if let Some(usage) = usage {
             let reasoning = if usage.reasoning == 0 { self.shares.estimate(usage.output) } else { 0 };
             self.observed.usage = Some(usage);
             match look.usage {
@@ -533,10 +572,21 @@ impl Passage {
         for said in &look.choices.odd {
             edits.put_right(said);
         }
+        if !has_usage {
+            self.repeats.learn(data, &look, &edits);
+        }
         self.edited.clear();
         edits.write(&mut self.edited);
         write_event(event.name, &self.edited, out);
         Ok(())
+    }
+
+    /// What an event of text tells that the one before has not.
+    fn observe_text(&mut self, shares: Shares) {
+        let bytes = shares.thinking.saturating_add(shares.rest);
+        self.observed.text_bytes = self.observed.text_bytes.saturating_add(bytes);
+        self.observed.has_content |= bytes > 0;
+        self.shares.add(shares);
     }
 }
 

@@ -250,6 +250,13 @@ impl Shares {
         self.rest = self.rest.saturating_add(other.rest);
     }
 
+    pub(crate) fn less(self, other: Self) -> Self {
+        Self {
+            thinking: self.thinking.saturating_sub(other.thinking),
+            rest: self.rest.saturating_sub(other.rest),
+        }
+    }
+
     /// The share of `output` tokens that was thinking. Anthropic and many servers of open models show their thinking
     /// but do not count it; LiteLLM's clients get an estimate then, and so do ours. Never used for costs.
     pub(super) fn estimate(self, output: u64) -> u64 {

@@ -198,6 +198,37 @@ proptest! {
     }
 
     #[test]
+    fn what_is_like_the_event_before_is_passed_on_as_if_it_were_not(
+        events in prop::collection::vec((0..8_usize, r#"[a-z"\\é{},:]{0,6}"#, "[a-z]{0,3}"), 0..12),
+    ) {
+        let event = |(kind, words, padding): &(usize, String, String)| {
+            let words = serde_json::to_string(words).unwrap();
+            let choice = match kind {
+                0..4 => format!(r#"{{"index":0,"delta":{{"content":{words}}},"finish_reason":null}}"#),
+                4 => format!(r#"{{"delta":{{"reasoning_content":{words}}}}}"#),
+                5 => format!(r#"{{"delta":{{"content":{words},"reasoning_content":"x"}}}}"#),
+                6 => format!(r#"{{"delta":{{"content":"a","tool_calls":[{{"function":{{"arguments":{words}}}}}]}}}}"#),
+                _ => format!(r#"{{"delta":{{"content":{words}}},"finish_reason":"stop"}}"#),
+            };
+            let padding = if *kind == 3 { format!(r#","obfuscation":"{padding}""#) } else { String::new() };
+            format!("data: {{\"model\":\"m\",\"choices\":[{choice}]{padding}}}\n\n")
+        };
+        let stream: Vec<String> = events.iter().map(event).collect();
+        let relay = || Relay::new(&answer(true), Dialect::OpenaiChat);
+        let (mut learning, mut forgetting) = (relay(), relay());
+        let (mut out, mut expected) = (Vec::new(), Vec::new());
+        for event in &stream {
+            learning.push(event.as_bytes(), &mut out).unwrap();
+            forgetting.passage.repeats = Repeats::default();
+            forgetting.push(event.as_bytes(), &mut expected).unwrap();
+        }
+        prop_assert_eq!(String::from_utf8(out).unwrap(), String::from_utf8(expected).unwrap());
+        prop_assert_eq!(learning.observed(), forgetting.observed());
+        prop_assert_eq!(learning.passage.shares, forgetting.passage.shares);
+        prop_assert_eq!(learning.passage.finished, forgetting.passage.finished);
+    }
+
+    #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..120), tail in "[\\[\\]{}\":,a-z0-9]{0,60}") {
         let _ = relay_response(&bytes, &answer(true), Dialect::OpenaiChat);
         let _ = relay_response(tail.as_bytes(), &answer(true), Dialect::OpenaiChat);
