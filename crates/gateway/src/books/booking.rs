@@ -1,10 +1,12 @@
 //! A finished request becomes an entry of the journal.
 
-use catalog::NanoUsd;
+use std::sync::Arc;
+
+use catalog::{Cost, NanoUsd, Usd};
 use ledger::booking::{Booking, Tokens};
 use ledger::rules::id::{ModelName, ProviderName};
 use ledger::rules::ledger::{Actual, Settlement};
-use serde_json::{Map, json};
+use serde::{Serialize, Serializer};
 
 use super::timestamp;
 use crate::exchange::{Exchange, Outcome};
@@ -17,7 +19,7 @@ pub fn actual(exchange: &Exchange) -> Actual {
         // It was paid before.
         return Actual::default();
     }
-    let cost = exchange.answer.cost.as_ref().map_or(NanoUsd::ZERO, catalog::Cost::total);
+    let cost = exchange.answer.cost.as_ref().map_or(NanoUsd::ZERO, Cost::total);
     let tokens = exchange.answer.usage.as_ref().map_or(0, dialects::conversation::Usage::total);
     Actual { cost, tokens }
 }
@@ -40,12 +42,12 @@ pub fn booking(
         request: admission.request.clone(),
         started_at: started,
         ended_at: started.plus(exchange.duration),
-        call_type: exchange.operation.name().to_owned(),
+        call_type: exchange.operation.name().into(),
         failed: !matches!(exchange.outcome, Outcome::Running | Outcome::Answered),
         model: ModelName::new(model).unwrap_or_else(|_| admission.model.clone()),
-        model_group: exchange.group.as_deref().map(str::to_owned),
+        model_group: exchange.group.clone(),
         provider: ProviderName::new(provider).ok()?,
-        deployment: served.map(|served| served.deployment.id.to_string()),
+        deployment: served.map(|served| Arc::clone(&served.deployment.id)),
         key: holder.key.id.clone(),
         user: holder.key.user.clone(),
         team: holder.key.team.clone(),
@@ -70,24 +72,47 @@ pub fn booking(
 }
 
 /// What has no column: the invoice's lines, and by which names others know the call.
-fn detail(exchange: &Exchange, admission: &Admission) -> Option<String> {
-    let mut detail = Map::new();
-    if let Some(id) = &exchange.answer.id {
-        detail.insert("response_id".to_owned(), json!(id));
+#[derive(Serialize)]
+struct Detail<'e> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_id: Option<&'e str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    call_id: Option<&'e str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mirror_of: Option<&'e str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lines: Option<Lines<'e>>,
+}
+
+/// `[what, count, amount]`, the amount as text: it is exact.
+struct Lines<'e>(&'e Cost);
+
+impl Serialize for Lines<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let lines = self.0.lines.iter();
+        serializer.collect_seq(lines.map(|line| (&line.what, line.quantity.count, Amount(line.amount))))
     }
-    if exchange.id != admission.request.as_str() {
-        detail.insert("call_id".to_owned(), json!(exchange.id));
+}
+
+struct Amount(Usd);
+
+impl Serialize for Amount {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
     }
-    if exchange.outcome.status() != 200 {
-        detail.insert("status".to_owned(), json!(exchange.outcome.status()));
-    }
-    if let Some(of) = &exchange.mirror_of {
-        detail.insert("mirror_of".to_owned(), json!(&**of));
-    }
-    if let Some(cost) = &exchange.answer.cost {
-        let lines = cost.lines.iter();
-        let lines = lines.map(|line| json!([line.what, line.quantity.count, line.amount.to_string()]));
-        detail.insert("lines".to_owned(), lines.collect());
-    }
-    if detail.is_empty() { None } else { serde_json::to_string(&detail).ok() }
+}
+
+fn detail(exchange: &Exchange, admission: &Admission) -> Option<Arc<str>> {
+    let status = exchange.outcome.status();
+    let detail = Detail {
+        response_id: exchange.answer.id.as_deref(),
+        call_id: Some(&*exchange.id).filter(|id| *id != admission.request.as_str()),
+        status: (status != 200).then_some(status),
+        mirror_of: exchange.mirror_of.as_deref(),
+        lines: exchange.answer.cost.as_ref().map(Lines),
+    };
+    let text = serde_json::to_string(&detail).ok()?;
+    (text != "{}").then(|| text.into())
 }

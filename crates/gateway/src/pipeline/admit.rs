@@ -1,7 +1,7 @@
 //! May this request be served? The key's models, its limits, everybody's budgets: what the request may cost is held
 //! before the provider is called, and what it did cost is settled when it is over.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use catalog::NanoUsd;
@@ -19,6 +19,7 @@ use ledger::rules::ledger::{Demand, Hold};
 use ledger::rules::limit::Limits;
 use ledger::rules::refusal::Refusal as Denied;
 use ledger::{Claim, Claims, Reservation};
+use memchr::memmem::Finder;
 use routing::settings::Predicate;
 use serde_json::Value;
 
@@ -402,10 +403,9 @@ impl Prices<'_> {
     }
 }
 
-/// The most tokens that the answer may have, if the request says so and its input is text alone: what pictures, sound,
-/// hosted tools and writing to a provider's cache cost is not in the request.
-fn declared(operation: Operation, size: &Size<'_>) -> Option<u64> {
-    const BEYOND_TEXT: [&str; 11] = [
+/// What is not text, or is billed beside it. To prepare the search takes longer than a small body's.
+static BEYOND_TEXT: LazyLock<[Finder<'static>; 11]> = LazyLock::new(|| {
+    [
         "\"image",
         "_image\"",
         "\"input_audio",
@@ -417,7 +417,13 @@ fn declared(operation: Operation, size: &Size<'_>) -> Option<u64> {
         "fileData",
         "web_search",
         "cache_control",
-    ];
+    ]
+    .map(Finder::new)
+});
+
+/// The most tokens that the answer may have, if the request says so and its input is text alone: what pictures, sound,
+/// hosted tools and writing to a provider's cache cost is not in the request.
+fn declared(operation: Operation, size: &Size<'_>) -> Option<u64> {
     let number = |text: Option<&str>| text.and_then(|text| text.trim().parse::<u64>().ok());
     let fields = ["max_completion_tokens", "max_tokens", "max_output_tokens"];
     let most = fields.iter().filter_map(|name| number(size.document.get(name))).max().or_else(|| {
@@ -430,9 +436,10 @@ fn declared(operation: Operation, size: &Size<'_>) -> Option<u64> {
         _ => most?,
     };
     let bodies = ["messages", "input", "contents", "tools", "system", "prompt"];
-    let is_text = bodies.iter().filter_map(|name| size.document.get(name)).all(|body| {
-        !BEYOND_TEXT.iter().any(|word| memchr::memmem::find(body.as_bytes(), word.as_bytes()).is_some())
-    });
+    let is_text = bodies
+        .iter()
+        .filter_map(|name| size.document.get(name))
+        .all(|body| !BEYOND_TEXT.iter().any(|word| word.find(body.as_bytes()).is_some()));
     is_text.then(|| most.saturating_mul(number(size.document.get("n")).unwrap_or(1).max(1)))
 }
 

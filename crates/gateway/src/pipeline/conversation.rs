@@ -26,7 +26,8 @@ pub(super) async fn converse(
     let mut document = Document::parse_within(body, snapshot.bounds.max_json_depth)?;
     let model = admit::model(running, snapshot, receive::model(&document, endpoint, query)?)?;
     let mut routed = route::request(snapshot, &model, &document, headers, body.len())?;
-    let customer = admit::customer(&document, headers);
+    // Nobody else asks for it.
+    let customer = running.gateway.books().and_then(|_| admit::customer(&document, headers));
     let wishes = receive::wishes(&mut document, headers)?;
     let stream = receive::stream(&document, endpoint)?;
     running.exchange.requested_model.clone_from(&model);

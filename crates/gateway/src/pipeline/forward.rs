@@ -43,7 +43,8 @@ pub(super) async fn forward(
     let mut fields = Document::parse(fields_of)?;
     let model = admit::model(running, snapshot, receive::model(&fields, endpoint, query)?)?;
     let mut routed = route::request(snapshot, &model, &fields, headers, body.len())?;
-    let customer = admit::customer(&fields, headers);
+    // Nobody else asks for it.
+    let customer = running.gateway.books().and_then(|_| admit::customer(&fields, headers));
     route::leave_out(&mut routed, snapshot, |served| served.serves(service));
     let wishes = receive::wishes(&mut fields, headers)?;
     running.exchange.requested_model.clone_from(&model);
