@@ -1,6 +1,7 @@
 //! What is measured: the requests, and the load under which each is sent.
 
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::Method;
 use hyper::http::uri::{PathAndQuery, Uri};
 use serde_json::json;
 
@@ -212,6 +213,7 @@ impl Case {
             Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Gemini => "/v1/chat/completions",
         };
         Shot {
+            method: Method::POST,
             port,
             path: Uri::from(PathAndQuery::from_static(path)),
             headers,

@@ -49,6 +49,11 @@ impl Folder {
         Ok(Self(path))
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     fn file(&self, name: &str, text: &str) -> std::io::Result<String> {
         let path = self.0.join(name);
         fs::write(&path, text)?;
@@ -101,6 +106,26 @@ impl Recipe {
         let configuration = folder.file("nginx.conf", &nginx_conf(&home.to_string(), port, mock, workers))?;
         let command = [program, "-p", &home.to_string(), "-c", &configuration].map(str::to_owned).to_vec();
         Ok(Self { name: "nginx".to_owned(), command, port, gateway: false })
+    }
+
+    /// A gateway that is started with a configuration: the mock's deployments and some lines more.
+    ///
+    /// # Errors
+    /// The configuration cannot be written, the program is not there, or no port is free.
+    pub fn configured(
+        folder: &Folder,
+        name: &str,
+        program: &Path,
+        mock: u16,
+        more: &str,
+    ) -> std::io::Result<Self> {
+        let text = format!("model_list:\n{}{more}", unique_deployments(mock).concat());
+        let configuration = folder.file(&format!("{name}.yaml"), &text)?;
+        let port = free_port()?;
+        let program = fs::canonicalize(program)?.to_string_lossy().into_owned();
+        let arguments = ["--config", &configuration, "--port", &port.to_string()].map(str::to_owned);
+        let command = [program].into_iter().chain(arguments).collect();
+        Ok(Self { name: name.to_owned(), command, port, gateway: true })
     }
 
     /// A gateway from a command with the placeholders `{config}`, `{port}` and `{upstream}`.
