@@ -1,6 +1,7 @@
 //! What is measured: the requests, and the load under which each is sent.
 
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::Method;
 use hyper::http::uri::{PathAndQuery, Uri};
 use serde_json::json;
 
@@ -50,8 +51,8 @@ impl Setup {
         }
     }
 
-    /// A LiteLLM `config.yaml` that serves all cases from the mock.
-    pub fn config(self, mock_port: u16) -> String {
+    /// The `model_list` of a LiteLLM `config.yaml` that serves all cases from the mock.
+    pub fn model_list(self, mock_port: u16) -> String {
         let mut groups: Vec<_> =
             CASES.iter().chain([&CROWD]).map(|case| case.group(mock_port, self)).collect();
         groups.sort();
@@ -64,15 +65,19 @@ impl Setup {
                 named(other.group(mock_port, self))
             }));
         }
+        format!("model_list:\n{}", groups.concat())
+    }
+
+    /// The whole `config.yaml`.
+    pub fn config(self, mock_port: u16) -> String {
         let general = if self == Self::Keys {
             format!("general_settings:\n  master_key: {KEY}\n")
         } else {
             String::new()
         };
         format!(
-            "model_list:\n{}{general}litellm_settings:\n  cache: true\n  \
-             cache_params: {{type: local, mode: default_off}}\n",
-            groups.concat()
+            "{}{general}litellm_settings:\n  cache: true\n  cache_params: {{type: local, mode: default_off}}\n",
+            self.model_list(mock_port)
         )
     }
 }
@@ -295,6 +300,7 @@ impl Case {
             Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Gemini => "/v1/chat/completions",
         };
         Shot {
+            method: Method::POST,
             port,
             path: Uri::from(PathAndQuery::from_static(path)),
             headers,

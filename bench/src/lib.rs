@@ -27,6 +27,7 @@ pub mod load;
 pub mod measure;
 pub mod process;
 pub mod proxy;
+pub mod scale;
 pub mod shot;
 pub mod subject;
 pub mod table;

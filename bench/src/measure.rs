@@ -171,7 +171,8 @@ fn resident(subject: &Subject) -> Option<f64> {
     Some(subject.process.resident_bytes() as f64 / 1e6)
 }
 
-fn median(mut values: Vec<f64>) -> Option<f64> {
+/// The middle of some values; `None` if there are none.
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let upper = values.get(values.len() / 2)?;
     let lower = values.get((values.len() - 1) / 2)?;

@@ -8,13 +8,15 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
-use hyper::{Request, StatusCode, Uri};
+use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 /// A request to 127.0.0.1.
 #[derive(Debug, Clone)]
 pub struct Shot {
+    /// `POST`, mostly.
+    pub method: Method,
     /// Port of the server.
     pub port: u16,
     /// Path, with query.
@@ -88,7 +90,8 @@ impl Gun {
             Some(sender) => sender,
             None => connect(self.shot.port).await?,
         };
-        let mut request = Request::post(self.shot.path.clone()).body(Full::new(self.shot.body.clone()))?;
+        let request = Request::builder().method(&self.shot.method).uri(self.shot.path.clone());
+        let mut request = request.body(Full::new(self.shot.body.clone()))?;
         let headers = request.headers_mut();
         headers.clone_from(&self.shot.headers);
         headers.insert(HOST, HeaderValue::from_static("127.0.0.1"));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hyper::Uri;
+use hyper::{Method, Uri};
 use serde_json::{Value, json};
 
 use crate::case::{CASES, Case, KEY, Setup, bearer};
@@ -61,6 +61,11 @@ impl Folder {
         Ok(path)
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     fn file(&self, name: &str, text: &str) -> std::io::Result<String> {
         let path = self.0.join(name);
         fs::write(&path, text)?;
@@ -113,6 +118,26 @@ impl Recipe {
         let configuration = folder.file("nginx.conf", &nginx_conf(&home.to_string(), port, mock, workers))?;
         let command = [program, "-p", &home.to_string(), "-c", &configuration].map(str::to_owned).to_vec();
         Ok(Self { name: "nginx".to_owned(), command, port, setup: None })
+    }
+
+    /// A gateway that is started with a configuration: the mock's deployments and some lines more.
+    ///
+    /// # Errors
+    /// The configuration cannot be written, the program is not there, or no port is free.
+    pub fn configured(
+        folder: &Folder,
+        name: &str,
+        program: &Path,
+        mock: u16,
+        more: &str,
+    ) -> std::io::Result<Self> {
+        let text = format!("{}{more}", Setup::Bare.model_list(mock));
+        let configuration = folder.file(&format!("{name}.yaml"), &text)?;
+        let port = free_port()?;
+        let program = fs::canonicalize(program)?.to_string_lossy().into_owned();
+        let arguments = ["--config", &configuration, "--port", &port.to_string()].map(str::to_owned);
+        let command = [program].into_iter().chain(arguments).collect();
+        Ok(Self { name: name.to_owned(), command, port, setup: Some(Setup::Bare) })
     }
 
     /// A gateway from a command with the placeholders `{config}`, `{port}` and `{upstream}`.
@@ -212,6 +237,7 @@ impl Subject {
     async fn virtual_key(&self) -> Result<String, Failure> {
         let body = json!({"max_budget": 1e6, "rpm_limit": 1_000_000_000, "tpm_limit": 1_000_000_000_000_u64});
         let shot = Arc::new(Shot {
+            method: Method::POST,
             port: self.recipe.port,
             path: Uri::from_static("/key/generate"),
             headers: [bearer(KEY)].into_iter().collect(),

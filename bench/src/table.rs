@@ -116,29 +116,46 @@ fn number(value: Option<f64>) -> String {
     }
 }
 
+impl Report {
+    /// Figures beside each other as they are, without ratios.
+    pub fn plain(&self) -> String {
+        let mut cells = vec![vec![String::new(), "measure".to_owned()]];
+        cells.iter_mut().for_each(|header| header.extend(self.subjects.iter().cloned()));
+        for row in &self.rows {
+            let mut line = vec![row.case.clone(), row.measure.clone()];
+            line.extend(row.values.iter().map(|value| number(*value)));
+            cells.push(line);
+        }
+        aligned(&cells) + &self.noted()
+    }
+
+    fn noted(&self) -> String {
+        self.notes.iter().map(|note| format!("! {note}\n")).collect()
+    }
+}
+
+/// One line each: two columns of words, then figures.
+fn aligned(cells: &[Vec<String>]) -> String {
+    let columns = cells.first().map_or(0, Vec::len);
+    let width = |column: usize| {
+        let cells = cells.iter().filter_map(|line| line.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<_> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for line in cells {
+        for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
+            text += &if column < 2 { format!("{cell:<width$}  ") } else { format!("{cell:>width$}  ") };
+        }
+        text.push('\n');
+    }
+    text
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let cells = self.cells();
-        let columns = cells.first().map_or(0, Vec::len);
-        let width = |column: usize| {
-            cells
-                .iter()
-                .filter_map(|line| line.get(column))
-                .map(|cell| cell.chars().count())
-                .max()
-                .unwrap_or(0)
-        };
-        let widths: Vec<_> = (0..columns).map(width).collect();
-        for line in &cells {
-            for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
-                if column < 2 { write!(f, "{cell:<width$}  ")? } else { write!(f, "{cell:>width$}  ")? }
-            }
-            writeln!(f)?;
-        }
-        for note in &self.notes {
-            writeln!(f, "! {note}")?;
-        }
-        Ok(())
+        f.write_str(&aligned(&self.cells()))?;
+        f.write_str(&self.noted())
     }
 }
 

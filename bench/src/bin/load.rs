@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use hyper::Uri;
 use hyper::header::{HeaderName, HeaderValue};
+use hyper::{Method, Uri};
 use tollway_bench::load::{self, Bound};
 use tollway_bench::shot::{Failure, Gun, Shot};
 
@@ -59,7 +59,13 @@ async fn main() -> ExitCode {
 
 async fn run(flags: Flags) -> Result<bool, Failure> {
     let headers = flags.header.into_iter().collect();
-    let shot = Arc::new(Shot { port: flags.port, path: flags.path, headers, body: flags.body.into() });
+    let shot = Arc::new(Shot {
+        method: Method::POST,
+        port: flags.port,
+        path: flags.path,
+        headers,
+        body: flags.body.into(),
+    });
     let shape = Gun::new(&shot).fire(&mut |_| {}).await?.shape;
     let bound = Bound { requests: flags.requests, time: Duration::from_secs_f64(flags.seconds) };
     let tally = match flags.rate {

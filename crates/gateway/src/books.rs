@@ -241,19 +241,18 @@ impl Books {
     /// [`NotKnown`]
     pub async fn holder(
         &self,
-        key: &str,
+        hash: &KeyHash,
         address: IpAddr,
         limits: GuessLimits,
     ) -> Result<Option<Arc<Holder>>, NotKnown> {
-        let hash = KeyHash::of(key);
-        if let Some(holder) = self.people.known(&hash) {
+        if let Some(holder) = self.people.known(hash) {
             return Ok(Some(holder));
         }
-        if !self.people.knows(&hash) {
+        if !self.people.knows(hash) {
             self.guesses.may_try(address, limits, Instant::now()).map_err(NotKnown::TooManyGuesses)?;
         }
         // What asks a database is large, and every request would carry it along.
-        let holder = Box::pin(self.people.holder(&self.store, &hash)).await.map_err(NotKnown::StoreAway)?;
+        let holder = Box::pin(self.people.holder(&self.store, hash)).await.map_err(NotKnown::StoreAway)?;
         if holder.is_none() {
             self.guesses.was_wrong(address, limits, Instant::now());
         }

@@ -24,11 +24,14 @@ const FOLDER: &str = "TOLLWAY_SHARED_FOLDER";
 const NAME: &str = "TOLLWAY_SHARED_NAME";
 const DATABASE: &str = "TOLLWAY_SHARED_DATABASE";
 const REDIS: &str = "TOLLWAY_SHARED_REDIS";
+const BUDGET: &str = "TOLLWAY_SHARED_BUDGET";
 
 const INSTANCES: [&str; 3] = ["a", "b", "c"];
 /// At each instance.
 const CALLERS: usize = 200;
-const MAX: i64 = 1_500_000;
+/// The budget while instances are killed, and afterwards.
+const FIRST_MAX: i64 = 1_500_000;
+const MAX: i64 = 2_000_000;
 const HOLD: i64 = 50;
 const ROUNDS: usize = 10;
 
@@ -41,8 +44,8 @@ fn team() -> Account {
     Account::of(Scope::Team(TeamId::new("red").unwrap()))
 }
 
-fn terms() -> Arc<Terms> {
-    Arc::new(Terms { budgets: vec![Budget::of(NanoUsd(MAX))], ..Terms::default() })
+fn terms(max: i64) -> Arc<Terms> {
+    Arc::new(Terms { budgets: vec![Budget::of(NanoUsd(max))], ..Terms::default() })
 }
 
 fn booking(request: &str, cost: i64, charges: Vec<Charge>) -> Booking {
@@ -161,7 +164,8 @@ async fn live(folder: &Path, name: &str, database: &str) {
         }
     });
     let counters = Counters::shared(Arc::clone(&leases));
-    let claims = Claims::new(vec![counters.open(&team(), &terms(), &store.openings(&team()).await.unwrap())]);
+    let terms = terms(std::env::var(BUDGET).unwrap().parse().unwrap());
+    let claims = Claims::new(vec![counters.open(&team(), &terms, &store.openings(&team()).await.unwrap())]);
     let mut tasks = Vec::new();
     let seen = Arc::new(Mutex::new(Vec::new()));
     for caller in 0..CALLERS {
@@ -218,11 +222,12 @@ async fn the_victim() {
     live(&PathBuf::from(folder), &name, &database).await;
 }
 
-fn start(folder: &Path, name: &str, database: &str, redis: Option<&str>) -> Child {
+fn start(folder: &Path, name: &str, database: &str, redis: Option<&str>, max: i64) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["the_victim", "--exact", "--ignored", "--nocapture", "--quiet"])
         .envs([(FOLDER, folder.to_str().unwrap()), (NAME, name), (DATABASE, database)])
+        .env(BUDGET, max.to_string())
         .stdout(Stdio::piped());
     if let Some(redis) = redis {
         command.env(REDIS, redis);
@@ -234,7 +239,7 @@ async fn a_budget_holds_over_instances_that_are_killed(folder: &Path, database: 
     Store::connect(database).await.unwrap().close().await;
     let mut kills = 0;
     for round in 0..ROUNDS {
-        let mut victims = INSTANCES.map(|name| start(folder, name, database, redis));
+        let mut victims = INSTANCES.map(|name| start(folder, name, database, redis, FIRST_MAX));
         // All at work, one of them somewhere in the middle of it.
         let mut lines = BufReader::new(victims[round % 3].stdout.take().unwrap()).lines();
         for _ in 0..(round * 97) % 411 {
@@ -257,9 +262,9 @@ async fn a_budget_holds_over_instances_that_are_killed(folder: &Path, database: 
     }
     let spent = async || store.openings(&team()).await.unwrap().first().map_or(0, |opening| opening.spend.0);
     let before = spent().await;
-    assert!(before < MAX, "nothing was left to compete for after {kills} kills");
-    // Their last lives use up what is left.
-    let mut last = INSTANCES.map(|name| start(folder, name, database, redis));
+    assert!(before <= FIRST_MAX, "overshot: {before}");
+    // Their last lives use up what is left, and more.
+    let mut last = INSTANCES.map(|name| start(folder, name, database, redis, MAX));
     // Read side by side, so that none is ever stopped by a full pipe.
     let readers = last.each_mut().map(|victim| {
         let lines = BufReader::new(victim.stdout.take().unwrap()).lines();

@@ -28,14 +28,14 @@ pub(super) fn lines(
     match context.call {
         CallKind::Chat | CallKind::Embedding | CallKind::Other => {
             let (images, audio) = (counts.input_images, usage.audio_ms);
-            if usage.input_image == 0 {
+            if usage.input_image == 0 && images > 0 {
                 bill(LineKind::Input, "input images".into(), images, 1, rates.rate("input_cost_per_image"));
             }
-            if usage.input_audio == 0 {
+            if usage.input_audio == 0 && audio > 0 {
                 let rate = rates.rate("input_cost_per_audio_per_second");
                 bill(LineKind::Input, "seconds of input audio".into(), audio, 1000, rate);
             }
-            if usage.input_video == 0 {
+            if usage.input_video == 0 && counts.input_video_ms > 0 {
                 let rate = rates.rate("input_cost_per_video_per_second");
                 bill(LineKind::Input, "seconds of input video".into(), counts.input_video_ms, 1000, rate);
             }

@@ -37,7 +37,9 @@ type Table<'a> = Vec<(&'a str, &'a RawValue)>;
 impl<'a> Rates<'a> {
     pub(super) fn new(entry: &'a ModelEntry, prompt_tokens: u64, context: &CostContext<'_>) -> Self {
         let inclusive = entry.provider().and_then(row_of_label).is_some_and(|row| row.context_step_inclusive);
-        let mut steps: Vec<u32> = entry.field_names().filter_map(step_of).collect();
+        // The lowest step there could be: below it nobody has to look.
+        let fields = entry.field_names().take_while(|_| prompt_tokens >= 1000);
+        let mut steps: Vec<u32> = fields.filter_map(step_of).collect();
         steps.sort_unstable_by(|a, b| b.cmp(a));
         steps.dedup();
         steps.retain(|step| {
@@ -119,6 +121,10 @@ impl<'a> Rates<'a> {
 
 /// `…_above_200k_tokens…` → 200.
 fn step_of(field: &str) -> Option<u32> {
+    // Nearly all fields end here.
+    if !field.bytes().any(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
     let (_, tail) = field.rsplit_once("_above_")?;
     let (step, _) = tail.split_once("k_tokens")?;
     step.parse().ok()

@@ -11,25 +11,29 @@ use crate::usd::Usd;
 
 pub(super) fn lines(usage: &Usage, rates: &Rates<'_>, context: &CostContext<'_>, lines: &mut Vec<CostLine>) {
     let counts = &context.counts;
-    let mut bill = |what: &'static str, count, per, rate: Option<Rate>| {
-        if let (Some(rate), true) = (rate, count > 0) {
+    let mut bill = |what: &'static str, count, per, rate: &dyn Fn() -> Option<Rate>| {
+        if count > 0
+            && let Some(rate) = rate()
+        {
             lines.push(CostLine::new(LineKind::Tool, what, Quantity { count, per }, rate));
         }
     };
     if usage.web_searches > 0 {
-        let rate = web_search(rates, context.search_context_size.unwrap_or("medium"));
+        let rate = || web_search(rates, context.search_context_size.unwrap_or("medium"));
         if bills_grounded_prompts(rates) {
-            bill("prompts with web search", 1, 1, rate);
+            bill("prompts with web search", 1, 1, &rate);
         } else {
-            bill("web searches", usage.web_searches, 1, rate);
+            bill("web searches", usage.web_searches, 1, &rate);
         }
     }
-    bill("Google Maps queries", counts.map_queries, 1, rates.rate("google_maps_grounding_cost_per_query"));
-    let rate = rates.rate("code_interpreter_cost_per_session");
-    bill("code interpreter sessions", counts.code_sessions, 1, rate);
-    let rate = rates.rate("file_search_cost_per_1k_calls");
-    bill("thousand file searches", counts.file_searches, 1000, rate);
-    bill("citation tokens", counts.citation_tokens, 1, rates.rate("citation_cost_per_token"));
+    for (what, count, per, base) in [
+        ("Google Maps queries", counts.map_queries, 1, "google_maps_grounding_cost_per_query"),
+        ("code interpreter sessions", counts.code_sessions, 1, "code_interpreter_cost_per_session"),
+        ("thousand file searches", counts.file_searches, 1000, "file_search_cost_per_1k_calls"),
+        ("citation tokens", counts.citation_tokens, 1, "citation_cost_per_token"),
+    ] {
+        bill(what, count, per, &|| rates.rate(base));
+    }
 }
 
 fn web_search(rates: &Rates<'_>, size: &str) -> Option<Rate> {

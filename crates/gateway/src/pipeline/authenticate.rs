@@ -7,6 +7,7 @@ use dialects::Dialect;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use ledger::rules::circle::Ask;
+use ledger::rules::id::KeyHash;
 use percent_encoding::percent_decode_str;
 
 use super::key_hash::hash_of;
@@ -41,7 +42,8 @@ pub async fn authenticate(
     };
     let key = presented(snapshot, asked)?;
     // Hashes are compared, so that the time it takes tells nothing about the key.
-    if hash_of(&key) == *master {
+    let hash = hash_of(&key);
+    if hash == *master {
         return Ok(Identity::Master);
     }
     if !key.starts_with("sk-") {
@@ -59,8 +61,10 @@ pub async fn authenticate(
     let Some(books) = gateway.books() else {
         return Err(unknown("; this gateway knows its master key only"));
     };
-    let holder =
-        books.holder(&key, peer, snapshot.guess_limits).await.map_err(|error| Refusal::not_known(&error))?;
+    let holder = books
+        .holder(&KeyHash::from_digest(hash), peer, snapshot.guess_limits)
+        .await
+        .map_err(|error| Refusal::not_known(&error))?;
     let holder = holder.ok_or_else(|| unknown(". Unable to find token in the gateway's database"))?;
     let groups = routes::groups_of(asked.path);
     let ask = Ask { route: asked.path, route_groups: groups, address: Some(peer) };

@@ -3,7 +3,7 @@
 pub(super) mod routing;
 
 use std::borrow::Cow;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use dialects::Invalid;
@@ -74,10 +74,13 @@ pub(super) fn call_id(headers: &HeaderMap) -> String {
     }
 }
 
-/// A version 4 UUID (RFC 9562). It names a request and protects nothing, so the generator need not be secret.
+/// A version 7 UUID (RFC 9562): the time in milliseconds, then random bits. It names a request and protects nothing, so
+/// the generator need not be secret. Ids that follow one another lie beside each other in the database's index, where
+/// random ones cost a third of all that a row costs.
 pub(crate) fn random_uuid() -> String {
-    let random = fastrand::u128(..) & !(0xf << 76) & !(0b11 << 62) | (4 << 76) | (0b10 << 62);
-    let digits = hex::digits(random);
+    let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let random = fastrand::u128(..) & (u128::MAX >> 48) & !(0xf << 76) & !(0b11 << 62);
+    let digits = hex::digits(millis << 80 | random | (7 << 76) | (0b10 << 62));
     let mut id = [b'-'; 36];
     for (from, to, at) in [(0, 8, 0), (8, 12, 9), (12, 16, 14), (16, 20, 19), (20, 32, 24)] {
         if let (Some(part), Some(place)) = (digits.get(from..to), id.get_mut(at..at + to - from)) {
@@ -398,10 +401,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn call_ids_are_version_4_uuids() {
+    fn call_ids_are_version_7_uuids() {
         let id = random_uuid();
         assert_eq!(id.len(), 36);
-        assert_eq!(id.as_bytes()[14], b'4');
+        let millis = i64::from_str_radix(&id[..13].replace('-', ""), 16).unwrap();
+        assert!((crate::books::now().0 - millis).abs() < 60_000);
+        assert_eq!(id.as_bytes()[14], b'7');
         assert!(matches!(id.as_bytes()[19], b'8' | b'9' | b'a' | b'b'));
         assert_ne!(id, random_uuid());
     }

@@ -10,7 +10,7 @@ use catalog::NanoUsd;
 
 use crate::booking::{Booking, Tokens};
 use crate::rules::account::{Account, Scope};
-use crate::rules::id::BadId;
+use crate::rules::id::{BadId, CustomerId, ModelName, OrganizationId, TeamId, UserId};
 use crate::rules::ledger::Charge;
 use crate::rules::period::Period;
 use crate::rules::time::Timestamp;
@@ -64,10 +64,10 @@ pub(super) fn write(booking: &Booking, bytes: &mut Vec<u8>) {
     out.text(provider.as_str());
     out.optional(deployment.as_deref());
     out.text(key.as_str());
-    out.optional(user.as_ref().map(|user| user.as_str()));
-    out.optional(team.as_ref().map(|team| team.as_str()));
-    out.optional(organization.as_ref().map(|organization| organization.as_str()));
-    out.optional(customer.as_ref().map(|customer| customer.as_str()));
+    out.optional(user.as_ref().map(UserId::as_str));
+    out.optional(team.as_ref().map(TeamId::as_str));
+    out.optional(organization.as_ref().map(OrganizationId::as_str));
+    out.optional(customer.as_ref().map(CustomerId::as_str));
     out.unsigned(tags.len() as u64);
     tags.iter().for_each(|tag| out.text(tag.as_str()));
     [input, output, cache_read, cache_write].into_iter().for_each(|count| out.unsigned(*count));
@@ -79,7 +79,7 @@ pub(super) fn write(booking: &Booking, bytes: &mut Vec<u8>) {
     out.unsigned(charges.len() as u64);
     for Charge { account: Account { scope, model }, period, window } in charges {
         out.scope(scope);
-        out.optional(model.as_ref().map(|model| model.as_str()));
+        out.optional(model.as_ref().map(ModelName::as_str));
         out.optional(period.map(|period| period.to_string()).as_deref());
         out.signed(window.0);
     }
@@ -265,7 +265,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::rules::id::{KeyId, ModelName, Tag, TeamId, UserId};
+    use crate::rules::id::{KeyId, Tag};
     use crate::store::tests::booking;
 
     fn optional() -> impl Strategy<Value = Option<String>> {

@@ -1,13 +1,13 @@
 //! What a call can cost at most, from what it says of its size.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use catalog::cost::{CallKind, Counts};
 use catalog::{CostContext, NanoUsd};
 use dialects::conversation::Usage;
 use dialects::document::Document;
 use dialects::service::Service;
-use memchr::memmem;
+use memchr::memmem::Finder;
 use serde_json::Value;
 
 use crate::operation::Operation;
@@ -24,27 +24,30 @@ pub(super) struct Extent<'d> {
 }
 
 /// Signs that a body is not text alone: what pictures, sound, hosted tools and writing to a provider's cache cost is not
-/// in the request.
-const BEYOND_TEXT: [&str; 18] = [
-    "\"image",
-    "_image\"",
-    "\"input_audio",
-    "\"audio\"",
-    "\"file",
-    "_file\"",
-    "\"document\"",
-    "inlineData",
-    "fileData",
-    "web_search",
-    "web_fetch",
-    "googleSearch",
-    "urlContext",
-    "codeExecution",
-    "code_interpreter",
-    "code_execution",
-    "\"mcp",
-    "cache_control",
-];
+/// in the request. To prepare a search takes longer than the search of a small body.
+static BEYOND_TEXT: LazyLock<[Finder<'static>; 18]> = LazyLock::new(|| {
+    [
+        "\"image",
+        "_image\"",
+        "\"input_audio",
+        "\"audio\"",
+        "\"file",
+        "_file\"",
+        "\"document\"",
+        "inlineData",
+        "fileData",
+        "web_search",
+        "web_fetch",
+        "googleSearch",
+        "urlContext",
+        "codeExecution",
+        "code_interpreter",
+        "code_execution",
+        "\"mcp",
+        "cache_control",
+    ]
+    .map(Finder::new)
+});
 
 /// Where that would be.
 const BODIES: [&str; 6] = ["messages", "input", "contents", "tools", "system", "prompt"];
@@ -84,9 +87,10 @@ impl Extent<'_> {
         if makes_media || starts("prompt", '{') || FROM_ELSEWHERE.iter().any(has) {
             return false;
         }
-        BODIES.iter().filter_map(|name| self.document.get(name)).all(|body| {
-            !BEYOND_TEXT.iter().any(|word| memmem::find(body.as_bytes(), word.as_bytes()).is_some())
-        })
+        BODIES
+            .iter()
+            .filter_map(|name| self.document.get(name))
+            .all(|body| !BEYOND_TEXT.iter().any(|word| word.find(body.as_bytes()).is_some()))
     }
 
     /// The most that the call can cost at a deployment, with so many tokens in each answer. `None` where something else
