@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 use ring::digest::{SHA256, digest};
-use tokio::sync::Mutex as Turn;
+use tokio::sync::watch;
 
 use super::{Grant, SignInError, TokenClient, TokenSource};
 
@@ -28,15 +28,18 @@ pub struct Account {
     identity: [u8; 32],
     client: Arc<TokenClient>,
     held: Mutex<Held>,
-    /// Whose turn it is to fetch.
-    turn: Arc<Turn<()>>,
 }
 
 #[derive(Default)]
 struct Held {
     token: Option<Token>,
     failure: Option<Failure>,
+    /// What a fetch that is under way will come to. Closed where it was cut off.
+    fetching: Option<Fetch>,
 }
+
+/// What a fetch came to, once it is over.
+type Fetch = watch::Receiver<Option<Result<HeaderValue, SignInError>>>;
 
 #[derive(Clone)]
 struct Token {
@@ -79,11 +82,24 @@ impl Held {
         }
     }
 
-    fn take(&mut self, asked: Instant, now: Instant, outcome: Result<Grant, SignInError>) {
-        let token = outcome.and_then(|grant| Token::new(&grant, asked));
-        match token {
-            Ok(token) => *self = Self { token: Some(token), failure: None },
-            Err(error) => self.failure = Some(Failure { at: now, error }),
+    /// Keeps what a fetch came to, and says what it means for those who waited for it.
+    fn take(
+        &mut self,
+        asked: Instant,
+        now: Instant,
+        outcome: Result<Grant, SignInError>,
+    ) -> Result<HeaderValue, SignInError> {
+        self.fetching = None;
+        match outcome.and_then(|grant| Token::new(&grant, asked)) {
+            Ok(token) => {
+                let header = token.header.clone();
+                (self.token, self.failure) = (Some(token), None);
+                Ok(header)
+            }
+            Err(error) => {
+                self.failure = Some(Failure { at: now, error: error.clone() });
+                Err(error)
+            }
         }
     }
 }
@@ -93,6 +109,9 @@ impl Token {
         let Some(header) = grant.token.header("Bearer ") else {
             return Err(SignInError::lasting("the access token has characters that no header can hold"));
         };
+        if grant.lifetime.is_zero() {
+            return Err(SignInError::lasting("the access token that came had already expired"));
+        }
         // Nothing lives longer than a day without being looked at again.
         let lifetime = grant.lifetime.min(Duration::from_secs(24 * 60 * 60));
         let due = asked + lifetime.saturating_sub(AHEAD.min(lifetime / 2));
@@ -105,7 +124,7 @@ impl Account {
     #[must_use]
     pub fn new(source: Box<dyn TokenSource>, client: Arc<TokenClient>) -> Self {
         let identity = hash(source.identity().expose());
-        Self { source, identity, client, held: Mutex::default(), turn: Arc::default() }
+        Self { source, identity, client, held: Mutex::default() }
     }
 
     /// The same for the same identity, also after a restart; tells nothing about it.
@@ -125,26 +144,22 @@ impl Account {
     /// # Errors
     /// When there is no token and none can be had.
     pub async fn authorization(self: &Arc<Self>) -> Result<HeaderValue, SignInError> {
-        // Who waits longest may see the next failure forgotten already, and tries once more.
-        for _ in 0..2 {
-            match self.held().look(Instant::now()) {
+        let mut fetch = {
+            let mut held = self.held();
+            match held.look(Instant::now()) {
                 Found::Good(header) => return Ok(header),
                 Found::Refused(error) => return Err(error),
                 Found::Due(header) => {
-                    self.fetch_beside();
+                    self.fetch_beside(&mut held);
                     return Ok(header);
                 }
-                Found::Nothing => self.fetch_beside(),
+                Found::Nothing => self.fetch_beside(&mut held),
             }
-            // Until whoever fetches is done.
-            drop(self.turn.lock().await);
-        }
-        match self.held().look(Instant::now()) {
-            Found::Good(header) | Found::Due(header) => Ok(header),
-            Found::Refused(error) => Err(error),
-            Found::Nothing => {
-                Err(SignInError::lasting("every access token that came had already expired").of(&self.who()))
-            }
+        };
+        // What came of it is told to all who wait: what is held may be gone again by then.
+        match fetch.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(outcome)) => outcome.clone(),
+            Ok(None) | Err(_) => Err(SignInError::lasting("it was cut off").of(&self.who())),
         }
     }
 
@@ -164,20 +179,23 @@ impl Account {
 
     /// Fetches in a task, unless one does already: a request that goes away, or waits less long, does not stop it. It ends
     /// by itself, since the token server's answer is waited for only so long.
-    fn fetch_beside(self: &Arc<Self>) {
-        if let Ok(turn) = Arc::clone(&self.turn).try_lock_owned() {
-            let account = Arc::clone(self);
-            tokio::spawn(async move {
-                account.fetch().await;
-                drop(turn);
-            });
+    fn fetch_beside(self: &Arc<Self>, held: &mut Held) -> Fetch {
+        // Its task may be gone with the runtime that it was started on.
+        if let Some(fetch) = held.fetching.as_ref().filter(|fetch| fetch.has_changed().is_ok()) {
+            return fetch.clone();
         }
-    }
-
-    async fn fetch(&self) {
-        let asked = Instant::now();
-        let outcome = self.source.token(&self.client).await.map_err(|error| error.of(&self.who()));
-        self.held().take(asked, Instant::now(), outcome);
+        let (tell, fetch) = watch::channel(None);
+        held.fetching = Some(fetch.clone());
+        let account = Arc::clone(self);
+        tokio::spawn(async move {
+            let asked = Instant::now();
+            let outcome = account.source.token(&account.client).await;
+            let outcome =
+                account.held().take(asked, Instant::now(), outcome.map_err(|error| error.of(&account.who())));
+            // Nobody may be waiting.
+            _ = tell.send(Some(outcome));
+        });
+        fetch
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {

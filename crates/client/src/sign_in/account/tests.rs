@@ -33,12 +33,12 @@ fn a_token_is_replaced_ahead_of_its_end() {
     let began = Instant::now();
     let mut held = Held::default();
     assert_eq!(at(&held, began), "nothing");
-    held.take(began, began, grant("a", HOUR));
+    _ = held.take(began, began, grant("a", HOUR));
     assert_eq!(at(&held, began), "Bearer a");
     assert_eq!(at(&held, began + HOUR - AHEAD - Duration::from_secs(1)), "Bearer a");
     assert_eq!(at(&held, began + HOUR - AHEAD), "Bearer a, due");
     assert_eq!(at(&held, began + HOUR - LAST), "nothing");
-    held.take(began + HOUR - AHEAD, began + HOUR - AHEAD, grant("b", HOUR));
+    _ = held.take(began + HOUR - AHEAD, began + HOUR - AHEAD, grant("b", HOUR));
     assert_eq!(at(&held, began + HOUR), "Bearer b");
 }
 
@@ -47,7 +47,7 @@ fn a_short_token_is_used_for_half_of_its_life() {
     let began = Instant::now();
     let mut held = Held::default();
     let minute = Duration::from_secs(60);
-    held.take(began, began, grant("a", minute));
+    _ = held.take(began, began, grant("a", minute));
     assert_eq!(at(&held, began + minute / 2 - Duration::from_secs(1)), "Bearer a");
     assert_eq!(at(&held, began + minute / 2), "Bearer a, due");
 }
@@ -56,9 +56,9 @@ fn a_short_token_is_used_for_half_of_its_life() {
 fn a_failure_ahead_of_time_leaves_the_old_token_and_is_not_repeated_at_once() {
     let began = Instant::now();
     let mut held = Held::default();
-    held.take(began, began, grant("a", HOUR));
+    _ = held.take(began, began, grant("a", HOUR));
     let due = began + HOUR - AHEAD;
-    held.take(due, due, refused());
+    _ = held.take(due, due, refused());
     assert_eq!(at(&held, due), "Bearer a");
     assert_eq!(at(&held, due + PAUSE), "Bearer a, due");
 }
@@ -67,7 +67,7 @@ fn a_failure_ahead_of_time_leaves_the_old_token_and_is_not_repeated_at_once() {
 fn a_refusal_is_the_answer_for_a_moment() {
     let began = Instant::now();
     let mut held = Held::default();
-    held.take(began, began, refused());
+    _ = held.take(began, began, refused());
     assert_eq!(at(&held, began), "refused: no");
     assert_eq!(at(&held, began + SULK), "nothing");
 }
@@ -76,7 +76,7 @@ fn a_refusal_is_the_answer_for_a_moment() {
 fn a_token_that_no_header_can_hold_is_an_error() {
     let began = Instant::now();
     let mut held = Held::default();
-    held.take(began, began, grant("a\nx-evil: 1", HOUR));
+    _ = held.take(began, began, grant("a\nx-evil: 1", HOUR));
     assert_eq!(at(&held, began), "refused: the access token has characters that no header can hold");
 }
 
@@ -164,7 +164,10 @@ async fn a_request_goes_out_with_the_old_token_while_the_new_one_is_fetched() {
         tokio::task::yield_now().await;
     }
     permits.add_permits(1);
-    drop(account.turn.lock().await);
+    let fetching = account.held().fetching.clone();
+    if let Some(mut fetch) = fetching {
+        fetch.wait_for(Option::is_some).await.unwrap();
+    }
     assert_eq!(account.authorization().await.unwrap(), "Bearer 1");
     assert_eq!(asked.load(Ordering::SeqCst), 2);
 }
@@ -196,6 +199,41 @@ async fn a_token_that_the_provider_refuses_is_not_used_again() {
     // A late refusal of the first one says nothing about the second.
     account.reject(&first);
     assert_eq!(account.authorization().await.unwrap(), "Bearer 1");
+}
+
+/// Token servers give out the same token until its end comes near.
+#[tokio::test]
+async fn a_crowd_gets_through_while_the_provider_refuses_the_only_token_there_is() {
+    #[derive(Debug)]
+    struct Same;
+    impl TokenSource for Same {
+        fn who(&self) -> String {
+            "same".to_owned()
+        }
+        fn identity(&self) -> Secret {
+            Secret::new("same")
+        }
+        fn token<'s>(&'s self, _: &'s TokenClient) -> Fetching<'s> {
+            Box::pin(async {
+                tokio::task::yield_now().await;
+                grant("same", HOUR)
+            })
+        }
+    }
+    let account = bench("a").accounts.of(Box::new(Same));
+    let request = || {
+        let account = account.clone();
+        tokio::spawn(async move {
+            for _ in 0..50 {
+                let header = account.authorization().await.unwrap();
+                tokio::task::yield_now().await;
+                account.reject(&header);
+            }
+        })
+    };
+    for request in (0..20).map(|_| request()).collect::<Vec<_>>() {
+        request.await.unwrap();
+    }
 }
 
 #[tokio::test]
