@@ -177,7 +177,7 @@ async fn by_key(asker: Asker) -> Answer {
         let group = asker.snapshot.group(name);
         let members = group.iter().flat_map(|group| &group.members);
         let models: BTreeSet<String> =
-            members.map(|served| served.deployment.model.to_string()).chain([name.to_owned()]).collect();
+            members.map(|served| served.deployment.model.clone()).chain([name.to_owned()]).collect();
         wanted.models = Some(match wanted.models {
             Some(named) => named.intersection(&models).cloned().collect(),
             None => models,
