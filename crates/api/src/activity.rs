@@ -23,6 +23,13 @@ pub struct Sums {
 }
 
 impl Sums {
+    #[must_use]
+    pub fn of(sum: &DailySum) -> Self {
+        let mut sums = Self::default();
+        sums.add(sum);
+        sums
+    }
+
     pub fn add(&mut self, sum: &DailySum) {
         self.spend = self.spend.saturating_add(sum.cost);
         self.input = self.input.saturating_add(sum.input_tokens);
@@ -77,8 +84,7 @@ struct Part {
 }
 
 impl Part {
-    fn add(&mut self, sum: &DailySum) {
-        self.sums.add(sum);
+    fn add_key(&mut self, sum: &DailySum) {
         self.keys.entry(sum.key.clone()).or_default().add(sum);
     }
 
@@ -97,21 +103,15 @@ fn of_key(key: &str, sums: &Sums, keys: &Names) -> Value {
     json!({"metrics": sums.metrics(), "metadata": {"key_alias": name.alias, "team_id": name.team}})
 }
 
-/// Keys by what they spent, the dearest first.
+/// Keys, in the order of their sums.
 #[must_use]
 pub fn by_key(sums: &[(String, DailySum)], names: &Names) -> Vec<Value> {
-    let mut keys: BTreeMap<&str, Sums> = BTreeMap::new();
-    for (_, sum) in sums {
-        keys.entry(&sum.key).or_default().add(sum);
-    }
-    let mut keys: Vec<_> = keys.into_iter().collect();
-    keys.sort_by_key(|(_, sums)| std::cmp::Reverse(sums.spend));
-    let row = |(key, sums): (&str, Sums)| {
-        let mut row = of_key(key, &sums, names);
-        row["api_key"] = json!(key);
+    let row = |(_, sum): &(String, DailySum)| {
+        let mut row = of_key(&sum.key, &Sums::of(sum), names);
+        row["api_key"] = json!(sum.key);
         row
     };
-    keys.into_iter().map(row).collect()
+    sums.iter().map(row).collect()
 }
 
 /// The breakdown of a day.
@@ -124,24 +124,40 @@ struct Breakdown {
     entities: BTreeMap<String, Part>,
 }
 
-/// Sums with whose they are, as `{results, metadata}`; a page is so many days, the newest first.
+/// What a page of days is shown from; sums are with whose they are.
+#[derive(Clone, Debug, Default)]
+pub struct Activity {
+    /// A sum per day, of all days and not only those of the page.
+    pub days: Vec<(String, DailySum)>,
+    /// Sums by day, whom, model and provider, of the page's days.
+    pub parts: Vec<(String, DailySum)>,
+    /// The same by key too, of the keys that are listed.
+    pub keys: Vec<(String, DailySum)>,
+}
+
+/// As `{results, metadata}`; a page is so many days, the newest first.
 #[must_use]
-pub fn daily(sums: &[(String, DailySum)], paging: Paging, keys: &Names, entities: &Names) -> Value {
-    let mut days: BTreeMap<Day, Breakdown> = BTreeMap::new();
+pub fn daily(activity: &Activity, paging: Paging, keys: &Names, entities: &Names) -> Value {
     let mut all = Sums::default();
-    for (entity, sum) in sums {
-        all.add(sum);
+    activity.days.iter().for_each(|(_, sum)| all.add(sum));
+    let mut days: BTreeMap<Day, Breakdown> = BTreeMap::new();
+    for (entity, sum) in &activity.parts {
         let day = days.entry(sum.day).or_default();
         day.all.add(sum);
-        day.models.entry(sum.model.clone()).or_default().add(sum);
-        day.providers.entry(sum.provider.clone()).or_default().add(sum);
-        day.keys.entry(sum.key.clone()).or_default().add(sum);
-        day.entities.entry(entity.clone()).or_default().add(sum);
+        day.models.entry(sum.model.clone()).or_default().sums.add(sum);
+        day.providers.entry(sum.provider.clone()).or_default().sums.add(sum);
+        day.entities.entry(entity.clone()).or_default().sums.add(sum);
     }
-    let total = i64::try_from(days.len()).unwrap_or(i64::MAX);
-    let shown = paging.cut(days.iter().rev().collect());
+    for (entity, sum) in &activity.keys {
+        let day = days.entry(sum.day).or_default();
+        day.models.entry(sum.model.clone()).or_default().add_key(sum);
+        day.providers.entry(sum.provider.clone()).or_default().add_key(sum);
+        day.keys.entry(sum.key.clone()).or_default().add(sum);
+        day.entities.entry(entity.clone()).or_default().add_key(sum);
+    }
+    let total = i64::try_from(activity.days.len()).unwrap_or(i64::MAX);
     let results: Vec<Value> =
-        shown.into_iter().map(|(day, parts)| result(*day, parts, keys, entities)).collect();
+        days.iter().rev().map(|(day, parts)| result(*day, parts, keys, entities)).collect();
     json!({
         "results": results,
         "metadata": {
@@ -254,7 +270,8 @@ mod tests {
             ("red".to_owned(), sum(20_000, "k2", "o3", 2_000_000_000)),
             ("blue".to_owned(), sum(20_001, "k1", "o3", 4_000_000_000)),
         ];
-        let shown = daily(&sums, Paging { page: 1, size: 10 }, &Names::new(), &Names::new());
+        let activity = Activity { days: sums.to_vec(), parts: sums.to_vec(), keys: sums.to_vec() };
+        let shown = daily(&activity, Paging { page: 1, size: 10 }, &Names::new(), &Names::new());
         assert_eq!(shown["metadata"]["total_spend"], 7.0);
         assert_eq!(shown["metadata"]["total_api_requests"], 6);
         let [new, old] = shown["results"].as_array().unwrap().as_slice() else { panic!("{shown}") };
@@ -268,7 +285,8 @@ mod tests {
     fn a_page_is_so_many_days_and_totals_are_of_all() {
         let sums: Vec<_> =
             (0..5).map(|day| ("red".to_owned(), sum(20_000 + day, "k", "m", 1_000_000_000))).collect();
-        let shown = daily(&sums, Paging { page: 2, size: 2 }, &Names::new(), &Names::new());
+        let activity = Activity { parts: sums[1..3].to_vec(), days: sums, keys: Vec::new() };
+        let shown = daily(&activity, Paging { page: 2, size: 2 }, &Names::new(), &Names::new());
         assert_eq!(shown["results"].as_array().map(Vec::len), Some(2));
         assert_eq!(shown["metadata"]["total_spend"], 5.0);
         assert_eq!(shown["metadata"]["has_more"], true);

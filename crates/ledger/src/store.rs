@@ -36,7 +36,7 @@ pub use entities::{Filter, Page, SortBy, Sorting, Stored};
 pub use error::StoreError;
 pub use feed::{ChangesFeed, Event};
 pub use record::Record;
-pub use report::{DailySum, LogFilter};
+pub use report::{By, DailySum, LogFilter, SumQuery};
 pub use retention::{Retained, Retention};
 pub use secrets::{ResealError, Resealed};
 

@@ -58,6 +58,7 @@ const ACTIVITY: &[Field] = &[
     field("user_id", Kind::Text),
     field("team_ids", Kind::Text),
     field("exclude_team_ids", Kind::Text),
+    field("api_key_limit", Kind::Count),
     field("organization_ids", Kind::Text),
     field("end_user_ids", Kind::Text),
     field("tags", Kind::Text),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use api::activity::{Name, Names, Sums};
+use api::activity::{Activity, Name, Names, Sums};
 use api::body::Body;
 use api::problem::Problem;
 use api::query::Paging;
@@ -14,8 +14,8 @@ use axum::routing::get;
 use ledger::rules::account::Scope;
 use ledger::rules::entity::{Key, Organization, Team, User};
 use ledger::rules::id::UserId;
-use ledger::store::{DailySum, Filter};
-use serde_json::{Value, json};
+use ledger::store::{By, DailySum, Filter, SumQuery};
+use serde_json::json;
 
 use super::Answer;
 use super::asker::{self, Asker};
@@ -24,8 +24,10 @@ use super::spend::days;
 use crate::Gateway;
 use crate::refusal::Refusal;
 
-/// Keys and entities that are shown with their names.
-const MOST_NAMES: usize = 1000;
+/// The most keys that are listed at once.
+const MOST_KEYS: usize = 1000;
+/// Keys that a day is broken down to, where nobody says `api_key_limit`; its sums are of all keys.
+const KEYS: usize = 100;
 
 pub(super) fn router() -> Router<Arc<Gateway>> {
     let mut router = Router::new();
@@ -90,38 +92,27 @@ fn subject(path: &str) -> (&'static str, &'static str) {
     }
 }
 
-/// The sums that a query asks for, as far as the caller may see them: the kind of daily sums, and whose each is.
-async fn asked_for(asker: &Asker, query: &Body) -> Result<(&'static str, Vec<(String, DailySum)>), Refusal> {
+/// The sums that a query asks for, as far as the caller may see them.
+async fn asked_for(asker: &Asker, query: &Body) -> Result<SumQuery, Refusal> {
     asker.bring_up_to_date().await;
     let (from, until) = days(query, asker.now, Some(30))?;
     let (kind, field) = subject(&asker.path);
-    let wanted = visible(asker, kind, field, query)?;
-    let mut sums: Vec<(String, DailySum)> = match &wanted {
+    let mut wanted = match visible(asker, kind, field, query)? {
         // Who asks for all users asks for all there is: also for what keys did that are nobody's.
-        None if matches!(kind, "user" | "gateway") => {
-            let sums = asker.store().daily(&Scope::Gateway, from, until).await?;
-            sums.into_iter().map(|sum| (String::new(), sum)).collect()
-        }
-        wanted => {
-            let mut sums = asker.store().daily_of_kind(kind, from, until).await?;
-            sums.retain(|(id, _)| wanted.as_ref().is_none_or(|wanted| wanted.contains(id)));
-            sums
-        }
+        None if matches!(kind, "user" | "gateway") => SumQuery::of(&Scope::Gateway, from, until),
+        ids => SumQuery { ids, ..SumQuery::of_kind(kind, from, until) },
     };
     if kind == "team" && !asker.sees_all() {
-        only_own(asker, &mut sums).await?;
+        wanted.either = Some(own(asker).await?);
     }
-    let excluded: BTreeSet<&str> =
-        query.text("exclude_team_ids").map(|ids| ids.split(',').collect()).unwrap_or_default();
-    let key = query
-        .text("api_key")
-        .map(|text| issue::hash_of(text).map_or_else(|| text.to_owned(), |hash| hash.to_string()));
-    sums.retain(|(id, sum)| {
-        !excluded.contains(id.as_str())
-            && query.text("model").is_none_or(|model| sum.model == model)
-            && key.as_ref().is_none_or(|key| sum.key == *key)
+    if let Some(ids) = query.text("exclude_team_ids") {
+        wanted.not_ids = ids.split(',').map(str::to_owned).collect();
+    }
+    wanted.models = query.text("model").map(|model| BTreeSet::from([model.to_owned()]));
+    wanted.keys = query.text("api_key").map(|text| {
+        BTreeSet::from([issue::hash_of(text).map_or_else(|| text.to_owned(), |hash| hash.to_string())])
     });
-    Ok((kind, sums))
+    Ok(wanted)
 }
 
 async fn daily(asker: Asker) -> Result<Response, Refusal> {
@@ -129,18 +120,42 @@ async fn daily(asker: Asker) -> Result<Response, Refusal> {
     let aggregated = asker.path.ends_with("/aggregated");
     let paging =
         if aggregated { Paging { page: 1, size: 1000 } } else { Paging::of(&query, "page_size", 10)? };
-    let (kind, sums) = asked_for(&asker, &query).await?;
-    let keys = key_names(&asker, &sums).await?;
-    let entities = entity_names(&asker, kind, &sums).await?;
-    if !asker.path.ends_with("/export") {
-        return Ok(Json(api::activity::daily(&sums, paging, &keys, &entities)).into_response());
+    let (kind, _) = subject(&asker.path);
+    let wanted = asked_for(&asker, &query).await?;
+    if asker.path.ends_with("/export") {
+        return export(&asker, &query, kind, wanted).await;
     }
+    let days = asker.store().sums(&wanted.clone().by(By::DAY)).await?;
+    let shown = paging.cut(days.iter().rev().map(|(_, sum)| sum.day).collect());
+    let mut activity = Activity { days, ..Activity::default() };
+    if let (Some(newest), Some(oldest)) = (shown.first(), shown.last()) {
+        let wanted = SumQuery { days: (*oldest, *newest), ..wanted };
+        activity.parts = asker.store().sums(&wanted.clone().by(By { key: false, ..By::ALL })).await?;
+        let most = number(&query, "api_key_limit", KEYS).min(MOST_KEYS);
+        let dearest = wanted.clone().by(By::KEY).dearest(i64::try_from(most).unwrap_or(i64::MAX));
+        let keys = asker.store().sums(&dearest).await?.into_iter().map(|(_, sum)| sum.key).collect();
+        activity.keys = asker.store().sums(&SumQuery { keys: Some(keys), ..wanted }.by(By::ALL)).await?;
+    }
+    let keys = key_names(&asker, &activity.keys).await?;
+    let entities = entity_names(&asker, kind, &activity.parts).await?;
+    Ok(Json(api::activity::daily(&activity, paging, &keys, &entities)).into_response())
+}
+
+/// Every sum there is.
+async fn export(asker: &Asker, query: &Body, kind: &str, wanted: SumQuery) -> Result<Response, Refusal> {
+    let sums = asker.store().sums(&wanted.by(By::ALL)).await?;
+    let keys = key_names(asker, &sums).await?;
+    let entities = entity_names(asker, kind, &sums).await?;
     let rows = api::activity::rows(&sums, &keys, &entities);
     if query.text("format") == Some("csv") {
         let text = api::csv::table(&api::activity::COLUMNS, &rows);
         return Ok(([(CONTENT_TYPE, api::csv::CONTENT_TYPE)], text).into_response());
     }
     Ok(Json(rows).into_response())
+}
+
+fn number(query: &Body, name: &str, default: usize) -> usize {
+    query.count(name).and_then(|count| usize::try_from(count).ok()).unwrap_or(default)
 }
 
 /// Keys by what they spent: all, those that a text is found in, or those that used a model.
@@ -156,38 +171,44 @@ async fn by_key(asker: Asker) -> Answer {
     {
         return Err(Problem::field(field, format!("`{field}` is missing")).into());
     }
-    let (_, mut sums) = asked_for(&asker, &query).await?;
+    let mut wanted = asked_for(&asker, &query).await?;
     if let Some(name) = query.text("model_group") {
         // A model is asked for by its group's name and booked under its own.
         let group = asker.snapshot.group(name);
         let members = group.iter().flat_map(|group| &group.members);
-        let models: BTreeSet<&str> =
-            members.map(|served| served.deployment.model.as_str()).chain([name]).collect();
-        sums.retain(|(_, sum)| models.contains(sum.model.as_str()));
+        let models: BTreeSet<String> =
+            members.map(|served| served.deployment.model.clone()).chain([name.to_owned()]).collect();
+        wanted.models = Some(match wanted.models {
+            Some(named) => named.intersection(&models).cloned().collect(),
+            None => models,
+        });
     }
-    let keys = key_names(&asker, &sums).await?;
-    let mut rows = api::activity::by_key(&sums, &keys);
+    let mut sums = asker.store().sums(&wanted.by(By::KEY).dearest(i64::MAX)).await?;
     if let Some(part) = query.text("search").map(str::to_lowercase) {
-        let has = |text: &Value| text.as_str().is_some_and(|text| text.to_lowercase().contains(&part));
-        rows.retain(|row| has(&row["api_key"]) || has(&row["metadata"]["key_alias"]));
+        let names = key_names(&asker, &sums).await?;
+        let has = |text: &str| text.to_lowercase().contains(&part);
+        sums.retain(|(_, sum)| {
+            let alias = names.get(&sum.key).and_then(|name| name.alias.as_deref());
+            has(&sum.key) || alias.is_some_and(has)
+        });
     }
-    let number = |name: &str, default: usize| {
-        query.count(name).and_then(|count| usize::try_from(count).ok()).unwrap_or(default)
-    };
-    let (offset, limit) = (number("offset", 0), number("limit", 50).min(MOST_NAMES));
-    let total = rows.len();
-    let shown: Vec<Value> = rows.into_iter().skip(offset).take(limit).collect();
+    let (offset, limit) = (number(&query, "offset", 0), number(&query, "limit", 50).min(MOST_KEYS));
+    let total = sums.len();
+    let shown: Vec<_> = sums.into_iter().skip(offset).take(limit).collect();
+    let keys = key_names(&asker, &shown).await?;
     let has_more = offset.saturating_add(shown.len()) < total;
     Ok(Json(json!({
-        "results": shown, "total_count": total, "offset": offset, "limit": limit, "has_more": has_more,
+        "results": api::activity::by_key(&shown, &keys), "total_count": total, "offset": offset, "limit": limit,
+        "has_more": has_more,
     })))
 }
 
 /// What users spent in teams. The parts of a team sum up to what the team spent.
 async fn by_user(asker: Asker) -> Answer {
     let query = asker.query()?;
-    let (kind, sums) = asked_for(&asker, &query).await?;
-    let teams = entity_names(&asker, kind, &sums).await?;
+    let wanted = asked_for(&asker, &query).await?;
+    let sums = asker.store().sums(&wanted.by(By { key: true, ..By::ID })).await?;
+    let teams = entity_names(&asker, "team", &sums).await?;
     let users = asker.users_of(&sums).await?;
     let mut pairs: BTreeMap<(&str, Option<&UserId>), Sums> = BTreeMap::new();
     let mut all = Sums::default();
@@ -246,10 +267,10 @@ fn visible(
     }
 }
 
-/// Who does not administer a team sees what their own keys did in it.
-async fn only_own(asker: &Asker, sums: &mut Vec<(String, DailySum)>) -> Result<(), Refusal> {
-    let administered: BTreeSet<String> = asker.caller.administered().map(ToString::to_string).collect();
-    let own: BTreeSet<String> = match &asker.caller.user {
+/// Who does not administer a team sees what their own keys did in it: the teams they administer, and their keys.
+async fn own(asker: &Asker) -> Result<(BTreeSet<String>, BTreeSet<String>), Refusal> {
+    let administered = asker.caller.administered().map(ToString::to_string).collect();
+    let own = match &asker.caller.user {
         Some(user) => {
             let filter = Filter { user: Some(user.clone()), ..Filter::default() };
             let keys = asker::all::<Key>(asker.store(), &filter).await?;
@@ -257,36 +278,45 @@ async fn only_own(asker: &Asker, sums: &mut Vec<(String, DailySum)>) -> Result<(
         }
         None => BTreeSet::new(),
     };
-    sums.retain(|(team, sum)| administered.contains(team) || own.contains(&sum.key));
-    Ok(())
+    Ok((administered, own))
 }
 
 async fn key_names(asker: &Asker, sums: &[(String, DailySum)]) -> Result<Names, Refusal> {
-    let ids: BTreeSet<&str> = sums.iter().map(|(_, sum)| sum.key.as_str()).collect();
-    let mut names = Names::new();
-    for id in ids.into_iter().take(MOST_NAMES) {
-        if let Some(key) = asker.key(id).await? {
-            let team = key.team.as_ref().map(ToString::to_string);
-            names.insert(id.to_owned(), Name { alias: key.details.alias, team });
-        }
-    }
-    Ok(names)
+    let ids = sums.iter().map(|(_, sum)| sum.key.clone()).collect();
+    let keys = asker.store().known::<Key>(&ids).await?;
+    let name = |key: Key| Name { alias: key.details.alias, team: key.team.map(|team| team.to_string()) };
+    Ok(keys.into_iter().map(|(id, key)| (id, name(key))).collect())
 }
 
 async fn entity_names(asker: &Asker, kind: &str, sums: &[(String, DailySum)]) -> Result<Names, Refusal> {
-    let ids: BTreeSet<&str> = sums.iter().map(|(id, _)| id.as_str()).collect();
-    let mut names = Names::new();
-    for id in ids.into_iter().take(MOST_NAMES) {
-        let alias = match kind {
-            "team" => asker.store().get::<Team>(id).await?.and_then(|stored| stored.record.details.alias),
-            "organization" => {
-                asker.store().get::<Organization>(id).await?.and_then(|stored| stored.record.details.alias)
-            }
-            _ => None,
-        };
-        if alias.is_some() {
-            names.insert(id.to_owned(), Name { alias, team: None });
+    let ids: BTreeSet<String> = sums.iter().map(|(id, _)| id.clone()).collect();
+    Ok(aliases(asker, kind, &ids)
+        .await?
+        .into_iter()
+        .map(|(id, alias)| (id, Name { alias: Some(alias), team: None }))
+        .collect())
+}
+
+/// What people call teams, organizations and keys, by id.
+pub(super) async fn aliases(
+    asker: &Asker,
+    kind: &str,
+    ids: &BTreeSet<String>,
+) -> Result<BTreeMap<String, String>, Refusal> {
+    let named = |(id, alias): (String, Option<String>)| Some((id, alias?));
+    Ok(match kind {
+        "team" => {
+            let teams = asker.store().known::<Team>(ids).await?;
+            teams.into_iter().map(|(id, team)| (id, team.details.alias)).filter_map(named).collect()
         }
-    }
-    Ok(names)
+        "organization" => {
+            let known = asker.store().known::<Organization>(ids).await?;
+            known.into_iter().map(|(id, known)| (id, known.details.alias)).filter_map(named).collect()
+        }
+        "key" => {
+            let keys = asker.store().known::<Key>(ids).await?;
+            keys.into_iter().map(|(id, key)| (id, key.details.alias)).filter_map(named).collect()
+        }
+        _ => BTreeMap::new(),
+    })
 }

@@ -1,6 +1,6 @@
 //! Who asks the management API, and what they may.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::body::Body;
@@ -222,27 +222,18 @@ impl Asker {
         found.ok_or_else(|| Problem::not_found(what, field, id).into())
     }
 
-    /// The key with an id, also one that is deleted: reports go on to name it.
-    pub(super) async fn key(&self, id: &str) -> Result<Option<Key>, Refusal> {
-        Ok(match self.store().get::<Key>(id).await? {
-            Some(stored) => Some(stored.record),
-            None => self.store().deleted::<Key>(id).await?,
-        })
-    }
-
     /// Whose keys the ones of these sums are; deleted ones included.
     pub(super) async fn users_of(
         &self,
         sums: &[(String, DailySum)],
     ) -> Result<BTreeMap<String, Option<UserId>>, Refusal> {
-        let mut users = BTreeMap::new();
-        for (_, sum) in sums {
-            if !users.contains_key(&sum.key) {
-                let user = self.key(&sum.key).await?.and_then(|key| key.user);
-                users.insert(sum.key.clone(), user);
-            }
-        }
-        Ok(users)
+        let ids: BTreeSet<String> = sums.iter().map(|(_, sum)| sum.key.clone()).collect();
+        let mut keys = self.store().known::<Key>(&ids).await?;
+        let users = ids.into_iter().map(|id| {
+            let user = keys.remove(&id).and_then(|key| key.user);
+            (id, user)
+        });
+        Ok(users.collect())
     }
 
     /// Moves what was journalled into the database, so that spend that is shown is up to date. A database that is away

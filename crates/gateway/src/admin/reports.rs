@@ -1,6 +1,6 @@
 //! Spend of the whole gateway, from the daily sums.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::activity::Sums;
@@ -16,9 +16,10 @@ use catalog::NanoUsd;
 use ledger::rules::account::{Account, Scope};
 use ledger::rules::entity::{Details, Key, Organization, Team};
 use ledger::rules::time::Day;
-use ledger::store::{DailySum, Filter};
+use ledger::store::{By, DailySum, Filter, SumQuery};
 use serde_json::{Value, json};
 
+use super::activity::aliases;
 use super::asker::{self, Asker};
 use super::spend::{day_start, days, short_day, tag_rows};
 use super::{Answer, issue};
@@ -66,26 +67,16 @@ async fn total(asker: Asker) -> Answer {
     Ok(Json(json!({"spend": spend.current, "max_budget": gateway.budget.max})))
 }
 
-/// Sums by what names them, the dearest first.
-fn by<K: Ord>(sums: impl IntoIterator<Item = (K, DailySum)>) -> Vec<(K, Sums)> {
-    let mut all: BTreeMap<K, Sums> = BTreeMap::new();
-    for (name, sum) in sums {
-        all.entry(name).or_default().add(&sum);
-    }
-    let mut all: Vec<(K, Sums)> = all.into_iter().collect();
-    all.sort_by_key(|(_, sums)| std::cmp::Reverse(sums.spend));
-    all
-}
-
-async fn gateway_sums(asker: &Asker, query: &Body) -> Result<Vec<DailySum>, Refusal> {
+/// The sums of all that was spent in a query's days.
+async fn gateway_sums(asker: &Asker, query: &Body) -> Result<SumQuery, Refusal> {
     asker.bring_up_to_date().await;
     let (from, until) = days(query, asker.now, MONTH)?;
-    Ok(asker.store().daily(&Scope::Gateway, from, until).await?)
+    Ok(SumQuery::of(&Scope::Gateway, from, until))
 }
 
-fn top<T>(mut rows: Vec<T>, query: &Body) -> Vec<T> {
-    rows.truncate(query.count("limit").and_then(|limit| usize::try_from(limit).ok()).unwrap_or(10).min(1000));
-    rows
+/// How many of a list of the dearest are asked for.
+fn top(query: &Body) -> i64 {
+    query.count("limit").and_then(|limit| i64::try_from(limit).ok()).unwrap_or(10).min(1000)
 }
 
 async fn per_day(asker: Asker) -> Answer {
@@ -96,12 +87,8 @@ async fn per_day(asker: Asker) -> Answer {
         Some(text) => Scope::Key(parse_id("api_key", &key_id(&asker, text).await?)?),
         None => Scope::Gateway,
     };
-    let sums = asker.store().daily(&scope, from, until).await?;
-    let mut per_day: BTreeMap<Day, Sums> = BTreeMap::new();
-    for sum in &sums {
-        per_day.entry(sum.day).or_default().add(sum);
-    }
-    let rows = per_day.iter().map(|(day, sums)| json!({"date": day.to_string(), "spend": sums.spend}));
+    let sums = asker.store().sums(&SumQuery::of(&scope, from, until).by(By::DAY)).await?;
+    let rows = sums.iter().map(|(_, sum)| json!({"date": sum.day.to_string(), "spend": sum.cost}));
     Ok(Json(rows.collect()))
 }
 
@@ -114,48 +101,54 @@ async fn key_id(asker: &Asker, text: &str) -> Result<String, Refusal> {
 
 async fn keys(asker: Asker) -> Answer {
     let query = asker.query()?;
-    let sums = gateway_sums(&asker, &query).await?;
-    let mut rows = Vec::new();
-    for (id, sums) in top(by(sums.into_iter().map(|sum| (sum.key.clone(), sum))), &query) {
-        let key = asker.key(&id).await?;
-        rows.push(json!({
-            "api_key": id,
-            "key_alias": key.as_ref().and_then(|key| key.details.alias.clone()),
-            "key_name": key.as_ref().map(|key| key.name.clone()),
-            "total_spend": sums.spend,
-        }));
-    }
-    Ok(Json(json!(rows)))
+    let wanted = gateway_sums(&asker, &query).await?.by(By::KEY).dearest(top(&query));
+    let sums = asker.store().sums(&wanted).await?;
+    let keys = asker.store().known::<Key>(&sums.iter().map(|(_, sum)| sum.key.clone()).collect()).await?;
+    let rows = sums.iter().map(|(_, sum)| {
+        let key = keys.get(&sum.key);
+        json!({
+            "api_key": sum.key,
+            "key_alias": key.and_then(|key| key.details.alias.as_ref()),
+            "key_name": key.map(|key| &key.name),
+            "total_spend": sum.cost,
+        })
+    });
+    Ok(Json(rows.collect()))
 }
 
 async fn models(asker: Asker) -> Answer {
     let query = asker.query()?;
-    let sums = gateway_sums(&asker, &query).await?;
-    let rows = top(by(sums.into_iter().map(|sum| (sum.model.clone(), sum))), &query);
-    Ok(Json(rows.iter().map(|(model, sums)| json!({"model": model, "total_spend": sums.spend})).collect()))
+    let wanted = gateway_sums(&asker, &query).await?.by(By::MODEL).dearest(top(&query));
+    let sums = asker.store().sums(&wanted).await?;
+    let rows = sums.iter().map(|(_, sum)| json!({"model": sum.model, "total_spend": sum.cost}));
+    Ok(Json(rows.collect()))
 }
 
 async fn providers(asker: Asker) -> Answer {
     let query = asker.query()?;
-    let sums = gateway_sums(&asker, &query).await?;
-    let rows = by(sums.into_iter().map(|sum| (sum.provider.clone(), sum)));
-    Ok(Json(rows.iter().map(|(provider, sums)| json!({"provider": provider, "spend": sums.spend})).collect()))
+    let wanted = gateway_sums(&asker, &query).await?.by(By::PROVIDER).dearest(i64::MAX);
+    let sums = asker.store().sums(&wanted).await?;
+    Ok(Json(sums.iter().map(|(_, sum)| json!({"provider": sum.provider, "spend": sum.cost})).collect()))
 }
 
 async fn teams(asker: Asker) -> Answer {
     asker.bring_up_to_date().await;
     let (from, until) = days(&Body::default(), asker.now, MONTH)?;
-    let sums = asker.store().daily_of_kind("team", from, until).await?;
-    let mut names: BTreeMap<String, String> = BTreeMap::new();
-    let mut per_day: BTreeMap<Day, BTreeMap<String, NanoUsd>> = BTreeMap::new();
+    let wanted = SumQuery::of_kind("team", from, until);
+    let sums = asker.store().sums(&wanted.by(By { id: true, ..By::DAY })).await?;
+    let ids: BTreeSet<String> = sums.iter().map(|(team, _)| team.clone()).collect();
+    let mut names = aliases(&asker, "team", &ids).await?;
+    for id in ids {
+        names.entry(id.clone()).or_insert(id);
+    }
+    let mut totals: BTreeMap<&str, NanoUsd> = BTreeMap::new();
+    let mut per_day: BTreeMap<Day, BTreeMap<&str, NanoUsd>> = BTreeMap::new();
     for (team, sum) in &sums {
-        if !names.contains_key(team) {
-            let alias = asker.store().get::<Team>(team).await?.and_then(|stored| stored.record.details.alias);
-            names.insert(team.clone(), alias.unwrap_or_else(|| team.clone()));
-        }
-        let name = names.get(team).unwrap_or(team).clone();
+        let name = names.get(team).unwrap_or(team);
         let spend = per_day.entry(sum.day).or_default().entry(name).or_default();
         *spend = spend.saturating_add(sum.cost);
+        let total = totals.entry(team).or_default();
+        *total = total.saturating_add(sum.cost);
     }
     let daily = per_day.into_iter().map(|(day, teams)| {
         let mut row = json!(teams);
@@ -163,9 +156,10 @@ async fn teams(asker: Asker) -> Answer {
         row
     });
     let daily: Vec<Value> = daily.collect();
-    let totals = by(sums.iter().map(|(team, sum)| (team.clone(), sum.clone())));
+    let mut totals: Vec<_> = totals.into_iter().collect();
+    totals.sort_by_key(|(_, spend)| std::cmp::Reverse(*spend));
     let totals =
-        totals.iter().map(|(team, sums)| json!({"team_id": names.get(team), "total_spend": sums.spend}));
+        totals.iter().map(|(team, spend)| json!({"team_id": names.get(*team), "total_spend": spend}));
     Ok(Json(json!({
         "daily_spend": daily,
         "teams": names.values().collect::<Vec<_>>(),
@@ -197,8 +191,9 @@ async fn tag_names(asker: Asker) -> Answer {
 
 async fn end_user_names(asker: Asker) -> Answer {
     asker.bring_up_to_date().await;
-    let sums = asker.store().daily_of_kind("customer", Day(0), asker.now.day()).await?;
-    let names: std::collections::BTreeSet<String> = sums.into_iter().map(|(customer, _)| customer).collect();
+    let wanted = SumQuery::of_kind("customer", Day(0), asker.now.day()).by(By::ID);
+    let sums = asker.store().sums(&wanted).await?;
+    let names: Vec<String> = sums.into_iter().map(|(customer, _)| customer).collect();
     Ok(Json(json!({"end_users": names})))
 }
 
@@ -211,17 +206,11 @@ async fn names(asker: Asker) -> Answer {
     let paging = Paging::of(&query, "page_size", 50)?;
     let kind = if asker.route.path.ends_with("/users") { "user" } else { "customer" };
     let part = query.text("q").map(str::to_lowercase);
-    let sums = asker.store().daily_of_kind(kind, from, until).await?;
-    let mut names: BTreeMap<String, Sums> = BTreeMap::new();
-    for (id, sum) in sums {
-        if part.as_ref().is_none_or(|part| id.to_lowercase().contains(part)) {
-            names.entry(id).or_default().add(&sum);
-        }
-    }
+    let mut names = asker.store().sums(&SumQuery::of_kind(kind, from, until).by(By::ID)).await?;
+    names.retain(|(id, _)| part.as_ref().is_none_or(|part| id.to_lowercase().contains(part)));
     let total = i64::try_from(names.len()).unwrap_or(i64::MAX);
-    let shown = paging.cut(names.into_iter().collect());
-    let rows =
-        shown.iter().map(|(id, sums)| json!({"id": id, "requests": sums.requests, "spend": sums.spend}));
+    let shown = paging.cut(names);
+    let rows = shown.iter().map(|(id, sum)| json!({"id": id, "requests": sum.requests, "spend": sum.cost}));
     Ok(Json(json!({
         "data": rows.collect::<Vec<_>>(), "total": total, "page": paging.page, "page_size": paging.size,
         "total_pages": paging.pages(total),
@@ -233,16 +222,15 @@ async fn end_users(asker: Asker, bytes: Bytes) -> Answer {
     asker.bring_up_to_date().await;
     let until = body.moment("endTime").unwrap_or(asker.now).day();
     let from = body.moment("startTime").map_or(Day(until.0 - 30), ledger::rules::time::Timestamp::day);
-    let only = match body.text("api_key") {
-        Some(text) => Some(key_id(&asker, text).await?),
+    let keys = match body.text("api_key") {
+        Some(text) => Some(BTreeSet::from([key_id(&asker, text).await?])),
         None => None,
     };
-    let sums = asker.store().daily_of_kind("customer", from, until).await?;
-    let sums = sums.into_iter().filter(|(_, sum)| only.as_ref().is_none_or(|key| sum.key == *key));
-    let rows = by(sums);
-    let shown = rows
-        .iter()
-        .map(|(customer, sums)| json!({"end_user": customer, "total_count": sums.requests, "total_spend": sums.spend}));
+    let wanted = SumQuery { keys, ..SumQuery::of_kind("customer", from, until) };
+    let rows = asker.store().sums(&wanted.by(By::ID).dearest(i64::MAX)).await?;
+    let shown = rows.iter().map(
+        |(customer, sum)| json!({"end_user": customer, "total_count": sum.requests, "total_spend": sum.cost}),
+    );
     Ok(Json(shown.collect()))
 }
 
@@ -273,51 +261,41 @@ async fn report(asker: Asker) -> Answer {
     }
     let (from, until) = days(&query, asker.now, MONTH)?;
     let (kind, list, name) = grouping(query.text("group_by").unwrap_or("team"));
-    let sums: Vec<(String, DailySum)> = match kind {
+    let parts = By { provider: false, ..By::ALL };
+    let sums = match kind {
         "model" | "provider" => {
-            let sums = asker.store().daily(&Scope::Gateway, from, until).await?;
+            let by = By { provider: kind == "provider", id: false, ..parts };
+            let sums = asker.store().sums(&SumQuery::of(&Scope::Gateway, from, until).by(by)).await?;
             let of = |sum: &DailySum| if kind == "model" { sum.model.clone() } else { sum.provider.clone() };
-            sums.into_iter().map(|sum| (of(&sum), sum)).collect()
+            sums.into_iter().map(|(_, sum)| (of(&sum), sum)).collect()
         }
-        kind => asker.store().daily_of_kind(kind, from, until).await?,
+        kind => asker.store().sums(&SumQuery::of_kind(kind, from, until).by(parts)).await?,
     };
-    let mut per_day: BTreeMap<Day, Vec<(String, DailySum)>> = BTreeMap::new();
+    let names = aliases(&asker, kind, &sums.iter().map(|(id, _)| id.clone()).collect()).await?;
+    type Parts = BTreeMap<String, (NanoUsd, Vec<Value>)>;
+    let mut per_day: BTreeMap<Day, Parts> = BTreeMap::new();
     for (id, sum) in sums {
-        per_day.entry(sum.day).or_default().push((id, sum));
+        let (total, parts) = per_day.entry(sum.day).or_default().entry(id).or_default();
+        *total = total.saturating_add(sum.cost);
+        parts.push(json!({
+            "model": sum.model, "spend": sum.cost, "api_key": sum.key,
+            "total_tokens": sum.input_tokens.saturating_add(sum.output_tokens),
+        }));
     }
-    let mut rows = Vec::new();
-    for (day, sums) in per_day {
-        let mut of_day = Vec::new();
-        for (id, total) in by(sums.iter().map(|(id, sum)| (id.clone(), sum.clone()))) {
-            let parts = sums.iter().filter(|(own, _)| *own == id).map(|(_, sum)| {
-                json!({
-                    "model": sum.model, "spend": sum.cost, "api_key": sum.key,
-                    "total_tokens": sum.input_tokens.saturating_add(sum.output_tokens),
-                })
-            });
-            let mut row = json!({"total_spend": total.spend, "metadata": parts.collect::<Vec<_>>()});
-            row[name] = json!(shown_name(&asker, kind, &id).await?);
+    let rows = per_day.into_iter().map(|(day, of_day)| {
+        let mut of_day: Vec<_> = of_day.into_iter().collect();
+        of_day.sort_by_key(|(_, (total, _))| std::cmp::Reverse(*total));
+        let of_day = of_day.into_iter().map(|(id, (total, parts))| {
+            let mut row = json!({"total_spend": total, "metadata": parts});
+            row[name] = json!(names.get(&id).unwrap_or(&id));
             row["id"] = json!(id);
-            of_day.push(row);
-        }
+            row
+        });
         let mut row = json!({"group_by_day": day_start(day)});
-        row[list] = json!(of_day);
-        rows.push(row);
-    }
-    Ok(Json(json!(rows)))
-}
-
-/// What people call it.
-async fn shown_name(asker: &Asker, kind: &str, id: &str) -> Result<String, Refusal> {
-    let alias = match kind {
-        "team" => asker.store().get::<Team>(id).await?.and_then(|stored| stored.record.details.alias),
-        "key" => asker.key(id).await?.and_then(|key| key.details.alias),
-        "organization" => {
-            asker.store().get::<Organization>(id).await?.and_then(|stored| stored.record.details.alias)
-        }
-        _ => None,
-    };
-    Ok(alias.unwrap_or_else(|| id.to_owned()))
+        row[list] = of_day.collect();
+        row
+    });
+    Ok(Json(rows.collect()))
 }
 
 /// The report of one key, user, team or organization.
@@ -367,14 +345,14 @@ async fn one_report(asker: &Asker, query: &Body, kind: &str, field: &str, id: &s
         }
     };
     asker.permit(&object)?;
-    let sums = asker.store().daily(&scope, from, until).await?;
+    let wanted = SumQuery::of(&scope, from, until).by(By::MODEL).dearest(i64::MAX);
+    let sums = asker.store().sums(&wanted).await?;
     let mut all = Sums::default();
-    sums.iter().for_each(|sum| all.add(sum));
-    let models = by(sums.into_iter().map(|sum| (sum.model.clone(), sum)));
-    let models = models.iter().map(|(model, sums)| {
+    sums.iter().for_each(|(_, sum)| all.add(sum));
+    let models = sums.iter().map(|(_, sum)| {
         json!({
-            "model": model, "total_cost": sums.spend,
-            "total_input_tokens": sums.input, "total_output_tokens": sums.output,
+            "model": sum.model, "total_cost": sum.cost,
+            "total_input_tokens": sum.input_tokens, "total_output_tokens": sum.output_tokens,
         })
     });
     let mut row = json!({
@@ -408,23 +386,21 @@ async fn refresh(asker: Asker) -> Answer {
     Ok(Json(json!({"message": "All sums are up to date", "status": "success"})))
 }
 
+/// Rows of days that are in order, and their sum.
 fn daily_data(sums: &[DailySum]) -> (Vec<Value>, Sums) {
-    let mut per_day: BTreeMap<Day, Sums> = BTreeMap::new();
     let mut all = Sums::default();
-    for sum in sums {
-        per_day.entry(sum.day).or_default().add(sum);
+    let rows = sums.iter().map(|sum| {
         all.add(sum);
-    }
-    let rows = per_day.iter().map(|(day, sums)| {
-        json!({"date": short_day(*day), "api_requests": sums.requests, "total_tokens": sums.tokens()})
+        let tokens = Sums::of(sum).tokens();
+        json!({"date": short_day(sum.day), "api_requests": sum.requests, "total_tokens": tokens})
     });
     (rows.collect(), all)
 }
 
 async fn activity(asker: Asker) -> Answer {
     let query = asker.query()?;
-    let sums = gateway_sums(&asker, &query).await?;
-    let (rows, all) = daily_data(&sums);
+    let sums = asker.store().sums(&gateway_sums(&asker, &query).await?.by(By::DAY)).await?;
+    let (rows, all) = daily_data(&sums.into_iter().map(|(_, sum)| sum).collect::<Vec<_>>());
     Ok(Json(json!({
         "daily_data": rows, "sum_api_requests": all.requests, "sum_total_tokens": all.tokens(),
     })))
@@ -432,8 +408,9 @@ async fn activity(asker: Asker) -> Answer {
 
 async fn model_activity(asker: Asker) -> Answer {
     let query = asker.query()?;
+    let wanted = gateway_sums(&asker, &query).await?.by(By { model: true, ..By::DAY });
     let mut models: BTreeMap<String, Vec<DailySum>> = BTreeMap::new();
-    for sum in gateway_sums(&asker, &query).await? {
+    for (_, sum) in asker.store().sums(&wanted).await? {
         models.entry(sum.model.clone()).or_default().push(sum);
     }
     let mut rows: Vec<(i64, Value)> = models

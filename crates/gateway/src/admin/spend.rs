@@ -20,7 +20,7 @@ use ledger::rules::account::Scope;
 use ledger::rules::entity::{Key, User};
 use ledger::rules::id::RequestId;
 use ledger::rules::time::{Day, Timestamp};
-use ledger::store::{Filter, LogFilter, SortBy, Sorting};
+use ledger::store::{By, Filter, LogFilter, SortBy, Sorting, SumQuery};
 use serde_json::{Value, json};
 
 use super::asker::{Asker, MOST};
@@ -153,13 +153,14 @@ async fn summary(asker: &Asker, query: &Body, filter: &LogFilter) -> Answer {
     };
     type ByName = BTreeMap<String, NanoUsd>;
     let mut per_day: BTreeMap<Day, (NanoUsd, ByName, ByName)> = BTreeMap::new();
-    for sum in asker.store().daily(&scope, from, until).await? {
-        let (all, models, keys) = per_day.entry(sum.day).or_default();
+    let wanted = SumQuery::of(&scope, from, until);
+    for (_, sum) in asker.store().sums(&wanted.clone().by(By { model: true, ..By::DAY })).await? {
+        let (all, models, _) = per_day.entry(sum.day).or_default();
         *all = all.saturating_add(sum.cost);
-        let model = models.entry(sum.model).or_default();
-        *model = model.saturating_add(sum.cost);
-        let key = keys.entry(sum.key).or_default();
-        *key = key.saturating_add(sum.cost);
+        models.insert(sum.model, sum.cost);
+    }
+    for (_, sum) in asker.store().sums(&wanted.by(By { key: true, ..By::DAY })).await? {
+        per_day.entry(sum.day).or_default().2.insert(sum.key, sum.cost);
     }
     let rows = per_day.into_iter().map(|(day, (all, models, keys))| {
         json!({"startTime": day.to_string(), "spend": all, "users": {}, "models": models, "api_keys": keys})
@@ -357,15 +358,9 @@ pub(super) async fn tag_rows(
     from: Day,
     until: Day,
 ) -> Result<Vec<(String, i64, NanoUsd)>, Refusal> {
-    let mut tags: BTreeMap<String, (i64, NanoUsd)> = BTreeMap::new();
-    for (tag, sum) in asker.store().daily_of_kind("tag", from, until).await? {
-        let (count, spend) = tags.entry(tag).or_default();
-        *count += sum.requests;
-        *spend = spend.saturating_add(sum.cost);
-    }
-    let mut rows: Vec<_> = tags.into_iter().map(|(tag, (count, spend))| (tag, count, spend)).collect();
-    rows.sort_by_key(|(_, _, spend)| std::cmp::Reverse(*spend));
-    Ok(rows)
+    let sums = SumQuery::of_kind("tag", from, until).by(By::ID).dearest(i64::MAX);
+    let rows = asker.store().sums(&sums).await?;
+    Ok(rows.into_iter().map(|(tag, sum)| (tag, sum.requests, sum.cost)).collect())
 }
 
 /// What an answer cost, or what the input of a request will.

@@ -9,7 +9,7 @@ use axum::response::Json;
 use ledger::rules::entity::User;
 use ledger::rules::id::UserId;
 use ledger::rules::time::Day;
-use ledger::store::DailySum;
+use ledger::store::{By, DailySum, SumQuery};
 use serde_json::{Value, json};
 
 use super::Answer;
@@ -19,6 +19,8 @@ use crate::refusal::Refusal;
 
 /// The spans that are looked at: the newest and those before it.
 const SPANS: i64 = 7;
+/// Who used a tag is known by their keys.
+const KEYS_OF_TAGS: By = By { key: true, ..By::ID };
 
 /// The sums of the tags that a query names, of all where it names none.
 async fn sums(
@@ -26,16 +28,17 @@ async fn sums(
     query: &Body,
     from: Day,
     until: Day,
+    by: By,
 ) -> Result<Vec<(String, DailySum)>, Refusal> {
     asker.bring_up_to_date().await;
-    let named: BTreeSet<&str> = ["tag_filter", "tag_filters"]
+    let named: BTreeSet<String> = ["tag_filter", "tag_filters"]
         .into_iter()
         .filter_map(|field| query.text(field))
-        .flat_map(|tags| tags.split(',').map(str::trim))
+        .flat_map(|tags| tags.split(',').map(|tag| tag.trim().to_owned()))
         .collect();
-    let mut sums = asker.store().daily_of_kind("tag", from, until).await?;
-    sums.retain(|(tag, _)| named.is_empty() || named.contains(tag.as_str()));
-    Ok(sums)
+    let ids = (!named.is_empty()).then_some(named);
+    let wanted = SumQuery { ids, ..SumQuery::of_kind("tag", from, until) };
+    Ok(asker.store().sums(&wanted.by(by)).await?)
 }
 
 /// Whose keys these are; a key of nobody stands for itself.
@@ -58,7 +61,7 @@ pub(super) async fn active(asker: Asker) -> Answer {
     };
     let today = asker.now.day();
     let first = Day(today.0 - SPANS * span + 1);
-    let sums = sums(&asker, &query, first, today).await?;
+    let sums = sums(&asker, &query, first, today, By { day: true, ..KEYS_OF_TAGS }).await?;
     let users = users(&asker, &sums).await?;
     let mut active: BTreeMap<(i64, &str), BTreeSet<&str>> = BTreeMap::new();
     for (tag, sum) in &sums {
@@ -80,7 +83,7 @@ pub(super) async fn active(asker: Asker) -> Answer {
 pub(super) async fn summary(asker: Asker) -> Answer {
     let query = asker.query()?;
     let (from, until) = days(&query, asker.now, None)?;
-    let sums = sums(&asker, &query, from, until).await?;
+    let sums = sums(&asker, &query, from, until, KEYS_OF_TAGS).await?;
     let users = users(&asker, &sums).await?;
     let mut tags: BTreeMap<&str, (Sums, BTreeSet<&str>)> = BTreeMap::new();
     for (tag, sum) in &sums {
@@ -105,7 +108,7 @@ pub(super) async fn per_user(asker: Asker) -> Answer {
     let query = asker.query()?;
     let paging = Paging::of(&query, "page_size", 50)?;
     let today = asker.now.day();
-    let sums = sums(&asker, &query, Day(today.0 - 30), today).await?;
+    let sums = sums(&asker, &query, Day(today.0 - 30), today, KEYS_OF_TAGS).await?;
     let users = users(&asker, &sums).await?;
     let mut pairs: BTreeMap<(&str, &str), Sums> = BTreeMap::new();
     for (tag, sum) in &sums {

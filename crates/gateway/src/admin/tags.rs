@@ -11,7 +11,7 @@ use ledger::rules::access::ModelList;
 use ledger::rules::account::Scope;
 use ledger::rules::entity::{Details, TagTerms};
 use ledger::rules::time::Day;
-use ledger::store::{Filter, Stored};
+use ledger::store::{By, Filter, Stored, SumQuery};
 use serde_json::{Value, json};
 
 use super::Answer;
@@ -108,12 +108,8 @@ pub(super) async fn list(asker: Asker) -> Answer {
 
 /// The tags that requests have named, with what was spent under them.
 async fn used(asker: &Asker, from: Day, until: Day) -> Result<BTreeMap<String, NanoUsd>, Refusal> {
-    let mut used: BTreeMap<String, NanoUsd> = BTreeMap::new();
-    for (name, sum) in asker.store().daily_of_kind("tag", from, until).await? {
-        let spend = used.entry(name).or_default();
-        *spend = spend.saturating_add(sum.cost);
-    }
-    Ok(used)
+    let sums = asker.store().sums(&SumQuery::of_kind("tag", from, until).by(By::ID)).await?;
+    Ok(sums.into_iter().map(|(name, sum)| (name, sum.cost)).collect())
 }
 
 pub(super) async fn distinct(asker: Asker) -> Answer {

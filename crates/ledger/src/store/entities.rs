@@ -1,5 +1,7 @@
 //! Keys, teams, users, …: insert, read, change, list, delete.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use catalog::NanoUsd;
 
 use super::record::Record;
@@ -142,15 +144,23 @@ impl Store {
         row.map(read).transpose()
     }
 
-    /// What was deleted under an id, as it was at last; `None` if nothing was.
+    /// Those with these ids that there are, deleted ones included, by id.
     ///
     /// # Errors
     /// The database's.
-    pub async fn deleted<R: Record>(&self, id: &str) -> Result<Option<R>, StoreError> {
-        let sql = "SELECT data FROM deleted WHERE kind = $1 AND id = $2 ORDER BY deleted_at DESC LIMIT 1";
-        let sql = Sql::new(sql).bind(R::KIND).bind(id);
-        let data: Option<String> = in_time(async { sql.optional(&mut self.reader().await?).await }).await?;
-        data.map(|data| Ok(read::<R>((id.to_owned(), 0, data, None))?.record)).transpose()
+    pub async fn known<R: Record>(&self, ids: &BTreeSet<String>) -> Result<BTreeMap<String, R>, StoreError> {
+        if ids.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let mut select =
+            Sql::new("SELECT id, data FROM (SELECT id, data, deleted_at FROM deleted WHERE kind = ");
+        select.push_bind(R::KIND).push(" AND id").push_in(ids, self.is_shared());
+        select.push(" UNION ALL SELECT id, data, 9223372036854775807 FROM ").push(R::TABLE).push(" WHERE id");
+        select.push_in(ids, self.is_shared()).push(") AS known ORDER BY deleted_at");
+        let rows: Vec<(String, String)> =
+            in_time(async { select.all(&mut self.reader().await?).await }).await?;
+        // Of several the last counts: what there is, or what was deleted last.
+        rows.into_iter().map(|(id, data)| Ok((id.clone(), read::<R>((id, 0, data, None))?.record))).collect()
     }
 
     /// Replaces an entity by a changed one.

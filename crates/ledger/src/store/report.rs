@@ -1,5 +1,6 @@
 //! Reading spend: pages of the log, and sums from the daily aggregates.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use catalog::NanoUsd;
@@ -31,7 +32,7 @@ pub struct LogFilter {
     pub after: Option<(Timestamp, RequestId)>,
 }
 
-/// A sum of one day, of one key's calls to one model of one provider.
+/// A sum of one day, of one key's calls to one model of one provider; or of all of what it is not summed by ([`By`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DailySum {
     pub day: Day,
@@ -92,38 +93,177 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn daily(&self, scope: &Scope, from: Day, until: Day) -> Result<Vec<DailySum>, StoreError> {
-        Sql::new(
-            "SELECT * FROM daily_spend WHERE kind = $1 AND id = $2 AND day >= $3 AND day <= $4
-             ORDER BY day, key_id, model, provider",
-        )
-        .bind(scope.kind())
-        .bind(scope.id())
-        .bind(from.0)
-        .bind(until.0)
-        .all(&mut self.reader().await?)
-        .await
+        let sums = self.sums(&SumQuery::of(scope, from, until).by(By::ALL)).await?;
+        Ok(sums.into_iter().map(|(_, sum)| sum).collect())
     }
 
-    /// The daily sums of all of a kind ([`Scope::kind`]), with whose they are; oldest first.
+    /// Daily sums, summed by the database, with whose they are. What they are not summed by is empty in them, and the
+    /// day 0. In the order of their names, days first; or the dearest first.
     ///
     /// # Errors
     /// The database's.
-    pub async fn daily_of_kind(
-        &self,
-        kind: &str,
-        from: Day,
-        until: Day,
-    ) -> Result<Vec<(String, DailySum)>, StoreError> {
-        let rows: Vec<OwnedSum> = Sql::new(
-            "SELECT * FROM daily_spend WHERE kind = $1 AND day >= $2 AND day <= $3
-             ORDER BY day, id, key_id, model, provider",
-        )
-        .bind(kind)
-        .bind(from.0)
-        .bind(until.0)
-        .all(&mut self.reader().await?)
-        .await?;
+    pub async fn sums(&self, query: &SumQuery) -> Result<Vec<(String, DailySum)>, StoreError> {
+        let rows: Vec<OwnedSum> = query.sql(self.is_shared()).all(&mut self.reader().await?).await?;
         Ok(rows.into_iter().map(|OwnedSum(id, sum)| (id, sum)).collect())
+    }
+}
+
+/// By what daily sums are summed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct By {
+    pub day: bool,
+    /// Whose they are.
+    pub id: bool,
+    pub key: bool,
+    pub model: bool,
+    pub provider: bool,
+}
+
+impl By {
+    pub const NOTHING: Self = Self { day: false, id: false, key: false, model: false, provider: false };
+    pub const ALL: Self = Self { day: true, id: true, key: true, model: true, provider: true };
+    pub const DAY: Self = Self { day: true, ..Self::NOTHING };
+    pub const ID: Self = Self { id: true, ..Self::NOTHING };
+    pub const KEY: Self = Self { key: true, ..Self::NOTHING };
+    pub const MODEL: Self = Self { model: true, ..Self::NOTHING };
+    pub const PROVIDER: Self = Self { provider: true, ..Self::NOTHING };
+}
+
+/// Which daily sums, and by what they are summed. All conditions hold at once; lists that are `None` do not narrow.
+#[derive(Clone, Debug)]
+pub struct SumQuery {
+    /// See [`Scope::kind`].
+    pub kind: &'static str,
+    /// The first and the last day.
+    pub days: (Day, Day),
+    /// Whose.
+    pub ids: Option<BTreeSet<String>>,
+    pub not_ids: BTreeSet<String>,
+    pub keys: Option<BTreeSet<String>>,
+    pub models: Option<BTreeSet<String>>,
+    /// Those of these ids, and those of these keys.
+    pub either: Option<(BTreeSet<String>, BTreeSet<String>)>,
+    pub by: By,
+    /// Only so many, the dearest first.
+    pub dearest: Option<i64>,
+}
+
+impl SumQuery {
+    /// All sums of a kind ([`Scope::kind`]), `from` and `until` included.
+    #[must_use]
+    pub fn of_kind(kind: &'static str, from: Day, until: Day) -> Self {
+        Self {
+            kind,
+            days: (from, until),
+            ids: None,
+            not_ids: BTreeSet::new(),
+            keys: None,
+            models: None,
+            either: None,
+            by: By::NOTHING,
+            dearest: None,
+        }
+    }
+
+    /// The sums of one scope.
+    #[must_use]
+    pub fn of(scope: &Scope, from: Day, until: Day) -> Self {
+        Self { ids: Some(BTreeSet::from([scope.id()])), ..Self::of_kind(scope.kind(), from, until) }
+    }
+
+    /// The same, summed by this.
+    #[must_use]
+    pub fn by(self, by: By) -> Self {
+        Self { by, ..self }
+    }
+
+    /// The same, only so many, the dearest first.
+    #[must_use]
+    pub fn dearest(self, most: i64) -> Self {
+        Self { dearest: Some(most), ..self }
+    }
+
+    fn sql(&self, shared: bool) -> Sql<'_> {
+        let By { day, id, key, model, provider } = self.by;
+        let columns = [
+            (day, "day", "0"),
+            (id, "id", "''"),
+            (key, "key_id", "''"),
+            (model, "model", "''"),
+            (provider, "provider", "''"),
+        ];
+        let mut select = Sql::new("SELECT ");
+        for (wanted, column, empty) in columns {
+            if wanted {
+                select.push(column);
+            } else {
+                let kind = if column == "day" { "BIGINT" } else { "TEXT" };
+                select.push(&format!("CAST({empty} AS {kind}) AS {column}"));
+            }
+            select.push(", ");
+        }
+        let sums = [
+            "requests",
+            "failed",
+            "input_tokens",
+            "output_tokens",
+            "cache_read_tokens",
+            "cache_write_tokens",
+            "cost_nano",
+            "duration_ms",
+        ];
+        for (number, column) in sums.into_iter().enumerate() {
+            // PostgreSQL sums whole numbers up to a decimal.
+            select.push(if number == 0 { "" } else { ", " });
+            select.push(&format!("CAST(SUM({column}) AS BIGINT) AS {column}"));
+        }
+        select.push(" FROM daily_spend");
+        if self.ids.is_none() && !shared {
+            // Else SQLite, which knows nothing of the numbers, reads all days of a kind rather than some days of all.
+            select.push(" INDEXED BY daily_spend_day");
+        }
+        select.push(" WHERE kind = ").push_bind(self.kind);
+        self.push_conditions(&mut select, shared);
+        let wanted = columns.iter().filter(|(wanted, ..)| *wanted).map(|(_, column, _)| *column);
+        let names = wanted.collect::<Vec<_>>().join(", ");
+        if names.is_empty() {
+            // Of nothing there is no sum, rather than one of NULLs.
+            select.push(" HAVING COUNT(*) > 0");
+        } else {
+            select.push(" GROUP BY ").push(&names);
+        }
+        if let Some(most) = self.dearest {
+            select.push(" ORDER BY SUM(cost_nano) DESC");
+            for name in names.split_terminator(", ") {
+                select.push(", ").push(name);
+            }
+            select.push(" LIMIT ").push_bind(most.max(0));
+        } else if !names.is_empty() {
+            select.push(" ORDER BY ").push(&names);
+        }
+        select
+    }
+
+    fn push_conditions(&self, select: &mut Sql<'_>, shared: bool) {
+        let (from, until) = self.days;
+        select.push(" AND day >= ").push_bind(from.0).push(" AND day <= ").push_bind(until.0);
+        for (column, list) in [("id", &self.ids), ("key_id", &self.keys), ("model", &self.models)] {
+            if let Some(list) = list {
+                select.push(" AND ").push(column);
+                select.push_in(list, shared);
+            }
+        }
+        if !self.not_ids.is_empty() {
+            select.push(" AND NOT id");
+            select.push_in(&self.not_ids, shared);
+        }
+        if let Some((ids, keys)) = &self.either {
+            select.push(" AND (id");
+            select.push_in(ids, shared);
+            select.push(" OR key_id");
+            select.push_in(keys, shared);
+            select.push(")");
+        }
     }
 }
 
@@ -153,7 +293,7 @@ impl LogFilter {
         ] {
             let Some(value) = value else { continue };
             and(&mut *select);
-            if shared && ["request_id", "key_id"].contains(&column) {
+            if shared && ["request_id", "key_id", "user_id", "team_id"].contains(&column) {
                 // How its indexes know them.
                 select.push(&format!("hashtextextended({column}, 0) = hashtextextended("));
                 select.push_bind(value).push(", 0) AND ");

@@ -17,7 +17,7 @@ struct Migration {
 }
 
 /// By number, ascending.
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     Migration {
         number: 1,
         sql: include_str!("../../migrations/0001_ledger.sql"),
@@ -31,6 +31,12 @@ const MIGRATIONS: [Migration; 3] = [
         postgres: "",
     },
     Migration { number: 3, sql: include_str!("../../migrations/0003_claims.sql"), sqlite: "", postgres: "" },
+    Migration {
+        number: 4,
+        sql: "",
+        sqlite: include_str!("../../migrations/0004_log_indexes.sqlite.sql"),
+        postgres: include_str!("../../migrations/0004_log_indexes.postgres.sql"),
+    },
 ];
 
 /// Brings the schema up to date, and commits. The session is a transaction that no other migration runs beside.

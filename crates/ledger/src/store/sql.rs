@@ -1,6 +1,7 @@
 //! One SQL text for both databases: `$1`, `$2`, … stand for bound values, which are whole numbers and texts.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};
 
@@ -102,6 +103,21 @@ impl<'q> Sql<'q> {
         // A string takes whatever is written to it.
         _ = write!(self.text.to_mut(), "${number}");
         self
+    }
+
+    /// Writes ` IN (…)`, or ` = …` of one. A longer list is one value: the text is the same whatever its length, and no
+    /// database's limit of values is met.
+    pub(super) fn push_in(&mut self, list: &BTreeSet<String>, is_postgres: bool) -> &mut Self {
+        let mut items = list.iter();
+        if let (Some(one), None) = (items.next(), items.next()) {
+            return self.push(" = ").push_bind(one.clone());
+        }
+        let list = serde_json::json!(list).to_string();
+        if is_postgres {
+            self.push(" IN (SELECT jsonb_array_elements_text(CAST(").push_bind(list).push(" AS JSONB)))")
+        } else {
+            self.push(" IN (SELECT value FROM json_each(").push_bind(list).push("))")
+        }
     }
 
     /// Whether the database should keep its plan: not for texts that hardly come again.

@@ -1,3 +1,5 @@
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -117,6 +119,8 @@ on_both_databases! {
     changes_are_told_newest_first,
     a_batch_holds_as_a_whole_with_its_entry_in_the_log,
     sums_and_pages_of_all_of_a_kind,
+    groups_are_sums_of_single_sums,
+    names_are_known_of_what_was_deleted_too,
     a_database_is_opened_again,
     who_claims_first_has_it_until_its_time_is_over,
     sums_are_those_of_the_rows,
@@ -538,10 +542,13 @@ async fn sums_and_pages_of_all_of_a_kind(home: &Home) {
     let bookings: Vec<Booking> = (0..5).map(|number| booking(&format!("r{number}"), 10)).collect();
     store.book(&bookings).await.unwrap();
     let day = Day(20_000);
-    let sums = store.daily_of_kind("team", day, day).await.unwrap();
+    let sums = store.sums(&SumQuery::of_kind("team", day, day).by(By::ALL)).await.unwrap();
     assert_eq!(sums.len(), 1);
     assert_eq!((sums[0].0.as_str(), sums[0].1.requests, sums[0].1.cost), ("red", 5, NanoUsd(50)));
-    assert!(store.daily_of_kind("customer", day, day).await.unwrap().is_empty());
+    for by in [By::ALL, By::NOTHING] {
+        let of_customers = SumQuery::of_kind("customer", day, day).by(by);
+        assert!(store.sums(&of_customers).await.unwrap().is_empty());
+    }
     let filter = LogFilter { key: Some(KeyId::new("k1").unwrap()), ..LogFilter::default() };
     let page = store.spend_log_page(&filter, 3, 10).await.unwrap();
     assert_eq!(page.iter().map(|row| row.request.as_str()).collect::<Vec<_>>(), ["r1", "r0"]);
@@ -570,7 +577,8 @@ async fn rows_are_found_by_tag(home: &Home) {
     assert_eq!(found("a").await, "r1");
     assert_eq!(found("\"c\"").await, "r2");
     assert_eq!(found("b").await, "");
-    let sums = store.daily_of_kind("tag", Day(20_000), Day(20_000)).await.unwrap();
+    let of_tags = SumQuery::of_kind("tag", Day(20_000), Day(20_000)).by(By::ID);
+    let sums = store.sums(&of_tags).await.unwrap();
     assert_eq!(sums.into_iter().map(|(tag, _)| tag).collect::<Vec<_>>(), ["\"c\"", "a", "a b"]);
 }
 
@@ -749,7 +757,7 @@ fn bookings() -> impl Strategy<Value = Vec<Booking>> {
 async fn sums_are_those_of_the_rows(home: &Home) {
     let store = home.store().await;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let mut known = std::collections::BTreeSet::new();
+    let mut known = BTreeSet::new();
     for _ in 0..12 {
         let bookings = bookings().new_tree(&mut runner).unwrap().current();
         let size = (1_usize..100).new_tree(&mut runner).unwrap().current();
@@ -762,6 +770,81 @@ async fn sums_are_those_of_the_rows(home: &Home) {
         assert_eq!(new, known.len() - before);
         assert_audited(&store).await;
     }
+}
+
+/// What the database sums is what single sums sum up to, by whatever, of whomever.
+async fn groups_are_sums_of_single_sums(home: &Home) {
+    let store = home.store().await;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    for _ in 0..3 {
+        store.book(&bookings().new_tree(&mut runner).unwrap().current()).await.unwrap();
+    }
+    let some = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<String>>();
+    let lists =
+        [None, Some(some(&["k1", "t1", "tag 0"])), Some(some(&["k0", "k2", "t2", "tag 1"])), Some(some(&[]))];
+    let list = || proptest::sample::select(lists.to_vec());
+    let by = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    let kinds = proptest::sample::select(vec!["gateway", "team", "key", "tag"]);
+    let cases = (kinds, 0..3_i64, 0..3_i64, list(), list(), list(), by, proptest::option::of(0..4_i64));
+    for _ in 0..100 {
+        let (kind, from, days, ids, keys, not_ids, by, dearest) =
+            cases.new_tree(&mut runner).unwrap().current();
+        let by = By { day: by.0, id: by.1, key: by.2, model: by.3, provider: by.4 };
+        let all = SumQuery::of_kind(kind, Day(from), Day(from + days)).by(By::ALL);
+        let either = not_ids.clone().map(|ids| (ids, some(&["k2"])));
+        let not_ids = not_ids.unwrap_or_default();
+        let query = SumQuery { ids, keys, not_ids, either, by, dearest, ..all.clone() };
+        let mut expected: BTreeMap<_, DailySum> = BTreeMap::new();
+        for (id, single) in store.sums(&all).await.unwrap() {
+            if query.ids.as_ref().is_some_and(|ids| !ids.contains(&id))
+                || query.keys.as_ref().is_some_and(|keys| !keys.contains(&single.key))
+                || query.not_ids.contains(&id)
+                || query
+                    .either
+                    .as_ref()
+                    .is_some_and(|(ids, keys)| !ids.contains(&id) && !keys.contains(&single.key))
+            {
+                continue;
+            }
+            let kept = |wanted: bool, name: &String| if wanted { name.clone() } else { String::new() };
+            let day = if by.day { single.day } else { Day(0) };
+            let (id, key) = (kept(by.id, &id), kept(by.key, &single.key));
+            let (model, provider) = (kept(by.model, &single.model), kept(by.provider, &single.provider));
+            let group = (day, id, key.clone(), model.clone(), provider.clone());
+            match expected.entry(group) {
+                Entry::Vacant(entry) => _ = entry.insert(DailySum { day, key, model, provider, ..single }),
+                Entry::Occupied(entry) => {
+                    let sum = entry.into_mut();
+                    sum.requests += single.requests;
+                    sum.failed += single.failed;
+                    sum.input_tokens += single.input_tokens;
+                    sum.output_tokens += single.output_tokens;
+                    sum.cache_read_tokens += single.cache_read_tokens;
+                    sum.cache_write_tokens += single.cache_write_tokens;
+                    sum.cost = sum.cost.saturating_add(single.cost);
+                    sum.duration_ms += single.duration_ms;
+                }
+            }
+        }
+        let mut expected: Vec<_> = expected.into_iter().map(|((_, id, ..), sum)| (id, sum)).collect();
+        if let Some(most) = dearest {
+            expected.sort_by_key(|(_, sum)| std::cmp::Reverse(sum.cost));
+            expected.truncate(usize::try_from(most).unwrap());
+        }
+        assert_eq!(store.sums(&query).await.unwrap(), expected, "{query:?}");
+    }
+}
+
+async fn names_are_known_of_what_was_deleted_too(home: &Home) {
+    let store = home.store().await;
+    for id in ["k1", "k2", "k3"] {
+        store.insert(&key(id)).await.unwrap();
+    }
+    store.delete::<Key>(&["k1"], None, Timestamp(5)).await.unwrap();
+    let ids = ["k1", "k2", "nobody"].map(str::to_owned).into();
+    let known = store.known::<Key>(&ids).await.unwrap();
+    assert_eq!(known.keys().collect::<Vec<_>>(), ["k1", "k2"]);
+    assert!(store.known::<Key>(&BTreeSet::new()).await.unwrap().is_empty());
 }
 
 /// Prints rows per second and bytes per row. For `cargo test -- --ignored --nocapture how_fast`.
