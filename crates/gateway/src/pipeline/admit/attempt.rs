@@ -179,7 +179,7 @@ async fn on_caller(
             Err(refusal) => return Err(Declined::Refused(refusal)),
         },
     };
-    let (to, mut reservation) = {
+    let (to, mut taken) = {
         let mut purse = admission.purse();
         let to = purse.billed().saturating_add(purse.under_way).saturating_add(most);
         let needs_more = purse.reservation.as_ref().is_some_and(|held| held.held() < to);
@@ -187,17 +187,18 @@ async fn on_caller(
             purse.under_way = purse.under_way.saturating_add(most);
             return Ok(most);
         }
-        (to, purse.reservation.take())
+        (to, Taken { admission, reservation: purse.reservation.take() })
     };
-    let raised = match &mut reservation {
+    let raised = match &mut taken.reservation {
         Some(reservation) => reservation.raise(to, books::now()).await,
         None => Ok(()),
     };
-    let mut purse = admission.purse();
-    purse.reservation = reservation;
+    drop(taken);
     match raised {
         Ok(()) => {
+            let mut purse = admission.purse();
             purse.under_way = purse.under_way.saturating_add(most);
+            drop(purse);
             let after = running.exchange.started.elapsed();
             let model = &served.deployment.model;
             let note =
@@ -206,6 +207,19 @@ async fn on_caller(
             Ok(most)
         }
         Err(denied) => Err(Declined::Caller(Refusal::denied(&denied, snapshot.over_budget_status))),
+    }
+}
+
+/// A request's reservation, out of its purse while it is raised. A client that leaves meanwhile does not take it along: what
+/// its attempts have cost is booked with it.
+struct Taken<'a> {
+    admission: &'a Admission,
+    reservation: Option<Reservation>,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.admission.purse().reservation = self.reservation.take();
     }
 }
 
