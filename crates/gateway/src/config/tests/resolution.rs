@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::super::keys::{self, Section, Status};
 use super::super::{
-    CacheMode, LogFormat, LogLevel, MasterKey, ModelAlias, RedisTarget, Secret, StoreSettings, TlsVerify,
+    CacheMode, LogFormat, LogLevel, MasterKey, ModelAlias, ProblemKind, RedisTarget, Secret, StoreSettings,
+    TlsVerify,
 };
 use super::{config, load};
 use crate::config::resolve::consulted;
@@ -302,7 +303,12 @@ fn instances_share_through_the_routers_redis_else_the_caches() {
 #[test]
 fn a_cache_is_kept_where_it_says() {
     let cache = |params: &str| {
-        config(&format!("litellm_settings: {{cache: true, cache_params: {{{params}}}}}")).litellm.cache
+        let loaded = load(&format!("litellm_settings: {{cache: true, cache_params: {{{params}}}}}"));
+        let doubted =
+            loaded.report.problems.iter().any(|problem| problem.kind == ProblemKind::NotYetEffective);
+        let cache = loaded.config.expect("it has no errors").litellm.cache;
+        assert_eq!(cache.is_none(), doubted, "a cache is kept, or it is said that there is none: {params}");
+        cache
     };
     let local = cache("type: local, max_size_in_memory: 200").expect("it is on");
     assert_eq!(local.store, StoreSettings::Memory { max_entries: Some(200) });
