@@ -496,7 +496,7 @@ pub(super) fn respond(mut running: Running, known: &Known) -> Response<AnswerBod
         headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     } else {
         // As LiteLLM: what the answer cost when it was made. This time it cost nothing.
-        answer::put_usd(&mut headers, entry.cost());
+        answer::put_cost(&mut headers, entry.cost());
         answer::put_durations(&mut headers, running.exchange.duration, running.exchange.duration);
     }
     settle::finished(&mut running);
