@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 
+use super::breaker::Breaker;
 use super::*;
 use crate::config::{RedisSettings, RedisTarget, StoreSettings};
 use crate::events::log::{Format, Level};
