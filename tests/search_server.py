@@ -104,6 +104,9 @@ class SearchServer:
         self.keys[name.decode()] = (value, time.monotonic() + int(ttl) / 1000)
         return Status("OK")
 
+    def exists(self, name: bytes) -> int:
+        return int(self.value(name.decode()) is not None)
+
     def unlink(self, *names: bytes) -> int:
         return sum(self.keys.pop(name.decode(), None) is not None for name in names)
 
@@ -231,6 +234,7 @@ COMMANDS: dict[str, Callable] = {
     "INFO": lambda _, *__: b"redis_version:8.0.0\r\n",
     "GET": SearchServer.get,
     "SET": SearchServer.set,
+    "EXISTS": SearchServer.exists,
     "UNLINK": SearchServer.unlink,
     "SCAN": SearchServer.scan,
     "HSET": SearchServer.hset,

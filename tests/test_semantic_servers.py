@@ -102,6 +102,18 @@ class TestSearchInRedis:
             assert SCORE not in ask(one, text=ALIKE, cache={"namespace": "elsewhere"})[0]
             eventually(lambda: len({fields["scope"] for fields in server.hashes().values()}) == 4, "the storing")
 
+    def test_nobody_waits_for_a_vector_where_there_is_nothing_to_compare(self, start, provider_side, upstream, server):
+        upstream.breaks(EMBEDDINGS, "hang")
+        with start(self.config(provider_side, server)) as gateway:
+            # The later turns of conversations are contexts of their own.
+            for number in range(4):
+                turns = [{"role": "user", "content": f"turn {number}"}, {"role": "assistant", "content": "well"}]
+                sent = {"model": "to-openai", "messages": [*turns, {"role": "user", "content": FIRST}]}
+                began = time.monotonic()
+                assert gateway.post("/v1/chat/completions", sent)[0] == 200
+                assert time.monotonic() - began < 0.9
+        assert not [words for words in server.asked if words[0] == b"FT.SEARCH"]
+
     def test_vectors_end_with_their_answers(self, start, provider_side, upstream: Upstream, server):
         with start(self.config(provider_side, server)) as gateway:
             ask(gateway, text=FIRST, cache={"ttl": 1})
@@ -154,8 +166,9 @@ class TestSearchInRedis:
         server.pause = 2.0
         with start(self.config(provider_side, server)) as gateway:
             took = seconds_of(gateway, 12)
-            # After five failures they are left alone.
             assert took[6] < 0.3 and took[-1] < 1, took
+            # After five failures they are left alone, although all else succeeds.
+            assert len([words for words in server.asked if words[0] == b"FT.SEARCH"]) <= 6
             eventually(lambda: "the cache fails" in gateway.log, "the warning")
             assert '"redis search"' in gateway.log
             # What is known word for word is not slow.

@@ -37,6 +37,7 @@ pub struct Similar {
     /// Of the embedding model.
     breaker: Breaker,
     late: Arc<Semaphore>,
+    metrics: CacheMetrics,
 }
 
 /// What keeps vectors for all instances.
@@ -82,26 +83,28 @@ impl Similar {
         log: &Log,
         metrics: &CacheMetrics,
     ) -> Self {
-        let guard = |store| Guard::new(store, log.clone(), metrics.clone());
         let server = match &settings.vectors {
             VectorSettings::Memory => None,
             VectorSettings::Qdrant(qdrant) => {
-                Some(Server::Qdrant(Arc::new(Qdrant::new(qdrant.clone(), guard("qdrant")))))
+                let guard = Guard::new("qdrant", log.clone(), metrics.clone());
+                Some(Server::Qdrant(Arc::new(Qdrant::new(qdrant.clone(), guard))))
             }
             VectorSettings::Redis(vectors) => {
-                let answers = Arc::clone(answers);
-                let redis = Redis::connect(vectors, answers, guard("redis search"), log.clone());
-                Some(Server::Redis(redis))
+                Some(Server::Redis(Redis::connect(vectors, Arc::clone(answers), log, metrics)))
             }
         };
         let late = Arc::new(Semaphore::new(MAX_LATE));
-        Self { settings, memory: Memory::default(), server, breaker: Breaker::default(), late }
+        let (memory, breaker) = (Memory::default(), Breaker::default());
+        Self { settings, memory, server, breaker, late, metrics: metrics.clone() }
     }
 
-    /// Whether there may be anything to compare with, as far as that can be known without asking.
-    #[must_use]
-    pub fn knows(&self, context: &[u8; 32]) -> bool {
-        self.server().map_or_else(|| self.memory.knows(context), |server| !server.guard().leaves_alone())
+    /// Whether there may be anything to compare with.
+    pub async fn knows(&self, context: &[u8; 32]) -> bool {
+        match self.server() {
+            None => self.memory.knows(context),
+            Some(Server::Qdrant(qdrant)) => !qdrant.leaves_alone(),
+            Some(Server::Redis(redis)) => redis.knows(context).await,
+        }
     }
 
     /// The most similar question of the context, if it is similar enough.
@@ -128,16 +131,20 @@ impl Similar {
             return self.memory.put(context, vector, found, entry.expires_ms);
         };
         let Some(leave) = self.late() else { return };
-        let memory = self.memory.clone();
+        let (memory, metrics) = (self.memory.clone(), self.metrics.clone());
         tokio::spawn(async move {
-            match server {
-                Server::Qdrant(qdrant) => qdrant.put(&context, &vector, &found, &entry).await,
+            let kept = match server {
+                Server::Qdrant(qdrant) => qdrant.put(&context, &vector, &found, &entry).await.is_ok(),
                 Server::Redis(redis) => {
-                    redis.put(&context, &vector, &found, entry.expires_ms).await;
+                    let kept = redis.put(&context, &vector, &found, entry.expires_ms).await;
                     if redis.lack().is_some() {
                         memory.put(context, vector, found, entry.expires_ms);
                     }
+                    kept
                 }
+            };
+            if !kept {
+                metrics.write_dropped();
             }
             drop(leave);
         });
@@ -179,7 +186,7 @@ impl Similar {
     /// Leave to make a vector of a question that has been answered already; none while it could not be kept.
     #[must_use]
     pub fn late(&self) -> Option<OwnedSemaphorePermit> {
-        if self.server().is_some_and(|server| server.guard().leaves_alone()) {
+        if self.server().is_some_and(Server::leaves_alone) {
             return None;
         }
         Arc::clone(&self.late).try_acquire_owned().ok()
@@ -206,10 +213,11 @@ impl Similar {
 }
 
 impl Server {
-    fn guard(&self) -> &Guard {
+    /// Whether it has failed several times in a row just now.
+    fn leaves_alone(&self) -> bool {
         match self {
-            Self::Qdrant(qdrant) => &qdrant.guard,
-            Self::Redis(redis) => &redis.guard,
+            Self::Qdrant(qdrant) => qdrant.leaves_alone(),
+            Self::Redis(redis) => redis.leaves_alone(),
         }
     }
 }

@@ -331,7 +331,7 @@ impl Recording {
         let similar = self.cache.similar()?;
         let wording = self.wording.as_mut()?;
         // Who has waited for a store that fails does not wait for vectors, which may be on the same server.
-        if !similar.knows(&wording.context) || !self.cache.is_well() {
+        if !self.cache.is_well() || !similar.knows(&wording.context).await {
             return None;
         }
         let text = wording.text.clone();

@@ -33,7 +33,8 @@ const MAX_BYTES: usize = 64 << 20;
 pub(super) struct Qdrant {
     settings: QdrantSettings,
     transport: Transport,
-    pub(super) guard: Guard,
+    /// Of searches alone: a write that succeeds says nothing about them.
+    guard: Guard,
     /// The collection is there.
     ready: AtomicBool,
 }
@@ -43,6 +44,11 @@ impl Qdrant {
         let options =
             TransportOptions { connect_timeout: Duration::from_secs(2), ..TransportOptions::default() };
         Self { settings, transport: Transport::new(options), guard, ready: AtomicBool::new(false) }
+    }
+
+    /// Whether a search now would be left out.
+    pub(super) fn leaves_alone(&self) -> bool {
+        self.guard.leaves_alone()
     }
 
     /// The most similar question of the context, with its answer; nothing where Qdrant does not answer in time.
@@ -79,7 +85,17 @@ impl Qdrant {
     }
 
     /// Keeps an answer with the vector of its question. A failure costs a later hit, no more.
-    pub(super) async fn put(&self, context: &[u8; 32], vector: &Unit, found: &Match, entry: &Entry) {
+    pub(super) async fn put(
+        &self,
+        context: &[u8; 32],
+        vector: &Unit,
+        found: &Match,
+        entry: &Entry,
+    ) -> Result<(), String> {
+        if !self.ready.load(Ordering::Relaxed) {
+            self.prepare(vector.len()).await?;
+            self.ready.store(true, Ordering::Relaxed);
+        }
         let payload = json!({
             "tollway": true,
             "context": BASE64.encode(context),
@@ -89,17 +105,10 @@ impl Qdrant {
             "answer": BASE64.encode(entry.encode()),
         });
         let point = json!({"id": id(&found.key), "vector": vector.to_floats(), "payload": payload});
-        let writing = async {
-            if !self.ready.load(Ordering::Relaxed) {
-                self.prepare(vector.len()).await?;
-                self.ready.store(true, Ordering::Relaxed);
-            }
-            let answer = self.ask(Method::PUT, "/points", &json!({"points": [point]})).await?;
-            // Somebody has taken the collection away.
-            self.ready.store(answer.0 != StatusCode::NOT_FOUND, Ordering::Relaxed);
-            if answer.0.is_success() { Ok(()) } else { Err(told(&answer)) }
-        };
-        self.guard.within(PATIENCE, async { writing.await.map_err(StoreError::new) }).await;
+        let answer = self.ask(Method::PUT, "/points", &json!({"points": [point]})).await?;
+        // Somebody has taken the collection away.
+        self.ready.store(answer.0 != StatusCode::NOT_FOUND, Ordering::Relaxed);
+        if answer.0.is_success() { Ok(()) } else { Err(told(&answer)) }
     }
 
     /// Takes out what is ours.

@@ -3,13 +3,15 @@
 //!
 //! Each question is a hash that expires with its answer, and an index covers all hashes whose vectors have the same number
 //! of dimensions: another embedding model gets an index of its own. What the index filters by is the question's context
-//! alone, which covers the tenant and the namespace too.
+//! alone, which covers the tenant and the namespace too. Contexts that have any questions are known by a key each: most of
+//! them, such as the later turns of a conversation, have none, and then nobody waits for a vector.
 //!
 //! ```text
 //! FT.CREATE tollway:similar:default:1536 ON HASH PREFIX 1 tollway:similar:default:1536: SCHEMA
 //!     scope TAG  vector VECTOR HNSW 8 TYPE FLOAT32 DIM 1536 DISTANCE_METRIC COSINE EF_RUNTIME 64
 //! HSET tollway:similar:default:1536:KEY scope … vector … key … call …
 //! PEXPIRE tollway:similar:default:1536:KEY …
+//! SET tollway:similar:default:context:… "" PX …
 //! FT.SEARCH tollway:similar:default:1536 "(@scope:{…})=>[KNN 1 @vector $vector AS distance]"
 //!     PARAMS 2 vector … RETURN 3 distance key call LIMIT 0 1 TIMEOUT 50 DIALECT 2
 //! ```
@@ -27,12 +29,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use fred::error::Error;
 use fred::interfaces::{ClientLike, KeysInterface, TransactionInterface};
-use fred::types::{ClusterHash, CustomCommand, Value};
+use fred::types::{ClusterHash, CustomCommand, Expiration, Value};
 
 use super::{Found, Guard, Match, Unit};
 use crate::cache::redis::Connections;
 use crate::cache::{Cache, Key, Store, StoreError, now_ms};
 use crate::config::RedisVectorSettings;
+use crate::events::metrics::CacheMetrics;
 use crate::events::{self, Log};
 use crate::hex;
 
@@ -50,11 +53,14 @@ const EF_RUNTIME: &str = "64";
 pub(super) struct Redis {
     connections: Connections,
     answers: Arc<dyn Store>,
-    pub(super) guard: Guard,
+    /// Of searches alone: they may be slow where all else is quick.
+    searches: Guard,
+    /// Of everything else.
+    keys: Guard,
     patience: Duration,
     log: Log,
     index: String,
-    /// Dimensions of the vectors whose index is there; 0 at first.
+    /// Dimensions of the vectors whose index was there; 0 at first.
     ready: AtomicUsize,
     lack: OnceLock<Lack>,
 }
@@ -63,6 +69,7 @@ pub(super) struct Redis {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lack {
     Commands,
+    Vectors,
     Permission,
     Database,
 }
@@ -73,6 +80,7 @@ impl fmt::Display for Lack {
             Self::Commands => {
                 "the server has no FT.SEARCH; Redis 8, Redis Stack and Valkey with valkey-search have it"
             }
+            Self::Vectors => "the server's search is too old for vectors; RediSearch 2.4 has them",
             Self::Permission => "the user may not use FT.CREATE or FT.SEARCH; allow `+@search`",
             Self::Database => "the server has indexes in database 0 only; set `db: 0`",
         })
@@ -84,16 +92,17 @@ impl Redis {
     pub(super) fn connect(
         settings: &RedisVectorSettings,
         answers: Arc<dyn Store>,
-        guard: Guard,
-        log: Log,
+        log: &Log,
+        metrics: &CacheMetrics,
     ) -> Arc<Self> {
         // One connection of its own: lookups of answers do not wait behind searches.
         let redis = Arc::new(Self {
             connections: Connections::open(&settings.server, 1),
             answers,
-            guard,
+            searches: Guard::new("redis search", log.clone(), metrics.clone()),
+            keys: Guard::new("redis vectors", log.clone(), metrics.clone()),
             patience: settings.server.timeout.min(Cache::PATIENCE),
-            log,
+            log: log.clone(),
             index: format!("{PREFIX}{}", settings.index),
             ready: AtomicUsize::new(0),
             lack: OnceLock::new(),
@@ -109,13 +118,32 @@ impl Redis {
         self.lack.get().copied()
     }
 
+    /// Whether a search now would be left out.
+    pub(super) fn leaves_alone(&self) -> bool {
+        self.searches.leaves_alone() || self.keys.leaves_alone()
+    }
+
+    /// Whether there may be a question of the context; none where the server does not answer in time.
+    pub(super) async fn knows(&self, context: &[u8; 32]) -> bool {
+        let looking = async { Ok(self.connections.client()?.exists(self.context(context)).await?) };
+        !self.searches.leaves_alone() && self.keys.within(self.patience, looking).await.unwrap_or(false)
+    }
+
     /// The most similar question of the context, with its answer, if it is similar enough; nothing where the server does
     /// not answer in time.
     pub(super) async fn find(&self, context: &[u8; 32], vector: &Unit, threshold: f32) -> Option<Found> {
         let looking = async {
             let nearest = match self.nearest(context, vector).await {
                 Ok(nearest) => nearest,
-                Err(error) => self.without(error)?,
+                Err(error) => {
+                    // Who flushed the server took the index, too. A new one covers what has come since.
+                    if self.excused(error)? == Trouble::NoIndex
+                        && let Err(error) = self.prepare(vector.len()).await
+                    {
+                        self.excused(error)?;
+                    }
+                    None
+                }
             };
             let Some(question) = nearest.filter(|question| question.score >= threshold) else {
                 return Ok(None);
@@ -123,18 +151,24 @@ impl Redis {
             let answer = self.answers.get(slice::from_ref(&question.key)).await?.pop().flatten();
             Ok(answer.map(|answer| Found { question, answer: Some(answer) }))
         };
-        self.guard.within(self.patience, looking).await.flatten()
+        self.searches.within(self.patience, looking).await.flatten()
     }
 
-    /// Keeps a question until its answer expires. A failure costs a later hit, no more.
-    pub(super) async fn put(&self, context: &[u8; 32], vector: &Unit, found: &Match, expires_ms: u64) {
+    /// Keeps a question until its answer expires, and tells whether it did. A failure costs a later hit, no more.
+    pub(super) async fn put(
+        &self,
+        context: &[u8; 32],
+        vector: &Unit,
+        found: &Match,
+        expires_ms: u64,
+    ) -> bool {
         let left = expires_ms.saturating_sub(now_ms());
-        let Some(left) = i64::try_from(left).ok().filter(|left| *left > 0) else { return };
+        let Some(left) = i64::try_from(left).ok().filter(|left| *left > 0) else { return true };
         let writing = async {
             if self.ready.load(Ordering::Relaxed) != vector.len()
                 && let Err(error) = self.prepare(vector.len()).await
             {
-                return self.without(error).map(drop);
+                return self.excused(error).map(drop);
             }
             self.ready.store(vector.len(), Ordering::Relaxed);
             let name = format!("{}:{}", self.index_of(vector.len()), found.key);
@@ -154,9 +188,11 @@ impl Redis {
             let hset = CustomCommand::new_static("HSET", ClusterHash::FirstKey, false);
             let _: () = both.custom(hset, fields).await?;
             let _: () = both.pexpire(name, left, None).await?;
-            Ok(both.exec(true).await?)
+            let _: () = both.exec(true).await?;
+            let ends = Some(Expiration::PX(left));
+            Ok(self.connections.client()?.set(self.context(context), "", ends, None, false).await?)
         };
-        self.guard.within(WRITING, writing).await;
+        self.keys.within(WRITING, writing).await.is_some()
     }
 
     /// Takes out what is ours. The indexes stay, and are empty.
@@ -207,20 +243,24 @@ impl Redis {
         }
     }
 
-    /// What an error leaves: nothing is found where there is no index yet, or no search at all.
-    fn without(&self, error: Error) -> Result<Option<Match>, StoreError> {
-        match Trouble::of(error.details()) {
-            Some(Trouble::NoIndex) => self.ready.store(0, Ordering::Relaxed),
-            Some(Trouble::Lack(lack)) => self.lacks(lack),
-            None => return Err(error.into()),
+    /// An error after which nothing is found, but nothing is wrong either.
+    fn excused(&self, error: Error) -> Result<Trouble, StoreError> {
+        let trouble = Trouble::of(error.details()).ok_or(error)?;
+        if let Trouble::Lack(lack) = trouble {
+            self.lacks(lack);
         }
-        Ok(None)
+        Ok(trouble)
     }
 
     fn lacks(&self, lack: Lack) {
         if self.lack.set(lack).is_ok() {
             events::vectors_not_shared(&self.log, &lack);
         }
+    }
+
+    /// The key by which a context with questions is known.
+    fn context(&self, context: &[u8; 32]) -> String {
+        format!("{}:context:{}", self.index, hex::digest(context))
     }
 
     fn index_of(&self, width: usize) -> String {
@@ -247,6 +287,10 @@ impl Trouble {
         }
         if text.contains("on db != 0") {
             return Some(Self::Lack(Lack::Database));
+        }
+        // RediSearch 1 and 2.0.
+        if text.contains("field spec") || text.contains("field type") {
+            return Some(Self::Lack(Lack::Vectors));
         }
         let is_missing =
             ["no such index", "unknown index", "not found"].iter().any(|word| text.contains(word));
@@ -281,6 +325,10 @@ fn read(answer: &Value) -> Option<Match> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::tests::redis_at;
+    use crate::cache::{KeyWriter, store};
+    use crate::config::{CacheMode, CacheSettings, StoreSettings};
+    use crate::events::log::{Format, Level};
 
     #[test]
     fn errors_of_all_servers_are_understood() {
@@ -290,6 +338,9 @@ mod tests {
             ("ERR unknown command `FT.CREATE`, with args beginning with: ", lacks(Lack::Commands)),
             ("NOPERM User x has no permissions to run the 'ft.create' command", lacks(Lack::Permission)),
             ("Cannot create index on db != 0", lacks(Lack::Database)),
+            ("Could not parse field spec", lacks(Lack::Vectors)),
+            ("Invalid field type for field `vector`", lacks(Lack::Vectors)),
+            ("Unknown Index name", Some(Trouble::NoIndex)),
             ("tollway:similar:default:4: no such index", Some(Trouble::NoIndex)),
             ("No such index tollway:similar:default:4", Some(Trouble::NoIndex)),
             ("SEARCH_INDEX_NOT_FOUND Index not found", Some(Trouble::NoIndex)),
@@ -326,5 +377,47 @@ mod tests {
         ] {
             assert_eq!(read(&nothing), None, "{nothing:?}");
         }
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a Redis: `make test` starts one and sets TEST_REDIS_URL"]
+    async fn a_question_is_a_hash_with_an_end() {
+        let url = std::env::var("TEST_REDIS_URL").expect("TEST_REDIS_URL names a Redis");
+        let log = Log::to_stdout(Level::Error, Format::Json);
+        let settings = RedisVectorSettings { server: redis_at(&url), index: "tests".to_owned() };
+        let answers = store::open(&CacheSettings {
+            store: StoreSettings::Memory { max_entries: None },
+            ttl: Duration::from_secs(60),
+            namespace: None,
+            mode: CacheMode::DefaultOn,
+            call_types: None,
+            max_messages: None,
+            semantic: None,
+            max_bytes: 1000,
+            max_entry_bytes: 1000,
+        });
+        let redis = Redis::connect(&settings, answers, &log, &CacheMetrics::default());
+        redis.look().await;
+        assert_eq!(redis.lack(), Some(Lack::Commands), "a Redis without modules");
+        // As if the index had been made.
+        redis.ready.store(2, Ordering::Relaxed);
+        let key = KeyWriter::default().finish(Some("space"));
+        let found = Match { key: key.clone(), score: 1.0, call: "c-1".into() };
+        let vector = Unit::new(&[3.0, 4.0]).unwrap();
+        assert!(!redis.knows(&[7; 32]).await);
+        assert!(redis.put(&[7; 32], &vector, &found, now_ms() + 60_000).await);
+        let client = redis.connections.client().unwrap();
+        let name = format!("tollway:similar:tests:2:{key}");
+        let left: i64 = client.pttl(&*name).await.unwrap();
+        assert!((1..=60_000).contains(&left), "{left}");
+        let hash = CustomCommand::new_static("HMGET", ClusterHash::FirstKey, false);
+        let words = vec![&*name, "scope", "vector", "key", "call"];
+        let fields: Vec<Bytes> = client.custom(hash, words).await.unwrap();
+        let expected = [Bytes::from(scope(&[7; 32])), blob(&vector), key.to_string().into(), "c-1".into()];
+        assert_eq!(fields, expected);
+        assert!(redis.knows(&[7; 32]).await && !redis.knows(&[8; 32]).await);
+        redis.clear().await.unwrap();
+        assert!(!redis.knows(&[7; 32]).await);
+        assert!(!client.exists::<bool, _>(&*name).await.unwrap());
     }
 }
