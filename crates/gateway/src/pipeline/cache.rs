@@ -330,7 +330,8 @@ impl Recording {
     async fn find_similar(&mut self, gateway: &Arc<Gateway>, controls: &Controls) -> Option<Known> {
         let similar = self.cache.similar()?;
         let wording = self.wording.as_mut()?;
-        if !similar.knows(&wording.context) {
+        // Who has waited for a store that fails does not wait for vectors, which may be on the same server.
+        if !self.cache.is_well() || !similar.knows(&wording.context).await {
             return None;
         }
         let text = wording.text.clone();
