@@ -130,7 +130,7 @@ impl Leases {
     async fn give_all_back(&self, now: Timestamp) -> Result<(), LeaseError> {
         for name in self.exchange.lent_to(&self.instance).await? {
             let Ok(resource) = serde_json::from_str::<Resource>(&name) else { continue };
-            let mut order = Order { max: i64::MAX, ..Order::nothing(resource.returns()) };
+            let mut order = Order { max: i64::MAX, moved: true, ..Order::nothing(resource.returns()) };
             if let Resource::Spend(charge) = &resource {
                 let spent = self.read(charge).await?;
                 order.booked = Some(self.own(&spent));
@@ -381,6 +381,7 @@ impl Leases {
         purpose: &mut (dyn FnMut(&Standing) -> Option<Purpose> + Send),
     ) -> Result<Option<Outcome>, LeaseError> {
         let returns = resource.returns();
+        let moves;
         let order = {
             let mut state = live.lock();
             let parts = state.ledger.parts(&live.account, terms, now);
@@ -388,6 +389,7 @@ impl Leases {
                 return Ok(None);
             };
             let Some(purpose) = purpose(standing) else { return Ok(None) };
+            moves = standing.moves;
             let Some(share) = state.ledger.share(resource) else { return Ok(None) };
             let report = if returns == Return::AfterAMinute { share.untold } else { 0 };
             share.untold = share.untold.saturating_sub(report);
@@ -405,6 +407,7 @@ impl Leases {
                 need: purpose.need,
                 waits_for: purpose.waits_for,
                 heard: purpose.heard,
+                moved: share.told_moves != moves,
             };
             match reading {
                 Reading::Closed => Order { booked: share.booked, ..order },
@@ -432,6 +435,7 @@ impl Leases {
                     let booked = share.booked.zip(order.booked);
                     since = booked.map_or(0, |(now, then)| now.saturating_sub(then).max(0));
                     share.lent = reply.lent.saturating_sub(since).max(0);
+                    share.told_moves = moves;
                     share.known = Some(Known { used: reply.used, room: reply.room });
                 }
                 if let Resource::Spend(charge) = resource {
@@ -539,6 +543,7 @@ impl Order {
             need: 0,
             waits_for: 0,
             heard: 0,
+            moved: false,
         }
     }
 

@@ -775,7 +775,7 @@ impl Ledger {
         for (budget, till) in self.budgets(terms) {
             let Some(max) = budget.max_at(self.latest) else { continue };
             let charge = Charge { account: account.clone(), period: budget.period, window: till.span.start };
-            let standing = till.share.standing(max.0, till.held.total(), till.known_spend(true).0);
+            let standing = till.share.standing(max.0, &till.held, till.known_spend(true).0);
             // Of several budgets in one window the smallest counts.
             match parts
                 .iter_mut()
@@ -790,14 +790,15 @@ impl Ledger {
         }
         let limits = &terms.limits;
         if let Some(rpm) = limits.rpm {
-            let standing = shares.requests.standing(signed(rpm), 0, 0);
+            let standing = shares.requests.standing(signed(rpm), &Leased::default(), 0);
             parts.push((Resource::Requests(account.clone()), standing));
         }
         if let Some(tpm) = limits.tpm {
-            parts.push((Resource::Tokens(account.clone()), shares.tokens.standing(signed(tpm), 0, 0)));
+            let standing = shares.tokens.standing(signed(tpm), &Leased::default(), 0);
+            parts.push((Resource::Tokens(account.clone()), standing));
         }
         if let Some(most) = limits.max_parallel_requests {
-            let standing = shares.parallel.standing(i64::from(most), self.parallel.total(), 0);
+            let standing = shares.parallel.standing(i64::from(most), &self.parallel, 0);
             parts.push((Resource::Parallel(account.clone()), standing));
         }
         parts

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::account::Account;
+use super::leased::Leased;
 use super::ledger::Charge;
 
 /// What is lent a part of. Its JSON names it for all instances.
@@ -51,8 +52,10 @@ pub(crate) struct Share {
     pub(crate) lent: i64,
     /// Used, and not told yet; of spend, not booked yet.
     pub(crate) untold: i64,
-    /// Of spend: what the database has of this instance's; the rest of it is in `untold`. `None`: nobody asked yet.
+    /// Of spend: what the database has of this instance's; the rest of it is in `untold`. `None`: that is not known yet.
     pub(crate) booked: Option<i64>,
+    /// How often something had been held or let go when that was last told.
+    pub(crate) told_moves: u64,
     /// What is known of all instances: told, and lent to nobody. `None`: nobody asked yet.
     pub(crate) known: Option<Known>,
 }
@@ -64,8 +67,16 @@ pub(crate) struct Known {
 }
 
 impl Share {
-    pub(crate) fn standing(&self, max: i64, held: i64, used: i64) -> Standing {
-        Standing { max, lent: self.lent, untold: self.untold, held, used, booked: self.booked }
+    pub(crate) fn standing(&self, max: i64, held: &Leased, used: i64) -> Standing {
+        Standing {
+            max,
+            lent: self.lent,
+            untold: self.untold,
+            held: held.total(),
+            moves: held.moves(),
+            used,
+            booked: self.booked,
+        }
     }
 
     /// The database has `more` of what this instance spent, `sum` in all: that needs no lease any more.
@@ -79,7 +90,7 @@ impl Share {
             Some(before) => sum.saturating_sub(before),
         };
         self.lent = self.lent.saturating_sub(since).max(0);
-        self.booked = self.booked.map(|_| sum);
+        self.booked = Some(sum);
     }
 
     /// What may be used beside what is held.
@@ -95,6 +106,8 @@ pub(crate) struct Standing {
     pub(crate) lent: i64,
     pub(crate) untold: i64,
     pub(crate) held: i64,
+    /// How often something was held or let go.
+    pub(crate) moves: u64,
     /// As this instance knows it.
     pub(crate) used: i64,
     /// As in [`Share`].

@@ -2,8 +2,8 @@
 --
 -- KEYS: the resource's room, the live instances, the resources of this instance.
 -- ARGV: instance, now, lease, returns, max, lent, busy, used, resets, report, need, waits_for, heard, resource,
---       start of the keys under which instances hear calls, books, booked ('' for none), and in pairs who booked what
---       of it.
+--       start of the keys under which instances hear calls, books, booked ('' for none), moved, and in pairs who booked
+--       what of it.
 --
 -- The room is a hash: `l:<instance>` is a lease, `o:<instance>` what that instance had booked when it was given the
 -- lease that ends then (versions that do not tell leave it alone), `b:<instance>` what was read of its bookings.
@@ -13,10 +13,10 @@ local a = {}
 for i = 2, 13 do a[i] = tonumber(ARGV[i]) end
 local now, lease, returns, max, lent = a[2], a[3], ARGV[4], a[5], a[6]
 local busy, used, resets, report, need, waits_for, heard = a[7], a[8], ARGV[9], a[10], a[11], a[12], a[13]
-local books, booked = ARGV[16], tonumber(ARGV[17])
+local books, booked, moved = ARGV[16], tonumber(ARGV[17]), ARGV[18] == '1'
 local function text(n) return string.format('%.0f', n) end
 
-local room = { used = 0, latest = 0, call = 0, called_at = 0, is_read = 0 }
+local room = { used = 0, latest = 0, call = 0, called_at = 0, moved = 0, is_read = 0 }
 local leases, ticks, origins, booked_by = {}, {}, {}, {}
 local stored = redis.call('HGETALL', KEYS[1])
 for i = 1, #stored, 2 do
@@ -77,7 +77,7 @@ if returns == 'never' then
         room.used, room.is_read = used, 1
         set('is_read', 1)
         local read = {}
-        for i = 18, #ARGV, 2 do
+        for i = 19, #ARGV, 2 do
             local sum = tonumber(ARGV[i + 1])
             read[ARGV[i]] = sum
             if booked_by[ARGV[i]] ~= sum then set('b:' .. ARGV[i], sum) end
@@ -124,6 +124,7 @@ else
 end
 set('used', room.used)
 
+if moved then room.moved = room.call end
 local is_read = room.is_read == 1
 local function outstanding(name, l)
     return left_of(l, is_read and (booked_by[name] or 0) or nil)
@@ -140,6 +141,7 @@ for name, l in pairs(leases) do
 end
 local left = max - room.used - others - outstanding(me, mine)
 local could_read = is_spend and books == 'closed'
+local is_unsettled = is_spend and not is_waiting and room.moved >= waits_for
 
 local outcome = 'lent'
 if need > 0 then
@@ -152,9 +154,12 @@ if need > 0 then
         local more = math.max(need, part)
         mine.lent = mine.lent + more
         left = left - more
+        room.moved = room.call
     elseif could_read and has_gone then
         outcome = 'unread'
-    elseif waits_for == 0 and has_others then
+    elseif not has_others then
+        outcome = 'nothing'
+    elseif waits_for == 0 or (waits_for == room.call and is_unsettled) then
         room.call = room.call + 1
         set('call', room.call)
         set('called_at', now)
@@ -168,6 +173,8 @@ if need > 0 then
     elseif is_waiting then
         set('called_at', now)
         outcome = text(waits_for)
+    elseif is_unsettled then
+        outcome = text(room.call)
     else
         outcome = 'nothing'
     end
@@ -192,6 +199,7 @@ local unread = 0
 for name, l in pairs(leases) do
     if is_read and l.booked then unread = unread + math.max(l.booked - (booked_by[name] or 0), 0) end
 end
+set('moved', room.moved)
 if #gone > 0 then redis.call('HDEL', KEYS[1], unpack(gone)) end
 redis.call('HSET', KEYS[1], unpack(changed))
 redis.call('PEXPIRE', KEYS[1], 86400000)

@@ -96,6 +96,7 @@ impl RedisLeases {
             key("calls:", ""),
             books.to_owned(),
             order.booked.map(number).unwrap_or_default(),
+            i64::from(order.moved).to_string(),
         ];
         if let Books::Read(booked) = &order.books {
             arguments.extend(booked.iter().flat_map(|(instance, sum)| [instance.clone(), number(*sum)]));

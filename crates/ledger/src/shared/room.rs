@@ -4,6 +4,10 @@
 //! is left has the others asked to give back what they do not need; only when all of them have, it is told that there
 //! is nothing.
 //!
+//! They answer one after the other, and meanwhile what one has counted may be let go and what another has not counted
+//! yet be held. So a call for what does not return counts only if nobody held or let go anything between it and their
+//! answers: then these are what was held when it went out, by all at the same moment. Else there is another.
+//!
 //! # What does not return
 //!
 //! What was spent is read from the database, and what an instance has booked there may still be part of what it is
@@ -51,6 +55,8 @@ pub struct Order {
     pub waits_for: i64,
     /// The last call for rests that it has heard before it looked what it can give back.
     pub heard: i64,
+    /// Whether it held or let go something since it last said so.
+    pub moved: bool,
 }
 
 /// Whether what was used for good was read from the database.
@@ -102,6 +108,9 @@ pub struct Room {
     /// The number of the last call for rests, and when it was.
     call: i64,
     called_at: i64,
+    /// The last call after which somebody held or let go something, or was lent more.
+    #[serde(default)]
+    moved: i64,
     leases: BTreeMap<String, Lease>,
     ticks: BTreeMap<i64, i64>,
 }
@@ -149,6 +158,9 @@ impl Room {
         let booked = order.booked.or(before.filter(|_| lent == 0).and_then(|lease| lease.booked));
         let mut mine = Lease { lent, until: now.saturating_add(lease_millis(returns)), heard, booked };
         self.use_up(order, now);
+        if order.moved {
+            self.moved = self.call;
+        }
         let others: i64 = self.leases.iter().map(|(name, lease)| self.outstanding(name, lease)).sum();
         let mut room = order
             .max
@@ -158,6 +170,9 @@ impl Room {
 
         let could_read = returns == Return::Never && order.books == Books::Closed;
         let can_answer = |lease: &Lease| lease.lent > 0 && lease.until > now;
+        let is_waiting = self.leases.values().any(|lease| can_answer(lease) && lease.heard < order.waits_for);
+        // What some let go while others had answered already nobody has counted.
+        let is_unsettled = returns == Return::Never && !is_waiting && self.moved >= order.waits_for;
         let mut called = Vec::new();
         let outcome = if order.need <= 0 {
             Outcome::Lent
@@ -169,18 +184,23 @@ impl Room {
             let more = order.need.max(part);
             mine.lent += more;
             room -= more;
+            self.moved = self.call;
             Outcome::Lent
         } else if could_read && self.leases.values().any(|lease| lease.until <= now) {
             Outcome::Unread
-        } else if order.waits_for == 0 && self.leases.values().any(can_answer) {
+        } else if !self.leases.values().any(can_answer) {
+            Outcome::Nothing
+        } else if order.waits_for == 0 || (order.waits_for == self.call && is_unsettled) {
             self.call += 1;
             self.called_at = now;
             let can_answer = self.leases.iter().filter(|(_, lease)| can_answer(lease));
             called.extend(can_answer.map(|(name, _)| name.clone()));
             Outcome::Asked(self.call)
-        } else if self.leases.values().any(|lease| can_answer(lease) && lease.heard < order.waits_for) {
+        } else if is_waiting {
             self.called_at = now;
             Outcome::Asked(order.waits_for)
+        } else if is_unsettled {
+            Outcome::Asked(self.call)
         } else {
             Outcome::Nothing
         };

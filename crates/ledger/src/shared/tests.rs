@@ -22,6 +22,8 @@ struct Step {
     waits: bool,
     reads: Reads,
     tells: bool,
+    moves: bool,
+    resets: bool,
 }
 
 /// What somebody looked up before.
@@ -43,7 +45,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => Just(Reads::Now),
         1 => (1..6_usize).prop_map(Reads::Then),
     ];
-    let says = (any::<bool>(), any::<bool>(), reads, prop::bool::weighted(0.9));
+    let says = (any::<bool>(), any::<bool>(), reads, prop::bool::weighted(0.9), any::<bool>());
     let one = (0..3_usize, pause, 0..60_i64, percent(), 0..=100_i64, percent(), says);
     let step = one.prop_map(|(instance, pause, need, keep_percent, busy_percent, use_percent, says)| Step {
         instance,
@@ -56,6 +58,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         waits: says.1,
         reads: says.2,
         tells: says.3,
+        moves: says.4,
+        resets: matches!(says.2, Reads::Then(1)) && pause > 5_000,
     });
     proptest::collection::vec(step, 1..80)
 }
@@ -108,12 +112,13 @@ impl World {
                 Reads::InVain => Books::Away,
                 Reads::Now | Reads::Then(_) => Books::Read(read),
             },
-            resets: false,
+            resets: step.resets,
             booked: step.tells.then_some(own),
             report: if self.returns == Return::AfterAMinute { spent } else { 0 },
             need: step.need,
             waits_for: if step.waits { self.call } else { 0 },
             heard: if step.hears { self.call } else { 0 },
+            moved: step.moves,
         }
     }
 
@@ -178,6 +183,7 @@ fn order(lent: i64, busy: i64, need: i64) -> Order {
         need,
         waits_for: 0,
         heard: 0,
+        moved: false,
     }
 }
 
@@ -193,8 +199,29 @@ fn the_rest_of_others_is_called_for_before_anybody_is_refused() {
     assert_eq!((rest.lent, rest.room), (10, 90));
     let (again, _) = room.exchange("b", 2, &Order { waits_for: 1, ..order(0, 0, 30) }, 2);
     assert_eq!((again.lent, again.outcome), (30, Outcome::Lent), "as little as it needs: it is tight");
-    let (refused, _) = room.exchange("b", 2, &Order { waits_for: 1, ..order(30, 30, 61) }, 3);
+    // Something was lent since that call went out: what `a` said then may no longer be so.
+    let (asks_again, called) = room.exchange("b", 2, &Order { waits_for: 1, ..order(30, 30, 61) }, 3);
+    assert_eq!((asks_again.outcome, called), (Outcome::Asked(2), vec!["a".to_owned()]));
+    room.exchange("a", 2, &Order { heard: 2, ..order(10, 10, 0) }, 4);
+    let (refused, _) = room.exchange("b", 2, &Order { waits_for: 2, ..order(30, 30, 61) }, 5);
     assert_eq!(refused.outcome, Outcome::Nothing);
+}
+
+#[test]
+fn a_call_counts_if_nobody_moved_while_it_went_round() {
+    let mut room = Room::default();
+    room.exchange("a", 3, &order(0, 0, 50), 0);
+    room.exchange("b", 3, &order(0, 0, 50), 0);
+    let (asked, _) = room.exchange("c", 3, &order(0, 0, 50), 1);
+    assert_eq!(asked.outcome, Outcome::Asked(1));
+    // `a` held 50 when it answered. Then it let go of them, and `b` held as much when it answered: never both.
+    room.exchange("a", 3, &Order { heard: 1, ..order(50, 50, 0) }, 2);
+    room.exchange("b", 3, &Order { heard: 1, moved: true, ..order(50, 50, 0) }, 3);
+    let (asked, _) = room.exchange("c", 3, &Order { waits_for: 1, ..order(0, 0, 50) }, 4);
+    assert_eq!(asked.outcome, Outcome::Asked(2));
+    room.exchange("a", 3, &Order { heard: 2, moved: true, ..order(0, 0, 0) }, 5);
+    let (lent, _) = room.exchange("c", 3, &Order { waits_for: 2, ..order(0, 0, 50) }, 6);
+    assert_eq!(lent.outcome, Outcome::Lent);
 }
 
 #[test]
@@ -209,6 +236,8 @@ fn a_lease_ends_when_its_instance_is_silent() {
     let (back, _) = room.exchange("a", 2, &order(100, 7, 0), 20_001);
     assert_eq!(back.lent, 7);
 }
+
+mod many;
 
 mod redis {
     use fred::interfaces::ClientLike as _;
