@@ -9,7 +9,7 @@ use super::super::{Books, Order, Outcome};
 use super::INSTANCES;
 use crate::rules::share::{Known, Return, Share};
 
-const MAX: i64 = 200;
+const MAX: i64 = 100;
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -36,11 +36,13 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let who = || 0..3_usize;
+    let hold = || prop_oneof![2 => Just(MAX / 2), 1 => 1..MAX];
+    let percent = || prop_oneof![3 => Just(0_i64), 1 => 0..=100_i64];
     let step = prop_oneof![
-        6 => (who(), 1..60_i64).prop_map(|(who, hold)| Step::Ask(who, hold)),
+        6 => (who(), hold()).prop_map(|(who, hold)| Step::Ask(who, hold)),
         16 => who().prop_map(Step::Try),
         12 => who().prop_map(Step::Hear),
-        6 => (who(), 0..=100_i64).prop_map(|(who, percent)| Step::End(who, percent)),
+        6 => (who(), percent()).prop_map(|(who, percent)| Step::End(who, percent)),
         4 => who().prop_map(Step::Book),
         3 => who().prop_map(Step::Learn),
         2 => who().prop_map(Step::Look),
@@ -317,7 +319,7 @@ fn order() -> Order {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     /// Never is more spent and held than there is, and nobody is refused who would have fitted at every moment.
     #[test]
