@@ -17,7 +17,7 @@ struct Migration {
 }
 
 /// By number, ascending.
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 5] = [
     Migration {
         number: 1,
         sql: include_str!("../../migrations/0001_ledger.sql"),
@@ -36,6 +36,12 @@ const MIGRATIONS: [Migration; 4] = [
         sql: "",
         sqlite: include_str!("../../migrations/0004_log_indexes.sqlite.sql"),
         postgres: include_str!("../../migrations/0004_log_indexes.postgres.sql"),
+    },
+    Migration {
+        number: 6,
+        sql: "",
+        sqlite: include_str!("../../migrations/0006_daily_totals.sqlite.sql"),
+        postgres: include_str!("../../migrations/0006_daily_totals.postgres.sql"),
     },
 ];
 
