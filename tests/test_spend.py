@@ -46,6 +46,16 @@ class TestSpend:
         assert one == [rows[0]]
         assert admin.get(f"/spend/logs/ui/{rows[0]['request_id']}")["spend"] == rows[0]["spend"]
 
+    def test_content_of_a_stream_begins_before_it_ends(self, admin: Management):
+        key = admin.key_of()
+        caller = admin.with_key(key)
+        caller.ask()
+        caller.ask(stream=True)
+        whole, streamed = rows_of(admin, key)[::-1]
+        assert whole["completionStartTime"] == whole["endTime"]
+        assert streamed["startTime"] <= streamed["completionStartTime"] <= streamed["endTime"]
+        assert "first_token_ms" not in streamed["metadata"]
+
     def test_pages_cursors_and_csv(self, admin: Management):
         key = admin.key_of()
         for _ in range(5):

@@ -86,6 +86,12 @@ impl Drop for Process {
     }
 }
 
+/// CPU time of this process so far.
+#[must_use]
+pub fn own_cpu() -> Duration {
+    ClockId::CLOCK_PROCESS_CPUTIME_ID.now().map_or(Duration::ZERO, Duration::from)
+}
+
 fn pid(child: &Child) -> Pid {
     Pid::from_raw(i32::try_from(child.id()).expect("Linux's process ids fit an i32"))
 }

@@ -1,5 +1,7 @@
 //! Requests and what they cost, as LiteLLM's spend log shows them.
 
+use std::time::Duration;
+
 use ledger::Booking;
 use serde_json::{Value, json};
 
@@ -12,6 +14,11 @@ pub fn row(booking: &Booking) -> Value {
     let tokens = &booking.tokens;
     let detail: Option<Object> =
         booking.detail.as_deref().and_then(|detail| serde_json::from_str(detail).ok());
+    let mut detail = detail.unwrap_or_default();
+    // Of what is no stream all begins when it ends.
+    let first_token = detail.remove("first_token_ms").as_ref().and_then(Value::as_u64);
+    let content_began =
+        first_token.map_or(booking.ended_at, |time| booking.started_at.plus(Duration::from_millis(time)));
     let mut metadata = Object::new();
     metadata.insert("user_api_key".to_owned(), json!(booking.key));
     metadata.insert("cache_read_input_tokens".to_owned(), json!(tokens.cache_read));
@@ -22,7 +29,7 @@ pub fn row(booking: &Booking) -> Value {
     if let Some(list) = &booking.catalog {
         metadata.insert("price_list".to_owned(), json!(list));
     }
-    metadata.extend(detail.unwrap_or_default());
+    metadata.extend(detail);
     json!({
         "request_id": booking.request,
         "litellm_call_id": booking.request,
@@ -34,7 +41,7 @@ pub fn row(booking: &Booking) -> Value {
         "completion_tokens": tokens.output,
         "startTime": moment::iso(booking.started_at),
         "endTime": moment::iso(booking.ended_at),
-        "completionStartTime": Value::Null,
+        "completionStartTime": moment::iso(content_began),
         "request_duration_ms": booking.ended_at.0.saturating_sub(booking.started_at.0),
         "model": booking.model,
         "model_id": booking.deployment,
@@ -77,3 +84,31 @@ pub const COLUMNS: [&str; 18] = [
     "total_tokens",
     "spend",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn booked(detail: &Value) -> Value {
+        let booking: Booking = serde_json::from_value(json!({
+            "request": "r1", "started_at": 1_000, "ended_at": 3_500, "call_type": "acompletion", "failed": false,
+            "model": "gpt-4o", "provider": "openai", "key": "k1", "cost": 0, "detail": detail.to_string(),
+        }))
+        .unwrap();
+        row(&booking)
+    }
+
+    #[test]
+    fn a_stream_tells_when_its_content_began() {
+        let row = booked(&json!({"first_token_ms": 250, "status": 499}));
+        assert_eq!(row["completionStartTime"], moment::iso(ledger::rules::time::Timestamp(1_250)));
+        assert_eq!(row["metadata"]["first_token_ms"], Value::Null);
+        assert_eq!(row["metadata"]["status"], 499);
+    }
+
+    #[test]
+    fn what_is_no_stream_begins_when_it_ends() {
+        let row = booked(&json!({}));
+        assert_eq!(row["completionStartTime"], row["endTime"]);
+    }
+}

@@ -34,7 +34,7 @@ use catalog::NanoUsd;
 
 use crate::booking::Booking;
 pub use disk::{Disk, LocalDisk};
-pub use drain::{DrainError, Drained, drain, drain_telling};
+pub use drain::{BATCH, DrainError, Drained, drain, drain_telling};
 
 /// A file is followed by a new one when it has this many bytes.
 const DEFAULT_SEGMENT_BYTES: u64 = 16 * 1024 * 1024;

@@ -21,9 +21,11 @@ mod secrets;
 mod session;
 mod sql;
 mod sqlite;
+mod totals;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -53,6 +55,8 @@ pub struct Store {
     database: Database,
     /// Told when this instance, or PostgreSQL, says that something changed.
     changed: Arc<watch::Sender<()>>,
+    /// The day from which on totals are complete, as far as this instance knows; see `totals`.
+    totals_from: Arc<AtomicI64>,
 }
 
 #[derive(Clone, Debug)]
@@ -67,7 +71,7 @@ impl Store {
     /// # Errors
     /// When the file cannot be opened or written, or a migration fails.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        Ok(Self::new(Database::Sqlite(SqliteFile::open(path).await?)))
+        Self::over(Database::Sqlite(SqliteFile::open(path).await?)).await
     }
 
     /// Opens the database that `database_url` names, and brings its schema up to date: `postgresql://…` (also with
@@ -82,11 +86,14 @@ impl Store {
         if !database_url.starts_with("postgres://") && !database_url.starts_with("postgresql://") {
             return Err(StoreError::BadAddress);
         }
-        Ok(Self::new(Database::Postgres(PostgresDatabase::connect(database_url).await?)))
+        Self::over(Database::Postgres(PostgresDatabase::connect(database_url).await?)).await
     }
 
-    fn new(database: Database) -> Self {
-        Self { database, changed: Arc::new(watch::Sender::new(())) }
+    async fn over(database: Database) -> Result<Self, StoreError> {
+        let totals_from = Arc::new(AtomicI64::new(i64::MAX));
+        let store = Self { database, changed: Arc::new(watch::Sender::new(())), totals_from };
+        store.look_up_totals().await?;
+        Ok(store)
     }
 
     /// Whether it is PostgreSQL: then other instances may use it too.

@@ -14,14 +14,21 @@ use serde::{Deserialize, Serialize};
 use super::account::Account;
 use super::budget::{Budget, Terms};
 use super::leased::{LeaseEnd, Leased};
-use super::limit::LimitKind;
 use super::nano;
 use super::period::{Period, Span};
-use super::refusal::{OverBudget, OverLimit, Refusal};
+use super::refusal::Refusal;
 use super::share::{Resource, Share, Standing as ShareStanding};
 use super::time::Timestamp;
 use super::window::SlidingSum;
 use super::zone::Zone;
+
+mod crossing;
+mod obstacle;
+
+pub use crossing::{Crossing, Line};
+pub(crate) use obstacle::Denial;
+
+use crossing::crossings;
 
 /// What a request may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,40 +170,6 @@ pub struct Settlement {
     pub crossings: Vec<Crossing>,
 }
 
-/// A call carried spend over a line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Crossing {
-    pub account: Account,
-    pub line: Line,
-    /// Where the line is.
-    pub amount: NanoUsd,
-    pub spend: NanoUsd,
-    /// Of the same budget.
-    pub max: Option<NanoUsd>,
-    /// Of the same budget.
-    pub soft: Option<NanoUsd>,
-    pub period: Option<Period>,
-    pub window: Span,
-    pub at: Timestamp,
-}
-
-/// Which line of a budget. Where one call crosses several towards the same end, the last of them is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Line {
-    /// Half of `soft_budget`, or of `max_budget` where there is no soft one: early enough to say whether the rest will
-    /// last as long as the window.
-    Half,
-    /// So many percent of `max_budget`.
-    Percent(u8),
-    /// `soft_budget`
-    Soft,
-    /// `max_budget`
-    Max,
-}
-
-/// The shares of a budget at which somebody should be told that it comes to its end, in percent; LiteLLM's.
-const NEARLY_ALL: [u8; 2] = [95, 85];
-
 /// How an account stands, for answers and headers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
@@ -220,36 +193,6 @@ pub struct BudgetStanding {
     pub max: Option<NanoUsd>,
     /// `None`: it never begins anew.
     pub resets_at: Option<Timestamp>,
-}
-
-/// Why a request is not admitted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Denial {
-    Refused(Refusal),
-    /// This instance's part does not do. If other instances have nothing to spare, it is refused so.
-    Lacking(Refusal),
-}
-
-impl Denial {
-    fn refusal(&self) -> &Refusal {
-        match self {
-            Self::Refused(refusal) | Self::Lacking(refusal) => refusal,
-        }
-    }
-
-    /// What is certain comes first, then what is told first.
-    fn comes_before(&self, other: &Self) -> bool {
-        let rank = |denial: &Self| matches!(denial, Self::Lacking(_));
-        (rank(self), self.refusal().rank()) < (rank(other), other.refusal().rank())
-    }
-}
-
-impl From<Denial> for Refusal {
-    fn from(denial: Denial) -> Self {
-        match denial {
-            Denial::Refused(refusal) | Denial::Lacking(refusal) => refusal,
-        }
-    }
 }
 
 /// Holds what a request asks for on all accounts, or on none.
@@ -462,47 +405,6 @@ fn charges(account: &Account, terms: &Terms, at: Timestamp, charges: &mut Vec<Ch
     }
 }
 
-fn crossings(account: &Account, terms: &Terms, till: &Till, now: Timestamp, crossings: &mut Vec<Crossing>) {
-    for budget in terms.budgets.iter().filter(|budget| budget.period == till.period) {
-        let max = budget.max_at(now);
-        let crossed = |amount: NanoUsd| till.crossed < amount && amount <= till.spend;
-        let mut tell = |line, amount| {
-            crossings.push(Crossing {
-                account: account.clone(),
-                line,
-                amount,
-                spend: till.spend,
-                max,
-                soft: budget.soft,
-                period: till.period,
-                window: till.span,
-                at: now,
-            });
-        };
-        if let Some(end) = budget.soft.or(max)
-            && till.spend < end
-            && crossed(share(end, 50))
-        {
-            tell(Line::Half, share(end, 50));
-        }
-        if let Some(soft) = budget.soft.filter(|soft| crossed(*soft)) {
-            tell(Line::Soft, soft);
-        }
-        let Some(max) = max else { continue };
-        let nearly = NEARLY_ALL.map(|percent| (Line::Percent(percent), share(max, percent)));
-        let last = [(Line::Max, max)].into_iter().chain(nearly).find(|(_, amount)| *amount <= till.spend);
-        if let Some((line, amount)) = last.filter(|(_, amount)| crossed(*amount)) {
-            tell(line, amount);
-        }
-    }
-}
-
-/// So many percent of an amount, rounded up: of little, too, a share is something.
-fn share(amount: NanoUsd, percent: u8) -> NanoUsd {
-    let share = (i128::from(amount.0) * i128::from(percent) + 99).div_euclid(100);
-    NanoUsd(i64::try_from(share).unwrap_or(i64::MAX))
-}
-
 impl Ledger {
     /// The ledger of an account with what it spent before, as the store knows it.
     #[must_use]
@@ -635,105 +537,6 @@ impl Ledger {
             .budgets
             .iter()
             .filter_map(|budget| Some((budget, self.tills.iter().find(|till| till.period == budget.period)?)))
-    }
-
-    fn obstacle(&self, account: &Account, terms: &Terms, demand: &Demand) -> Option<Denial> {
-        let budget = self.short_budget(account, terms, |_| demand.hold.amount());
-        // What is certain needs no further look.
-        if matches!(budget, Some(Denial::Refused(_))) {
-            return budget;
-        }
-        match self.full_limit(account, terms, demand.tokens) {
-            Some(limit) if budget.as_ref().is_none_or(|budget| limit.comes_before(budget)) => Some(limit),
-            Some(_) | None => budget,
-        }
-    }
-
-    /// `asked`: what is to be held beside what each till holds already.
-    fn short_budget(
-        &self,
-        account: &Account,
-        terms: &Terms,
-        asked: impl Fn(&Till) -> NanoUsd,
-    ) -> Option<Denial> {
-        let mut lacking = None;
-        for (budget, till) in self.budgets(terms) {
-            let Some(max) = budget.max_at(self.latest) else { continue };
-            let asked = asked(till);
-            if asked <= NanoUsd::ZERO {
-                continue;
-            }
-            let held = NanoUsd(till.held.total());
-            let fits =
-                till.known_spend(self.shares.is_some()).saturating_add(held).saturating_add(asked) <= max;
-            let is_lent = self.shares.as_ref().is_none_or(|shares| asked.0 <= till.free(max, shares.alone));
-            if fits && is_lent {
-                continue;
-            }
-            let resets_at = budget.period.map(|_| till.span.end);
-            let over = Refusal::OverBudget(OverBudget {
-                account: account.clone(),
-                spend: till.spend,
-                held,
-                asked,
-                max,
-                resets_at,
-                retry_after: resets_at.map(|at| self.latest.until(at)),
-            });
-            if !fits {
-                return Some(Denial::Refused(over));
-            }
-            lacking.get_or_insert(Denial::Lacking(over));
-        }
-        lacking
-    }
-
-    fn full_limit(&self, account: &Account, terms: &Terms, tokens: u64) -> Option<Denial> {
-        let limits = &terms.limits;
-        let over = |kind, limit, used: u64, frees_at: Option<Timestamp>| {
-            Refusal::OverLimit(OverLimit {
-                account: account.clone(),
-                kind,
-                limit,
-                remaining: limit.saturating_sub(used),
-                resets_at: frees_at,
-                retry_after: frees_at.map(|at| self.latest.until(at)),
-            })
-        };
-        let mut lacking = None;
-        if let Some(most) = limits.max_parallel_requests.map(u64::from) {
-            let refusal = || over(LimitKind::Parallel, most, self.running(), None);
-            if self.running() >= most {
-                return Some(Denial::Refused(refusal()));
-            }
-            if self.shares.as_ref().is_some_and(|shares| {
-                let part = shares.parallel.lent.max(shares.part(most));
-                self.parallel.total() >= part
-            }) {
-                lacking.get_or_insert_with(|| Denial::Lacking(refusal()));
-            }
-        }
-        for (kind, limit, window, asked) in [
-            (LimitKind::Requests, limits.rpm, &self.requests, 1),
-            (LimitKind::Tokens, limits.tpm, &self.tokens, tokens),
-        ] {
-            let Some(limit) = limit else { continue };
-            let frees_at = |most: u64| most.checked_sub(asked).map(|most| window.falls_to(most));
-            if window.sum().saturating_add(asked) > limit {
-                return Some(Denial::Refused(over(kind, limit, window.sum(), frees_at(limit))));
-            }
-            let Some(shares) = self.shares.as_ref().filter(|_| asked > 0) else { continue };
-            let share = if kind == LimitKind::Requests { &shares.requests } else { &shares.tokens };
-            let is_lent = share.free(0) >= signed(asked)
-                || signed(window.sum().saturating_add(asked)) <= shares.part(limit);
-            if !is_lent {
-                let used = share.known.map_or(window.sum(), |known| known.used.unsigned_abs());
-                lacking.get_or_insert_with(|| {
-                    Denial::Lacking(over(kind, limit, used.min(limit), frees_at(limit)))
-                });
-            }
-        }
-        lacking
     }
 
     fn hold(&mut self, hold: NanoUsd, tokens: u64, lease: LeaseEnd) -> Admission {

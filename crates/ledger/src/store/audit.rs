@@ -6,6 +6,7 @@ use std::fmt;
 use super::booking::{DailyName, Sums, daily_names, daily_sums};
 use super::session::Session;
 use super::sql::{Read, Row, Sql};
+use super::totals::{KINDS, totals_from};
 use super::{Store, StoreError};
 use crate::booking::Booking;
 use crate::rules::time::{Day, Timestamp};
@@ -33,7 +34,7 @@ impl fmt::Display for Discrepancy {
 
 impl Store {
     /// Compares all sums: each day's rows with its daily sums, for every key, team, user, organization, customer and
-    /// tag; and the daily sums with spend for good. Days whose rows were deleted are compared in the second way only.
+    /// tag; the daily sums with their totals over all keys; and with spend for good. Days whose rows were deleted are compared in the second way only.
     /// Holds one day of sums in memory.
     ///
     /// # Errors
@@ -66,6 +67,7 @@ impl Store {
         for day in days.into_iter().map(Day) {
             audit_day(&mut snapshot, day, &mut found).await?;
         }
+        audit_daily_totals(&mut snapshot, &mut found).await?;
         audit_totals(&mut snapshot, &mut found).await?;
         Ok(found)
     }
@@ -130,9 +132,6 @@ impl Read for (DailyName, Sums) {
     }
 }
 
-/// The kinds that daily sums are kept of.
-const KINDS: [&str; 7] = ["gateway", "organization", "team", "user", "key", "customer", "tag"];
-
 fn compare(name: &DailyName, expected: Sums, stored: Sums, found: &mut Vec<Discrepancy>) {
     if expected == stored {
         return;
@@ -143,6 +142,43 @@ fn compare(name: &DailyName, expected: Sums, stored: Sums, found: &mut Vec<Discr
         expected: format!("{expected:?}"),
         found: format!("{stored:?}"),
     });
+}
+
+/// Totals are the sums over all keys.
+async fn audit_daily_totals(session: &mut Session, found: &mut Vec<Discrepancy>) -> Result<(), StoreError> {
+    let from = totals_from(session).await?;
+    let differing: Vec<(DailyName, Sums)> = Sql::new(
+        "SELECT s.kind, s.id, s.day, CAST('' AS TEXT) AS key_id, s.model, s.provider,
+             CAST(SUM(s.requests) AS BIGINT) AS requests, CAST(SUM(s.failed) AS BIGINT) AS failed,
+             CAST(SUM(s.input_tokens) AS BIGINT) AS input_tokens,
+             CAST(SUM(s.output_tokens) AS BIGINT) AS output_tokens,
+             CAST(SUM(s.cache_read_tokens) AS BIGINT) AS cache_read_tokens,
+             CAST(SUM(s.cache_write_tokens) AS BIGINT) AS cache_write_tokens,
+             CAST(SUM(s.cost_nano) AS BIGINT) AS cost_nano, CAST(SUM(s.duration_ms) AS BIGINT) AS duration_ms
+         FROM (
+             SELECT kind, id, day, model, provider, requests, failed, input_tokens, output_tokens,
+                 cache_read_tokens, cache_write_tokens, cost_nano, duration_ms
+             FROM daily_totals WHERE day >= $1
+             UNION ALL
+             SELECT kind, id, day, model, provider, -requests, -failed, -input_tokens, -output_tokens,
+                 -cache_read_tokens, -cache_write_tokens, -cost_nano, -duration_ms
+             FROM daily_spend WHERE day >= $1 AND kind <> 'key'
+         ) s GROUP BY s.kind, s.id, s.day, s.model, s.provider
+         HAVING SUM(s.requests) <> 0 OR SUM(s.failed) <> 0 OR SUM(s.input_tokens) <> 0
+             OR SUM(s.output_tokens) <> 0 OR SUM(s.cache_read_tokens) <> 0 OR SUM(s.cache_write_tokens) <> 0
+             OR SUM(s.cost_nano) <> 0 OR SUM(s.duration_ms) <> 0",
+    )
+    .bind(from.0)
+    .all(session)
+    .await?;
+    found.extend(differing.into_iter().map(|(DailyName { kind, id, day, model, provider, .. }, more)| {
+        Discrepancy {
+            what: format!("total of {kind} `{id}` on {day} (model `{model}`, provider `{provider}`)"),
+            expected: "the sum over all keys".to_owned(),
+            found: format!("that and {more:?}"),
+        }
+    }));
+    Ok(())
 }
 
 /// Spend for good is the sum of the days, and what administrators set.

@@ -8,7 +8,7 @@ use catalog::NanoUsd;
 
 use super::session::Session;
 use super::sql::{Insert, Read, Row, Sql, Value};
-use super::{Database, Store, StoreError, in_time};
+use super::{Database, Store, StoreError, in_time, totals};
 use crate::booking::{Booking, Tokens};
 use crate::rules::account::{Account, Scope};
 use crate::rules::id::{CustomerId, KeyId, ModelName, OrganizationId, ProviderName, Tag, TeamId, UserId};
@@ -159,7 +159,7 @@ impl Store {
         let (daily, windows) = sums(&new);
         // Both in the order of their names, so that instances never wait for each other in a circle.
         let daily: Vec<(DailyName, Sums)> = daily.into_iter().collect();
-        ADD_DAILY.execute(&mut transaction, &daily, daily_row).await?;
+        totals::add(&mut transaction, &daily).await?;
         let windows: Vec<(WindowName, Spent<'_>)> = windows.into_iter().collect();
         ADD_WINDOWS.execute(&mut transaction, &windows, window_row).await?;
         let tallies = match instance {
@@ -445,39 +445,6 @@ fn tags(booking: &Booking) -> Option<String> {
         return None;
     }
     serde_json::to_string(&booking.tags).ok()
-}
-
-static ADD_DAILY: Insert = Insert::new(
-    "INSERT INTO daily_spend (kind, id, day, key_id, model, provider, requests, failed, input_tokens, output_tokens,
-     cache_read_tokens, cache_write_tokens, cost_nano, duration_ms)",
-    "ON CONFLICT (kind, id, day, key_id, model, provider) DO UPDATE SET
-     requests = daily_spend.requests + excluded.requests,
-     failed = daily_spend.failed + excluded.failed,
-     input_tokens = daily_spend.input_tokens + excluded.input_tokens,
-     output_tokens = daily_spend.output_tokens + excluded.output_tokens,
-     cache_read_tokens = daily_spend.cache_read_tokens + excluded.cache_read_tokens,
-     cache_write_tokens = daily_spend.cache_write_tokens + excluded.cache_write_tokens,
-     cost_nano = daily_spend.cost_nano + excluded.cost_nano,
-     duration_ms = daily_spend.duration_ms + excluded.duration_ms",
-);
-
-fn daily_row((name, sums): &(DailyName, Sums)) -> [Value<'_>; 14] {
-    [
-        name.kind.into(),
-        (&name.id).into(),
-        name.day.0.into(),
-        (&name.key).into(),
-        (&name.model).into(),
-        (&name.provider).into(),
-        sums.requests.into(),
-        sums.failed.into(),
-        sums.input.into(),
-        sums.output.into(),
-        sums.cache_read.into(),
-        sums.cache_write.into(),
-        sums.cost.into(),
-        sums.duration.into(),
-    ]
 }
 
 static ADD_WINDOWS: Insert = Insert::new(

@@ -17,10 +17,15 @@ const CONNECTIONS: u32 = 10;
 /// No statement that changes a table waits longer for its lock, since all others would wait behind it.
 const LOCK_PATIENCE: &str = "SET LOCAL lock_timeout = '500ms'";
 
+/// How often a migration is begun anew that did not get a lock in time.
+const MIGRATION_ATTEMPTS: u32 = 20;
+
 /// Advisory locks: a number of ours, and one of the schema's name.
 const MIGRATING: &str = "SELECT pg_advisory_xact_lock(1414483799, hashtext(current_schema()))";
 const MAKING_SCHEMA: &str = "SELECT pg_advisory_xact_lock(1414483801, hashtext($1::text))";
 const PARTITIONING: &str = "SELECT pg_advisory_xact_lock(1414483800, hashtext(current_schema()))";
+/// The one that the database itself takes before daily sums are added to; see the migration `0006`.
+pub(super) const ADDING_SUMS: &str = "SELECT pg_advisory_xact_lock(1414483802, hashtext(current_schema()))";
 
 /// `lock_not_available`
 const LOCKED: &str = "55P03";
@@ -42,6 +47,13 @@ async fn make_schema(session: &mut Session, name: &str) -> Result<(), StoreError
     let statement: String =
         Sql::new("SELECT format('CREATE SCHEMA IF NOT EXISTS %I', $1::text)").bind(name).one(session).await?;
     session.script(&statement).await
+}
+
+async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
+    let mut session = Session::PostgresTransaction(pool.begin().await?);
+    Sql::new(MIGRATING).execute(&mut session).await?;
+    session.script(LOCK_PATIENCE).await?;
+    super::schema::migrate(session).await
 }
 
 impl PostgresDatabase {
@@ -66,10 +78,15 @@ impl PostgresDatabase {
         if let Some(schema) = parameter("schema") {
             make_schema(&mut session, schema).await?;
         }
-        Sql::new(MIGRATING).execute(&mut session).await?;
-        session.script(LOCK_PATIENCE).await?;
         let schema: String = Sql::new("SELECT current_schema()::text").one(&mut session).await?;
-        super::schema::migrate(session).await?;
+        session.commit().await?;
+        let mut attempts = 1..MIGRATION_ATTEMPTS;
+        while let Err(error) = migrate(&pool).await {
+            // Somebody books for long. He is let pass.
+            if !has_code(&error, LOCKED) || attempts.next().is_none() {
+                return Err(error);
+            }
+        }
         Ok(Self { pool, partitions: Arc::default(), channel: format!("tollway_{schema}").into() })
     }
 

@@ -103,7 +103,8 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn sums(&self, query: &SumQuery) -> Result<Vec<(String, DailySum)>, StoreError> {
-        let rows: Vec<OwnedSum> = query.sql(self.is_shared()).all(&mut self.reader().await?).await?;
+        let sql = query.sql(self.is_shared(), self.has_totals_from(query.days.0));
+        let rows: Vec<OwnedSum> = sql.all(&mut self.reader().await?).await?;
         Ok(rows.into_iter().map(|OwnedSum(id, sum)| (id, sum)).collect())
     }
 }
@@ -183,7 +184,12 @@ impl SumQuery {
         Self { dearest: Some(most), ..self }
     }
 
-    fn sql(&self, shared: bool) -> Sql<'_> {
+    /// Whether it asks for nothing that sums over all keys do not tell.
+    fn is_of_all_keys(&self) -> bool {
+        self.kind != "key" && !self.by.key && self.keys.is_none() && self.either.is_none()
+    }
+
+    fn sql(&self, shared: bool, has_totals: bool) -> Sql<'_> {
         let By { day, id, key, model, provider } = self.by;
         let columns = [
             (day, "day", "0"),
@@ -217,12 +223,23 @@ impl SumQuery {
             select.push(if number == 0 { "" } else { ", " });
             select.push(&format!("CAST(SUM({column}) AS BIGINT) AS {column}"));
         }
-        select.push(" FROM daily_spend");
-        if self.ids.is_none() && !shared {
-            // Else SQLite, which knows nothing of the numbers, reads all days of a kind rather than some days of all.
-            select.push(" INDEXED BY daily_spend_day");
+        let reads_totals = has_totals && self.is_of_all_keys();
+        if reads_totals {
+            select.push(" FROM daily_totals");
+        } else {
+            select.push(" FROM daily_spend");
+            if self.ids.is_none() && !shared {
+                // Else SQLite, which knows nothing of the numbers, reads all days of a kind rather than some days of all.
+                select.push(" INDEXED BY daily_spend_day");
+            }
         }
         select.push(" WHERE kind = ").push_bind(self.kind);
+        if reads_totals && self.ids.is_some() && !shared {
+            self.push_each_day(&mut select);
+        } else {
+            let (from, until) = self.days;
+            select.push(" AND day >= ").push_bind(from.0).push(" AND day <= ").push_bind(until.0);
+        }
         self.push_conditions(&mut select, shared);
         let wanted = columns.iter().filter(|(wanted, ..)| *wanted).map(|(_, column, _)| *column);
         let names = wanted.collect::<Vec<_>>().join(", ");
@@ -244,9 +261,18 @@ impl SumQuery {
         select
     }
 
-    fn push_conditions(&self, select: &mut Sql<'_>, shared: bool) {
+    /// In SQLite a day's totals lie side by side, so some of them are looked for day by day: of the days that are asked
+    /// for, those between the first and the last that there is.
+    fn push_each_day(&self, select: &mut Sql<'_>) {
         let (from, until) = self.days;
-        select.push(" AND day >= ").push_bind(from.0).push(" AND day <= ").push_bind(until.0);
+        select.push(" AND day IN (WITH RECURSIVE days (day) AS (SELECT MAX(").push_bind(from.0);
+        select.push(", (SELECT MIN(day) FROM daily_totals WHERE kind = ").push_bind(self.kind);
+        select.push(")) UNION ALL SELECT day + 1 FROM days WHERE day < MIN(").push_bind(until.0);
+        select.push(", (SELECT MAX(day) FROM daily_totals WHERE kind = ").push_bind(self.kind);
+        select.push("))) SELECT day FROM days WHERE day <= ").push_bind(until.0).push(")");
+    }
+
+    fn push_conditions(&self, select: &mut Sql<'_>, shared: bool) {
         for (column, list) in [("id", &self.ids), ("key_id", &self.keys), ("model", &self.models)] {
             if let Some(list) = list {
                 select.push(" AND ").push(column);
@@ -306,6 +332,17 @@ impl LogFilter {
                 select.push("jsonb_exists(CAST(tags AS JSONB), ").push_bind(tag.to_string()).push(")");
             } else {
                 select.push("EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ");
+                select.push_bind(tag.to_string()).push(")");
+            }
+            // No index knows tags; the daily sums tell between which days to look.
+            for (bound, day) in [
+                (" AND started_at >= (SELECT ", "MIN(day)"),
+                (" AND started_at < (SELECT ", "(MAX(day) + 1)"),
+            ] {
+                select
+                    .push(bound)
+                    .push(day)
+                    .push(" * 86400000 FROM daily_spend WHERE kind = 'tag' AND id = ");
                 select.push_bind(tag.to_string()).push(")");
             }
         }

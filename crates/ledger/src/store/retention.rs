@@ -42,13 +42,13 @@ pub struct Retained {
     pub rows: u64,
     pub changes: u64,
     pub windows: u64,
-    /// There is more to delete: another round should follow soon.
+    /// There is more to do: another round should follow soon.
     pub more: bool,
 }
 
 impl Store {
-    /// Deletes what need not be kept, a bounded part of it, and makes what the next day needs. To be called once an
-    /// hour, by any number of instances.
+    /// Deletes what need not be kept, a bounded part of it, makes what the next day needs, and adds up what was booked
+    /// before there were totals. To be called once an hour, by any number of instances.
     ///
     /// # Errors
     /// The database's; what was deleted before stays deleted.
@@ -80,6 +80,7 @@ impl Store {
                 done.rows = self.forget_rows(before, i64::MAX).await?;
             }
         }
+        done.more |= self.fill_totals().await?;
         done.windows = self.forget_windows(ago(retention.windows_for)).await?;
         let mut transaction = self.transaction().await?;
         let old = ago(retention.changes_for).0;

@@ -17,7 +17,7 @@ struct Migration {
 }
 
 /// By number, ascending.
-const MIGRATIONS: [Migration; 5] = [
+const MIGRATIONS: [Migration; 6] = [
     Migration {
         number: 1,
         sql: include_str!("../../migrations/0001_ledger.sql"),
@@ -42,6 +42,12 @@ const MIGRATIONS: [Migration; 5] = [
         sql: include_str!("../../migrations/0005_instance_spend.sql"),
         sqlite: "",
         postgres: "",
+    },
+    Migration {
+        number: 6,
+        sql: "",
+        sqlite: include_str!("../../migrations/0006_daily_totals.sqlite.sql"),
+        postgres: include_str!("../../migrations/0006_daily_totals.postgres.sql"),
     },
 ];
 

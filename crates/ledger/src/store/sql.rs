@@ -71,6 +71,30 @@ impl From<Option<String>> for Value<'_> {
     }
 }
 
+impl Value<'_> {
+    fn integer(&self) -> Option<i64> {
+        match self {
+            Self::Integer(value) => *value,
+            Self::Flag(_) | Self::Text(_) | Self::Shared(_) => None,
+        }
+    }
+
+    fn flag(&self) -> Option<i16> {
+        match self {
+            Self::Flag(value) => Some(i16::from(*value)),
+            Self::Integer(_) | Self::Text(_) | Self::Shared(_) => None,
+        }
+    }
+
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(value) => value.as_deref(),
+            Self::Shared(value) => value.as_deref(),
+            Self::Integer(_) | Self::Flag(_) => None,
+        }
+    }
+}
+
 /// A statement with what is bound to it. Texts that are pushed are ours alone; what comes from outside is bound.
 #[derive(Debug)]
 #[must_use = "nothing happens before it is executed"]
@@ -186,15 +210,15 @@ impl<'q> Sql<'q> {
 
 /// An `INSERT` of any number of rows.
 ///
-/// It is executed in parts of 64, 32, … 1 rows, so that the databases keep the plans of a few texts, whatever the
-/// numbers. SQLite's has `?` for `$1`: it would look for each name among all others, which is most of what such a
-/// statement costs.
+/// PostgreSQL is given one array per column, and so one plan and one message for all rows. SQLite has no arrays: there it
+/// is executed in parts of 64, 32, … 1 rows, so that plans of a few texts are kept, whatever the numbers. Its texts have
+/// `?` for `$1`: it would look for each name among all others, which is most of what such a statement costs.
 pub(super) struct Insert {
     /// Up to the word `VALUES`.
     head: &'static str,
     tail: &'static str,
     sqlite: [OnceLock<String>; PARTS],
-    postgres: [OnceLock<String>; PARTS],
+    postgres: OnceLock<String>,
 }
 
 /// 1, 2, 4, … 64: SQLite takes 32,766 values at once.
@@ -202,15 +226,10 @@ const PARTS: usize = 7;
 
 impl Insert {
     pub(super) const fn new(head: &'static str, tail: &'static str) -> Self {
-        Self {
-            head,
-            tail,
-            sqlite: [const { OnceLock::new() }; PARTS],
-            postgres: [const { OnceLock::new() }; PARTS],
-        }
+        Self { head, tail, sqlite: [const { OnceLock::new() }; PARTS], postgres: OnceLock::new() }
     }
 
-    /// Returns how many rows it touched.
+    /// Returns how many rows it touched. All values of a column are of one kind.
     pub(super) async fn execute<'q, R, const N: usize>(
         &'static self,
         session: &mut Session,
@@ -218,9 +237,19 @@ impl Insert {
         values: impl Fn(&'q R) -> [Value<'q>; N],
     ) -> Result<u64, StoreError> {
         let mut touched = 0;
-        for (text, rows) in self.parts(rows, N, session.is_postgres()) {
-            let values = rows.iter().flat_map(&values).collect();
-            touched += Sql { text: text.into(), values, persistent: true }.execute(session).await?;
+        match session.connection() {
+            Connection::Postgres(connection) => {
+                if let Some(query) = self.of_arrays(rows, values) {
+                    touched = query.execute(connection).await?.rows_affected();
+                }
+            }
+            Connection::Sqlite(connection) => {
+                for (text, rows) in self.parts(rows, N) {
+                    let values = rows.iter().flat_map(&values).collect();
+                    let part = Sql { text: text.into(), values, persistent: true };
+                    touched += part.sqlite().execute(&mut *connection).await?.rows_affected();
+                }
+            }
         }
         Ok(touched)
     }
@@ -233,48 +262,72 @@ impl Insert {
         values: impl Fn(&'q R) -> [Value<'q>; N],
     ) -> Result<Vec<T>, StoreError> {
         let mut found = Vec::with_capacity(rows.len());
-        for (text, rows) in self.parts(rows, N, session.is_postgres()) {
-            let values = rows.iter().flat_map(&values).collect();
-            found.extend(Sql { text: text.into(), values, persistent: true }.all(session).await?);
+        match session.connection() {
+            Connection::Postgres(connection) => {
+                if let Some(query) = self.of_arrays(rows, values) {
+                    found.extend(query.fetch_all(connection).await?.into_iter().map(Row::Postgres));
+                }
+            }
+            Connection::Sqlite(connection) => {
+                for (text, rows) in self.parts(rows, N) {
+                    let values = rows.iter().flat_map(&values).collect();
+                    let part = Sql { text: text.into(), values, persistent: true };
+                    found.extend(
+                        part.sqlite().fetch_all(&mut *connection).await?.into_iter().map(Row::Sqlite),
+                    );
+                }
+            }
         }
-        Ok(found)
+        Ok(found.iter().map(T::read).collect::<Result<_, _>>()?)
+    }
+
+    /// `None` of no rows.
+    fn of_arrays<'q, R, const N: usize>(
+        &'static self,
+        rows: &'q [R],
+        values: impl Fn(&'q R) -> [Value<'q>; N],
+    ) -> Option<sqlx::query::Query<'static, Postgres, <Postgres as sqlx::Database>::Arguments>> {
+        let rows: Vec<[Value<'q>; N]> = rows.iter().map(values).collect();
+        let first = rows.first()?;
+        let text = self.postgres.get_or_init(|| self.postgres_text(N));
+        let query = sqlx::query::<Postgres>(text.as_str().into_sql_str());
+        let column = |at: usize| rows.iter().filter_map(move |row| row.get(at));
+        Some(first.iter().enumerate().fold(query, |query, (at, first)| match first {
+            Value::Integer(_) => query.bind(column(at).map(Value::integer).collect::<Vec<_>>()),
+            Value::Flag(_) => query.bind(column(at).map(Value::flag).collect::<Vec<_>>()),
+            Value::Text(_) | Value::Shared(_) => query.bind(column(at).map(Value::text).collect::<Vec<_>>()),
+        }))
+    }
+
+    fn postgres_text(&self, columns: usize) -> String {
+        let mut text = format!("{} SELECT * FROM UNNEST(", self.head);
+        for column in 1..=columns {
+            // A string takes whatever is written to it.
+            _ = write!(text, "{}${column}", if column == 1 { "" } else { "," });
+        }
+        text.push_str(") ");
+        text.push_str(self.tail);
+        text
     }
 
     fn parts<'q, R>(
         &'static self,
         mut rows: &'q [R],
         columns: usize,
-        is_postgres: bool,
     ) -> impl Iterator<Item = (&'static str, &'q [R])> {
-        let texts = if is_postgres { &self.postgres } else { &self.sqlite };
         std::iter::from_fn(move || {
-            let (power, text) = texts.iter().enumerate().rev().find(|(power, _)| 1 << power <= rows.len())?;
+            let mut texts = self.sqlite.iter().enumerate().rev();
+            let (power, text) = texts.find(|(power, _)| 1 << power <= rows.len())?;
             let (part, rest) = rows.split_at_checked(1 << power)?;
             rows = rest;
-            let text = text.get_or_init(|| self.text(1 << power, columns, is_postgres));
+            let text = text.get_or_init(|| self.sqlite_text(1 << power, columns));
             Some((text.as_str(), part))
         })
     }
 
-    fn text(&self, rows: usize, columns: usize, is_postgres: bool) -> String {
-        let mut text = self.head.to_owned();
-        for row in 0..rows {
-            text.push_str(if row == 0 { " VALUES (" } else { "), (" });
-            for column in 0..columns {
-                if column > 0 {
-                    text.push(',');
-                }
-                if is_postgres {
-                    // A string takes whatever is written to it.
-                    _ = write!(text, "${}", row * columns + column + 1);
-                } else {
-                    text.push('?');
-                }
-            }
-        }
-        text.push_str(") ");
-        text.push_str(self.tail);
-        text
+    fn sqlite_text(&self, rows: usize, columns: usize) -> String {
+        let row = format!("({})", vec!["?"; columns].join(","));
+        format!("{} VALUES {} {}", self.head, vec![row; rows].join(", "), self.tail)
     }
 }
 
@@ -361,14 +414,20 @@ mod tests {
     fn rows_are_inserted_in_parts_that_come_again() {
         static INSERT: Insert = Insert::new("INSERT INTO t (a, b)", "ON CONFLICT DO NOTHING");
         let rows: Vec<i64> = (0..71).collect();
-        let parts: Vec<_> = INSERT.parts(&rows, 2, false).map(|(_, rows)| rows.len()).collect();
+        let parts: Vec<_> = INSERT.parts(&rows, 2).map(|(_, rows)| rows.len()).collect();
         assert_eq!(parts, [64, 4, 2, 1]);
-        let mut texts = INSERT.parts(&rows[..2], 2, true).chain(INSERT.parts(&rows[..1], 2, false));
+        let (text, _) = INSERT.parts(&rows[..2], 2).next().unwrap();
+        assert_eq!(text, "INSERT INTO t (a, b) VALUES (?,?), (?,?) ON CONFLICT DO NOTHING");
+        assert!(INSERT.parts(&rows[..0], 2).next().is_none());
+    }
+
+    #[test]
+    fn postgres_is_given_columns() {
+        static INSERT: Insert = Insert::new("INSERT INTO t (a, b)", "ON CONFLICT DO NOTHING");
         assert_eq!(
-            texts.next().unwrap().0,
-            "INSERT INTO t (a, b) VALUES ($1,$2), ($3,$4) ON CONFLICT DO NOTHING"
+            INSERT.postgres_text(2),
+            "INSERT INTO t (a, b) SELECT * FROM UNNEST($1,$2) ON CONFLICT DO NOTHING"
         );
-        assert_eq!(texts.next().unwrap().0, "INSERT INTO t (a, b) VALUES (?,?) ON CONFLICT DO NOTHING");
-        assert!(INSERT.parts(&rows[..0], 2, true).next().is_none());
+        assert!(INSERT.of_arrays(&[], |row: &i64| [(*row).into(), (*row).into()]).is_none());
     }
 }

@@ -15,6 +15,17 @@ use crate::rules::time::Day;
 /// How many requests may read at the same time.
 const READERS: u32 = 4;
 
+/// What the writer keeps of the file in memory, in KiB: what a batch of bookings touches in a log of ten million rows, so
+/// that none of it is read again for the next batch. Taken as it is needed: a file that is small needs less.
+const WRITER_CACHE: &str = "-65536";
+/// The same of each reader: a day's sums of some thousand keys.
+const READER_CACHE: &str = "-8192";
+/// How many pages the WAL may have before they are moved into the file. Most of a batch's pages are those of the batch
+/// before, and moved once for all batches of a WAL.
+const CHECKPOINT_AFTER: &str = "16384";
+/// What the WAL is cut down to then, in bytes.
+const WAL_BYTES: &str = "67108864";
+
 #[derive(Clone, Debug)]
 pub(super) struct SqliteFile {
     /// One connection: SQLite has one writer at a time, and a queue here is fair where its lock is not.
@@ -33,11 +44,17 @@ impl SqliteFile {
             .busy_timeout(PATIENCE);
         let pool = |most| SqlitePoolOptions::new().max_connections(most).acquire_timeout(PATIENCE);
         // Retention gives pages of deleted rows back to the disk, a few at a time.
-        let writing = options.clone().auto_vacuum(SqliteAutoVacuum::Incremental);
+        let writing = options
+            .clone()
+            .auto_vacuum(SqliteAutoVacuum::Incremental)
+            .pragma("cache_size", WRITER_CACHE)
+            .pragma("wal_autocheckpoint", CHECKPOINT_AFTER)
+            .pragma("journal_size_limit", WAL_BYTES);
         let writer = pool(1).connect_with(writing).await?;
         super::schema::migrate(Session::SqliteTransaction(writer.begin_with("BEGIN IMMEDIATE").await?))
             .await?;
-        let readers = pool(READERS).connect_with(options.read_only(true)).await?;
+        let readers =
+            pool(READERS).connect_with(options.read_only(true).pragma("cache_size", READER_CACHE)).await?;
         Ok(Self { writer, readers })
     }
 
