@@ -160,6 +160,9 @@ async fn live(folder: &Path, name: &str, database: &str) {
     let keeper = tokio::spawn(async move {
         loop {
             kept.keep(now()).await;
+            if let ledger::counters::LeaseHealth::Alone { why, .. } = kept.health() {
+                eprintln!("ALONE {why}");
+            }
             tokio::time::sleep(KEEP).await;
         }
     });
