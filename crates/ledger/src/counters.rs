@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use catalog::NanoUsd;
 
+use leases::LastCall;
 pub use leases::{KEEP, LeaseHealth, Leases};
 
 use crate::rules::account::Account;
@@ -20,6 +21,7 @@ use crate::rules::history::{Histories, History};
 use crate::rules::id::ModelName;
 use crate::rules::ledger::{self, Actual, Demand, Entry, Grant, Ledger, Opening, Settlement, Standing};
 use crate::rules::refusal::Refusal;
+use crate::rules::share::Resource;
 use crate::rules::time::Timestamp;
 
 const SHARDS: usize = 64;
@@ -44,6 +46,8 @@ struct Live {
     leases: Option<Arc<Leases>>,
     /// Whose turn it is to exchange leases of this account.
     turn: tokio::sync::Mutex<()>,
+    /// What came of calls for others' rests: those who wait for the same one need not all ask.
+    calls: Mutex<HashMap<Resource, LastCall>>,
 }
 
 #[derive(Debug, Default)]
@@ -114,6 +118,7 @@ impl Counters {
                 }),
                 leases: self.leases.clone(),
                 turn: tokio::sync::Mutex::default(),
+                calls: Mutex::default(),
             })
         };
         let live = match self.shard(account) {

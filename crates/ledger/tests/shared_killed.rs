@@ -3,9 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a test")]
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -30,10 +30,12 @@ const INSTANCES: [&str; 3] = ["a", "b", "c"];
 /// At each instance.
 const CALLERS: usize = 200;
 /// The budget while instances are killed, and afterwards.
-const FIRST_MAX: i64 = 3_000_000;
-const MAX: i64 = 3_500_000;
+const FIRST_MAX: i64 = 1_500_000;
+const MAX: i64 = 2_000_000;
 const HOLD: i64 = 50;
 const ROUNDS: usize = 10;
+/// What an instance says when it has booked what its former life left, and given back what that was lent.
+const READY: &str = "ready";
 
 fn now() -> Timestamp {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
@@ -166,6 +168,9 @@ async fn live(folder: &Path, name: &str, database: &str) {
     let counters = Counters::shared(Arc::clone(&leases));
     let terms = terms(std::env::var(BUDGET).unwrap().parse().unwrap());
     let claims = Claims::new(vec![counters.open(&team(), &terms, &store.openings(&team()).await.unwrap())]);
+    // All begin together: what a dead one was lent counts until it is back.
+    println!("{READY}");
+    tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new())).await.unwrap().unwrap();
     let mut tasks = Vec::new();
     let seen = Arc::new(Mutex::new(Vec::new()));
     for caller in 0..CALLERS {
@@ -228,11 +233,25 @@ fn start(folder: &Path, name: &str, database: &str, redis: Option<&str>, max: i6
         .args(["the_victim", "--exact", "--ignored", "--nocapture", "--quiet"])
         .envs([(FOLDER, folder.to_str().unwrap()), (NAME, name), (DATABASE, database)])
         .env(BUDGET, max.to_string())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped());
     if let Some(redis) = redis {
         command.env(REDIS, redis);
     }
     command.spawn().unwrap()
+}
+
+/// Has instances begin that are all ready; returns what they say from then on.
+fn begin(instances: &mut [Child; 3]) -> [Lines<BufReader<ChildStdout>>; 3] {
+    let mut outputs =
+        instances.each_mut().map(|instance| BufReader::new(instance.stdout.take().unwrap()).lines());
+    for lines in &mut outputs {
+        assert!(lines.any(|line| line.unwrap().ends_with(READY)), "it does not start");
+    }
+    for instance in instances {
+        instance.stdin.take().unwrap().write_all(b"begin\n").unwrap();
+    }
+    outputs
 }
 
 async fn a_budget_holds_over_instances_that_are_killed(folder: &Path, database: &str, redis: Option<&str>) {
@@ -241,13 +260,12 @@ async fn a_budget_holds_over_instances_that_are_killed(folder: &Path, database: 
     for round in 0..ROUNDS {
         let mut victims = INSTANCES.map(|name| start(folder, name, database, redis, FIRST_MAX));
         // All at work, one of them somewhere in the middle of it; none is ever stopped by a full pipe.
-        let outputs = victims.each_mut().map(|victim| victim.stdout.take().unwrap());
-        let (mut lines, others): (Vec<_>, Vec<_>) =
-            outputs.into_iter().enumerate().partition(|(number, _)| *number == round % 3);
-        for (_, mut output) in others {
-            std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
+        let (mut watched, others): (Vec<_>, Vec<_>) =
+            begin(&mut victims).into_iter().enumerate().partition(|(number, _)| *number == round % 3);
+        for (_, lines) in others {
+            std::thread::spawn(move || lines.for_each(drop));
         }
-        let mut lines = BufReader::new(lines.remove(0).1).lines();
+        let (_, mut lines) = watched.remove(0);
         for _ in 0..(round * 97) % 411 {
             if lines.next().is_none() {
                 break;
@@ -272,8 +290,7 @@ async fn a_budget_holds_over_instances_that_are_killed(folder: &Path, database: 
     // Their last lives use up what is left, and more.
     let mut last = INSTANCES.map(|name| start(folder, name, database, redis, MAX));
     // Read side by side, so that none is ever stopped by a full pipe.
-    let readers = last.each_mut().map(|victim| {
-        let lines = BufReader::new(victim.stdout.take().unwrap()).lines();
+    let readers = begin(&mut last).map(|lines| {
         std::thread::spawn(move || lines.filter_map(|line| Seen::read(&line.unwrap())).collect::<Vec<_>>())
     });
     let seen: Vec<Seen> = readers.into_iter().flat_map(|reader| reader.join().unwrap()).collect();

@@ -28,6 +28,9 @@ const RENEW: Duration = Duration::from_secs(5);
 const ASK_AGAIN: Duration = Duration::from_millis(5);
 /// When the store is there again, others have so long to say what they used meanwhile, before anybody is lent more.
 const RETURN: Duration = Duration::from_secs(2);
+/// How long the store has to be away before an instance takes what nobody lent it: one that is only slow comes back
+/// sooner, and requests wait that long.
+const ABSENCE: Duration = Duration::from_secs(2);
 /// How long an exchange may take: a request waits for it.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How long others have to answer a call: those that do not are late, and the request is not kept waiting for them.
@@ -59,6 +62,7 @@ struct State {
 #[derive(Clone, Debug)]
 struct Away {
     since: Timestamp,
+    began: Instant,
     why: Arc<LeaseError>,
 }
 
@@ -68,6 +72,12 @@ struct Registered {
     terms: Arc<Terms>,
     /// How its parts were when leases were last renewed.
     renewed: Vec<(Resource, Standing)>,
+}
+
+impl Away {
+    fn is_long(&self) -> bool {
+        self.began.elapsed() >= ABSENCE
+    }
 }
 
 /// Whether limits hold across instances.
@@ -158,9 +168,9 @@ impl Leases {
     #[must_use]
     pub fn health(&self) -> LeaseHealth {
         let instances = self.instances.load(Ordering::Relaxed);
-        match locked(&self.state).away.clone() {
+        match locked(&self.state).away.clone().filter(Away::is_long) {
             None => LeaseHealth::Shared { instances },
-            Some(Away { since, why }) => LeaseHealth::Alone { since, instances, why },
+            Some(Away { since, why, .. }) => LeaseHealth::Alone { since, instances, why },
         }
     }
 
@@ -172,13 +182,14 @@ impl Leases {
 
     /// `Some`: nobody can be asked, and this is one of so many instances.
     pub(super) fn alone(&self) -> Option<u32> {
-        locked(&self.state).away.as_ref().map(|_| self.instances.load(Ordering::Relaxed))
+        let state = locked(&self.state);
+        state.away.as_ref().filter(|away| away.is_long()).map(|_| self.instances.load(Ordering::Relaxed))
     }
 
     fn went_away(&self, why: LeaseError, now: Timestamp) {
         let mut state = locked(&self.state);
         state.back = None;
-        state.away.get_or_insert(Away { since: now, why: Arc::new(why) });
+        state.away.get_or_insert_with(|| Away { since: now, began: Instant::now(), why: Arc::new(why) });
     }
 
     /// Tells that bookings of this instance are in the database: for the journal's drain.
@@ -201,6 +212,10 @@ impl Leases {
         self.instances.store(heard.instances.max(1), Ordering::Relaxed);
         let (is_back, reports, renews) = {
             let mut state = locked(&self.state);
+            // It was only slow: nobody took anything.
+            if state.back.is_none() {
+                state.away.take_if(|away| !away.is_long());
+            }
             let is_back = state.away.is_some() && state.back.is_none();
             if is_back {
                 state.back = Some(now);
@@ -455,6 +470,13 @@ impl Leases {
     }
 
     async fn send(&self, name: &str, order: &Order, now: Timestamp) -> Result<Reply, LeaseError> {
+        {
+            let state = locked(&self.state);
+            // Whoever keeps the leases finds out when it is there again.
+            if let Some(away) = state.away.as_ref().filter(|_| state.back.is_none()) {
+                return Err(LeaseError::new(away.why.to_string()));
+            }
+        }
         self.exchanges.fetch_add(1, Ordering::Relaxed);
         let work = self.exchange.exchange(&self.instance, name, order, now);
         let reply = match tokio::time::timeout(PATIENCE, work).await {
@@ -607,7 +629,7 @@ impl Claims {
                 Err(Denial::Refused(refusal)) => return Err(refusal),
                 Err(Denial::Lacking(refusal)) => refusal,
             };
-            match self.ask(&need(now), now, &mut calls).await {
+            match self.ask(&need(now), began, now, &mut calls).await {
                 Asked::Got => {}
                 Asked::Waits if began.elapsed() < CALL_PATIENCE => tokio::time::sleep(ASK_AGAIN).await,
                 Asked::Waits | Asked::Nothing => return Err(refusal),
@@ -625,7 +647,13 @@ impl Claims {
     }
 
     /// Asks for what is lacking, on all accounts.
-    async fn ask(&self, need: &Need, now: Timestamp, calls: &mut HashMap<Resource, i64>) -> Asked {
+    async fn ask(
+        &self,
+        need: &Need,
+        began: Instant,
+        now: Timestamp,
+        calls: &mut HashMap<Resource, i64>,
+    ) -> Asked {
         let mut asked = Asked::Got;
         for claim in self.iter() {
             let Some(leases) = &claim.live.leases else { continue };
@@ -638,27 +666,95 @@ impl Claims {
                 if lacking(&resource, &standing, need).is_none() {
                     continue;
                 }
-                let waits_for = calls.get(&resource).copied().unwrap_or(0);
+                let waits_for = calls.get(&resource).copied();
+                let waits_for = waits_for.or_else(|| claim.live.call_since(&resource, began)).unwrap_or(0);
+                match claim.live.heard_of(&resource, waits_for, need) {
+                    Some(Asked::Waits) => {
+                        if waits_for > 0 {
+                            calls.insert(resource, waits_for);
+                        }
+                        asked = Asked::Waits;
+                        continue;
+                    }
+                    Some(known) => return known,
+                    None => {}
+                }
                 let mut purpose = |standing: &Standing| {
-                    // Somebody who was before us may have brought enough for us as well.
-                    let lacking = lacking(&resource, standing, need)?;
+                    // Somebody who was before us may have brought enough for us as well, or the news.
+                    let lacking = lacking(&resource, standing, need)
+                        .filter(|_| claim.live.heard_of(&resource, waits_for, need).is_none())?;
                     Some(Purpose { need: lacking, waits_for, ..Purpose::renewal(standing) })
                 };
+                let sent = Instant::now();
                 let outcome =
                     leases.exchange_one(&claim.live, &claim.terms, &resource, now, &mut purpose).await;
                 match outcome {
                     Ok(None | Some(Outcome::Lent)) => {}
                     Ok(Some(Outcome::Asked(number))) => {
+                        claim.live.hear(&resource, waits_for, number, None, sent);
                         calls.insert(resource, number);
                         asked = Asked::Waits;
                     }
                     // What could be read was read.
-                    Ok(Some(Outcome::Nothing | Outcome::Unread)) => return Asked::Nothing,
-                    Err(_) => return Asked::Alone,
+                    Ok(Some(Outcome::Nothing | Outcome::Unread)) => {
+                        // Without a call there was nobody to ask, and that may be otherwise soon.
+                        if waits_for > 0 {
+                            let refused = Some(resource.asked(need));
+                            claim.live.hear(&resource, waits_for, waits_for, refused, sent);
+                        }
+                        return Asked::Nothing;
+                    }
+                    Err(_) if leases.alone().is_some() => return Asked::Alone,
+                    Err(_) => return Asked::Waits,
                 }
             }
         }
         asked
+    }
+}
+
+/// What was heard last of a call for others' rests.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LastCall {
+    number: i64,
+    /// It went out after this; `None`: that is not known.
+    since: Option<Instant>,
+    at: Instant,
+    /// What all answers together had no room for; `None`: they are not all there.
+    refused: Option<i64>,
+}
+
+impl Live {
+    /// Notes what came of asking for a call's answers, or (`waits_for` is 0) for a call.
+    fn hear(&self, resource: &Resource, waits_for: i64, number: i64, refused: Option<i64>, sent: Instant) {
+        let mut calls = locked(&self.calls);
+        calls.retain(|_, last| last.at.elapsed() < CALL_PATIENCE);
+        // A later call may have gone out for another instance, at any moment after the former.
+        let former = calls.get(resource).and_then(|last| last.since);
+        let since = if waits_for == 0 { Some(sent) } else { former };
+        calls.insert(resource.clone(), LastCall { number, since, at: Instant::now(), refused });
+    }
+
+    /// The last call, if it went out after a request began to wait: it is good for this one as well.
+    fn call_since(&self, resource: &Resource, began: Instant) -> Option<i64> {
+        let last = *locked(&self.calls).get(resource)?;
+        last.since.filter(|since| *since >= began).map(|_| last.number)
+    }
+
+    /// What another request was told of the same call, so that this one need not ask. What did not fit when the call
+    /// went out did not fit for anybody who waits for it either. Who comes while a call is out has the next one.
+    fn heard_of(&self, resource: &Resource, waits_for: i64, need: &Need) -> Option<Asked> {
+        let last = *locked(&self.calls).get(resource)?;
+        let is_fresh = last.at.elapsed() < ASK_AGAIN;
+        match last.refused {
+            Some(refused) => {
+                let is_refused = last.number == waits_for && resource.asked(need) >= refused;
+                is_refused.then_some(Asked::Nothing)
+            }
+            None if last.number == waits_for && is_fresh => Some(Asked::Waits),
+            None if waits_for == 0 && last.at.elapsed() < ASK_AGAIN * 4 => Some(Asked::Waits),
+            None => None,
+        }
     }
 }
 
