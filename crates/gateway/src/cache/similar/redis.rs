@@ -9,9 +9,9 @@
 //! ```text
 //! FT.CREATE tollway:similar:default:1536 ON HASH PREFIX 1 tollway:similar:default:1536: SCHEMA
 //!     scope TAG  vector VECTOR HNSW 8 TYPE FLOAT32 DIM 1536 DISTANCE_METRIC COSINE EF_RUNTIME 64
+//! SET tollway:similar:default:context:… "" PX …
 //! HSET tollway:similar:default:1536:KEY scope … vector … key … call …
 //! PEXPIRE tollway:similar:default:1536:KEY …
-//! SET tollway:similar:default:context:… "" PX …
 //! FT.SEARCH tollway:similar:default:1536 "(@scope:{…})=>[KNN 1 @vector $vector AS distance]"
 //!     PARAMS 2 vector … RETURN 3 distance key call LIMIT 0 1 TIMEOUT 50 DIALECT 2
 //! ```
@@ -52,6 +52,8 @@ const EF_RUNTIME: &str = "64";
 #[derive(Debug)]
 pub(super) struct Redis {
     connections: Connections,
+    /// For searches alone: nothing else waits behind a slow one.
+    searching: Connections,
     answers: Arc<dyn Store>,
     /// Of searches alone: they may be slow where all else is quick.
     searches: Guard,
@@ -95,9 +97,9 @@ impl Redis {
         log: &Log,
         metrics: &CacheMetrics,
     ) -> Arc<Self> {
-        // One connection of its own: lookups of answers do not wait behind searches.
         let redis = Arc::new(Self {
             connections: Connections::open(&settings.server, 1),
+            searching: Connections::open(&settings.server, 1),
             answers,
             searches: Guard::new("redis search", log.clone(), metrics.clone()),
             keys: Guard::new("redis vectors", log.clone(), metrics.clone()),
@@ -171,6 +173,10 @@ impl Redis {
                 return self.excused(error).map(drop);
             }
             self.ready.store(vector.len(), Ordering::Relaxed);
+            let client = self.connections.client()?;
+            // First: a context that has a question and is not known would never be searched.
+            let ends = Some(Expiration::PX(left));
+            let _: () = client.set(self.context(context), "", ends, None, false).await?;
             let name = format!("{}:{}", self.index_of(vector.len()), found.key);
             let fields: Vec<Value> = vec![
                 name.as_str().into(),
@@ -184,13 +190,11 @@ impl Redis {
                 (&*found.call).into(),
             ];
             // Both or none: a hash without an end would stay for ever.
-            let both = self.connections.client()?.multi();
+            let both = client.multi();
             let hset = CustomCommand::new_static("HSET", ClusterHash::FirstKey, false);
             let _: () = both.custom(hset, fields).await?;
             let _: () = both.pexpire(name, left, None).await?;
-            let _: () = both.exec(true).await?;
-            let ends = Some(Expiration::PX(left));
-            Ok(self.connections.client()?.set(self.context(context), "", ends, None, false).await?)
+            Ok(both.exec(true).await?)
         };
         self.keys.within(WRITING, writing).await.is_some()
     }
@@ -213,7 +217,7 @@ impl Redis {
     }
 
     async fn nearest(&self, context: &[u8; 32], vector: &Unit) -> Result<Option<Match>, Error> {
-        let Ok(client) = self.connections.client() else { return Ok(None) };
+        let Ok(client) = self.searching.client() else { return Ok(None) };
         let command = CustomCommand::new_static("FT.SEARCH", ClusterHash::Random, false);
         let query = format!("(@scope:{{{}}})=>[KNN 1 @vector $vector AS distance]", scope(context));
         let mut words: Vec<Value> = vec![self.index_of(vector.len()).into(), query.into()];
