@@ -1,5 +1,7 @@
 //! Requests and what they cost, as LiteLLM's spend log shows them.
 
+use std::time::Duration;
+
 use ledger::Booking;
 use serde_json::{Value, json};
 
@@ -19,10 +21,12 @@ pub fn row(booking: &Booking) -> Value {
     metadata.insert("saved_cache_cost".to_owned(), json!(booking.saved));
     metadata.insert("usage_is_estimate".to_owned(), json!(booking.estimated));
     metadata.insert("status".to_owned(), json!(status(booking)));
+    let detail = detail.unwrap_or_default();
+    let first_token = detail.get("first_token_ms").and_then(Value::as_u64).map(Duration::from_millis);
     if let Some(list) = &booking.catalog {
         metadata.insert("price_list".to_owned(), json!(list));
     }
-    metadata.extend(detail.unwrap_or_default());
+    metadata.extend(detail);
     json!({
         "request_id": booking.request,
         "litellm_call_id": booking.request,
@@ -34,7 +38,7 @@ pub fn row(booking: &Booking) -> Value {
         "completion_tokens": tokens.output,
         "startTime": moment::iso(booking.started_at),
         "endTime": moment::iso(booking.ended_at),
-        "completionStartTime": Value::Null,
+        "completionStartTime": first_token.map(|after| moment::iso(booking.started_at.plus(after))),
         "request_duration_ms": booking.ended_at.0.saturating_sub(booking.started_at.0),
         "model": booking.model,
         "model_id": booking.deployment,

@@ -20,13 +20,14 @@ use std::fmt;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+pub(crate) use diagnose::nearest;
 pub use diagnose::{Problem, ProblemKind, Report, Severity};
 pub use resolved::{
     AwsCredentials, AzureBlobSettings, AzureCredentials, BooksConfig, CacheMode, CacheSettings, Config,
-    Connection, DeploymentConfig, DeploymentId, GcsSettings, GeneralSettings, LitellmSettings, LogFormat,
-    LogLevel, MasterKey, MissingVariable, ModelAlias, ModelInfo, ParameterPolicy, QdrantSettings,
-    RedisSettings, RedisTarget, RequiredParams, RouterSettings, S3Key, S3Settings, SemanticSettings,
-    StoreSettings, TlsVerify, TollwaySettings, UnknownPrice, VertexCredentials,
+    Connection, CustomerDefaults, DeploymentConfig, DeploymentId, GcsSettings, GeneralSettings,
+    LitellmSettings, LogFormat, LogLevel, MasterKey, MissingVariable, ModelAlias, ModelInfo, ParameterPolicy,
+    QdrantSettings, RedisSettings, RedisTarget, RequiredParams, RouterSettings, S3Key, S3Settings,
+    SemanticSettings, StoreSettings, TlsVerify, TollwaySettings, UnknownPrice, VertexCredentials,
 };
 pub use tollway::Secret;
 

@@ -116,6 +116,9 @@ struct Detail<'e> {
     attempt_of: Option<&'e str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
+    /// Milliseconds to the first token of a stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_token_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mirror_of: Option<&'e str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -154,6 +157,9 @@ fn detail(exchange: &Exchange, admission: &Admission) -> Option<Arc<str>> {
         response_id: exchange.answer.id.as_deref(),
         call_id: Some(&*exchange.id).filter(|id| *id != admission.request.as_str()),
         status: (status != 200).then_some(status),
+        first_token_ms: exchange
+            .first_token
+            .map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
         mirror_of: exchange.mirror_of.as_deref(),
         lines: exchange.answer.cost.as_ref().map(Lines),
         ..Detail::default()

@@ -115,6 +115,7 @@ on_both_databases! {
     a_ledger_opens_with_its_latest_windows,
     the_log_is_read_page_by_page,
     sums_outlive_rows,
+    the_log_tells_how_deployments_answered,
     the_audit_finds_what_is_wrong,
     changes_are_told_newest_first,
     a_batch_holds_as_a_whole_with_its_entry_in_the_log,
@@ -535,6 +536,39 @@ async fn a_batch_holds_as_a_whole_with_its_entry_in_the_log(home: &Home) {
     assert_eq!(store.audit_log(&rotated, true, 0, 10).await.unwrap().total, 1);
     let later = ChangeFilter { from: Some(Timestamp(8)), ..ChangeFilter::default() };
     assert_eq!(store.audit_log(&later, true, 0, 10).await.unwrap().total, 0);
+}
+
+async fn the_log_tells_how_deployments_answered(home: &Home) {
+    let store = home.store().await;
+    let of = |number: u8, detail: Option<&str>, cache_hit: bool| Booking {
+        deployment: Some("east".into()),
+        failed: detail.is_some_and(|detail| detail.contains("status")),
+        detail: detail.map(Into::into),
+        cache_hit,
+        ..booking(&format!("r{number}"), 10)
+    };
+    let rows = [
+        of(1, None, false),
+        of(2, Some(r#"{"first_token_ms":250}"#), true),
+        of(3, Some(r#"{"status":429}"#), false),
+        booking("r4", 10),
+    ];
+    store.book(&rows).await.unwrap();
+    let answers = store.answers(&LogFilter::default(), 1000).await.unwrap();
+    let told: Vec<_> =
+        answers.iter().map(|own| (own.status, own.requests, own.output_tokens, own.slow)).collect();
+    assert_eq!(told, [(200, 2, 14, 2), (429, 1, 7, 1)], "without the one that no deployment answered");
+    let first = &answers[0];
+    assert_eq!((first.day, &*first.group, &*first.deployment), (Day(20_000), "best", "east"));
+    assert_eq!((first.duration_ms, first.streamed, first.first_token_ms), (3000, 1, 250));
+    assert_eq!(store.answers(&LogFilter::default(), 2000).await.unwrap()[0].slow, 0);
+
+    let used = store.cache_use(&LogFilter::default()).await.unwrap();
+    let [used] = used.as_slice() else { panic!("{used:?}") };
+    assert_eq!((used.requests, used.hits, used.cached_output, used.generated_output), (4, 1, 7, 21));
+    let later = LogFilter { from: Some(Day(20_001).start()), ..LogFilter::default() };
+    assert!(store.cache_use(&later).await.unwrap().is_empty());
+    assert!(store.answers(&later, 0).await.unwrap().is_empty());
 }
 
 async fn sums_and_pages_of_all_of_a_kind(home: &Home) {
