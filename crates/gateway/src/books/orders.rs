@@ -36,17 +36,31 @@ pub struct Orders {
 }
 
 impl Orders {
-    /// Those of a key or a team.
+    /// Those that a key or a team is to be given.
     ///
     /// # Errors
     /// The first field that makes no sense.
     pub fn read(details: &Details) -> Result<Self, Invalid> {
+        let mut first = None;
+        let orders = Self::gather(details, &mut |wrong| _ = first.get_or_insert(wrong));
+        first.map_or(Ok(orders), Err)
+    }
+
+    /// Those that are stored. A field that makes no sense, since it was stored before it was looked at, says nothing.
+    #[must_use]
+    pub fn stored(details: &Details) -> Self {
+        Self::gather(details, &mut |_| {})
+    }
+
+    fn gather(details: &Details, wrong: &mut dyn FnMut(Invalid)) -> Self {
         let of = |field: &str| details.extra.get(field).filter(|value| !value.is_null());
-        let metadata = of("metadata");
-        Ok(Self {
-            budget_fit: metadata.and_then(|metadata| metadata.get("budget_fit")?.as_bool()),
-            unknown_price: of("unknown_price").map(unknown_price).transpose()?,
-            budget_fallbacks: of("budget_fallbacks").map_or(Ok(BTreeMap::new()), budget_fallbacks)?,
+        let mut read = Reading { wrong };
+        Self {
+            budget_fit: of("metadata").and_then(|metadata| metadata.get("budget_fit")?.as_bool()),
+            unknown_price: of("unknown_price").and_then(|value| read.sense_of(unknown_price(value))),
+            budget_fallbacks: of("budget_fallbacks")
+                .and_then(|value| read.sense_of(budget_fallbacks(value)))
+                .unwrap_or_default(),
             estimated_output: of("default_estimated_output_tokens")
                 .and_then(|value| field::count(value).ok()),
             estimated_output_of: of("default_estimated_output_tokens_per_model")
@@ -58,11 +72,11 @@ impl Orders {
             customer_budget: of("end_user_budget_id")
                 .and_then(Value::as_str)
                 .and_then(|id| BudgetId::new(id).ok()),
-            routing: match of("router_settings").and_then(Value::as_object) {
-                Some(settings) => RoutingOrders::read(settings)?,
-                None => RoutingOrders::default(),
-            },
-        })
+            routing: of("router_settings")
+                .and_then(Value::as_object)
+                .and_then(|settings| read.sense_of(RoutingOrders::read(settings)))
+                .unwrap_or_default(),
+        }
     }
 
     /// These, and where they say nothing those of the team.
@@ -94,6 +108,17 @@ impl Orders {
     #[must_use]
     pub fn estimated_output(&self, model: &str) -> u64 {
         self.estimated_output_of.get(model).copied().or(self.estimated_output).unwrap_or(0)
+    }
+}
+
+/// Fields of which each is read, whatever is wrong with the others.
+struct Reading<'w> {
+    wrong: &'w mut dyn FnMut(Invalid),
+}
+
+impl Reading<'_> {
+    fn sense_of<T>(&mut self, read: Result<T, Invalid>) -> Option<T> {
+        read.map_err(|wrong| (self.wrong)(wrong)).ok()
     }
 }
 
@@ -154,6 +179,13 @@ mod tests {
         assert_eq!((orders.estimated_output("a"), orders.estimated_output("b")), (7, 9));
         assert_eq!(orders.routing.timeout, Some(std::time::Duration::from_secs(3)));
         assert_eq!(read(&team).unwrap().unknown_price, Some(UnknownPrice::Hold(NanoUsd(500_000_000))));
+    }
+
+    #[test]
+    fn what_makes_no_sense_takes_nothing_else_along() {
+        let extra = json!({"router_settings": {"num_retry": 1}, "metadata": {"budget_fit": true}});
+        let details = Details { extra: extra.as_object().cloned().unwrap(), ..Details::default() };
+        assert_eq!(Orders::stored(&details).budget_fit, Some(true));
     }
 
     #[test]

@@ -290,12 +290,10 @@ async fn read_holder(store: &Store, hash: &KeyHash, generation: u64) -> Result<O
         Some(organization) => read::<Organization>(store, organization.as_str()).await?,
         None => None,
     };
-    // They were checked when they were given.
-    let orders = |details| Orders::read(details).unwrap_or_default();
-    let of_team = team.as_ref().map(|team| orders(&team.details)).unwrap_or_default();
+    let of_team = team.as_ref().map(|team| Orders::stored(&team.details)).unwrap_or_default();
     Ok(Some(Holder {
         conditions: Conditions::of(&key),
-        orders: orders(&key.details).or(of_team),
+        orders: Orders::stored(&key.details).or(of_team),
         key,
         user,
         team,

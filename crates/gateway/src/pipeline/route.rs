@@ -341,6 +341,12 @@ pub(super) fn began(running: &Running, attempt: &mut Attempt) {
     events::deployment_changed(&running.gateway, attempt.id(), change);
 }
 
+/// Books what an attempt has used whose client has left.
+pub(super) fn left(running: &Running, attempt: Attempt) {
+    let usage = running.exchange.answer.usage.as_ref();
+    attempt.left(usage.map(dialects::conversation::Usage::total), running.gateway.now());
+}
+
 /// Books the end of an attempt that the answer came from.
 pub(super) fn ended(running: &Running, attempt: Attempt, outcome: &Outcome) {
     let change = attempt.finish(outcome, running.gateway.now());

@@ -74,12 +74,13 @@ impl Store {
             false => format!("CAST(json_extract(detail, '$.{field}') AS INTEGER)"),
         };
         let (status, first) = (of_detail("status"), of_detail("first_token_ms"));
-        let mut select = Sql::new(format!(
+        let mut select = Sql::new(
             "SELECT day, model_group, deployment, status, COUNT(*) AS requests, \
              CAST(SUM(output_tokens) AS BIGINT) AS output_tokens, \
-             CAST(SUM(duration_ms) AS BIGINT) AS duration_ms, \
-             CAST(SUM(CASE WHEN duration_ms > {slow_ms} THEN 1 ELSE 0 END) AS BIGINT) AS slow, \
-             COUNT(first_token_ms) AS streamed, \
+             CAST(SUM(duration_ms) AS BIGINT) AS duration_ms, CAST(SUM(CASE WHEN duration_ms > ",
+        );
+        select.push_bind(slow_ms).push(&format!(
+            " THEN 1 ELSE 0 END) AS BIGINT) AS slow, COUNT(first_token_ms) AS streamed, \
              CAST(COALESCE(SUM(first_token_ms), 0) AS BIGINT) AS first_token_ms FROM (\
              SELECT started_at / 86400000 AS day, model_group, deployment, output_tokens, \
              ended_at - started_at AS duration_ms, COALESCE({status}, CASE WHEN failed = 0 THEN 200 ELSE 500 END) \
