@@ -12,7 +12,7 @@ import deployments
 import pytest
 from deployments import ANTHROPIC, GEMINI, RESPONSES, Provider
 from subject import Process, eventually
-from test_routing import TEXT, WHOLE, Site, ask, configuration, site, state, trace  # noqa: F401  (site is a fixture)
+from routed import TEXT, WHOLE, Site, ask, configuration, site, state, trace  # noqa: F401  (site is a fixture)
 from upstream import Upstream
 
 both_ways = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])

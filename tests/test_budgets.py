@@ -3,6 +3,7 @@ answer, and where the days of budgets begin."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
@@ -11,7 +12,7 @@ import pytest
 from deployments import ANTHROPIC, GEMINI, OPENAI, RESPONSES, Provider
 from management import Management, unique
 from subject import Gateway, run
-from test_routing import Site, configuration, site  # noqa: F401  (site is a fixture)
+from routed import Site, configuration, site  # noqa: F401  (site is a fixture)
 from upstream import Upstream
 
 #: A call of `ask` to gpt-4o holds less than this, and costs a twentieth of it.
@@ -251,35 +252,30 @@ class TestBilledAttempts:
             assert Asked(gateway, "pair", key).place == "well"
             assert [row["model_id"] for row in admin.get("/spend/logs", api_key=key)] == ["well"]
 
-    def test_a_hedge_that_was_too_late_is_booked(self, start, site: Site, upstream: Upstream):
+    @pytest.fixture
+    def hedging(self, start, site: Site) -> Iterator[Management]:
+        """A pair of which the first is known to be fast, so that the second is asked when it is not."""
         model_list = [site.at("pair", "first", order=1), site.at("pair", "second", order=2)]
         hedge = {"hedge": {"min_delay_ms": 100, "max_percent": 100}}
         with start(configuration(model_list, tollway=hedge)) as gateway:
-            admin = Management(gateway)
             for _ in range(20):
                 assert Asked(gateway, "pair").place == "first"
-            upstream.breaks("first", "hang")
-            budget = 0.01
-            key = admin.key_of(max_budget=budget)
-            asked = Asked(gateway, "pair", key)
-            assert asked.place == "second"
-            rows = {row["model_id"]: row for row in admin.get("/spend/logs", api_key=key)}
-            assert set(rows) == {"first", "second"} and rows["first"]["spend"] > 0
-            assert rows["first"]["metadata"]["attempt_of"] == rows["second"]["request_id"]
-            total = rows["first"]["spend"] + rows["second"]["spend"]
-            assert admin.get("/key/info", key=key)["info"]["spend"] == pytest.approx(total, abs=1e-12)
+            yield Management(gateway)
 
-    def test_no_hedge_without_budget_for_both(self, start, site: Site, upstream: Upstream):
-        model_list = [site.at("pair", "first", order=1), site.at("pair", "second", order=2)]
-        hedge = {"hedge": {"min_delay_ms": 100, "max_percent": 100}}
-        with start(configuration(model_list, tollway=hedge)) as gateway:
-            admin = Management(gateway)
-            for _ in range(20):
-                assert Asked(gateway, "pair").place == "first"
-            upstream.breaks("first", "slow")
-            asked = Asked(gateway, "pair", admin.key_of(max_budget=HOLD))
-            assert asked.place == "first"
-            assert upstream.seen("second") == []
+    def test_a_hedge_that_was_too_late_is_booked(self, hedging: Management, upstream: Upstream):
+        upstream.breaks("first", "hang")
+        key = hedging.key_of(max_budget=0.01)
+        assert Asked(hedging.gateway, "pair", key).place == "second"
+        rows = {row["model_id"]: row for row in hedging.get("/spend/logs", api_key=key)}
+        assert set(rows) == {"first", "second"} and rows["first"]["spend"] > 0
+        assert rows["first"]["metadata"]["attempt_of"] == rows["second"]["request_id"]
+        total = rows["first"]["spend"] + rows["second"]["spend"]
+        assert hedging.get("/key/info", key=key)["info"]["spend"] == pytest.approx(total, abs=1e-12)
+
+    def test_no_hedge_without_budget_for_both(self, hedging: Management, upstream: Upstream):
+        upstream.breaks("first", "slow")
+        assert Asked(hedging.gateway, "pair", hedging.key_of(max_budget=HOLD)).place == "first"
+        assert upstream.seen("second") == []
 
 
 class TestTimeZones:

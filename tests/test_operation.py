@@ -23,6 +23,22 @@ class TestHealth:
         for path in ("/health/liveliness", "/health/liveness", "/health/readiness"):
             assert gateway.get(path, key=False)[0] == 200
 
+    @pytest.mark.parametrize(
+        ("path", "field", "value"),
+        [
+            ("/health/readiness/details", "db", "connected"),
+            ("/health/backlog", "in_flight_requests", 0),
+            ("/health/latest", "latest_health_checks", {}),
+            ("/health/license", "license_type", "community"),
+            ("/settings", "num_callbacks", 0),
+            ("/active/callbacks", "alerting", []),
+        ],
+    )
+    def test_operators_see_how_the_gateway_is(self, gateway: Gateway, path: str, field: str, value: object):
+        status, _, told = gateway.get(path)
+        assert (status, told[field]) == (200, value)
+        assert gateway.get(path, key=False)[0] == 401
+
     def test_health_tells_which_deployments_can_be_called(self, gateway: Gateway):
         status, _, health = gateway.get("/health")
         assert status == 200

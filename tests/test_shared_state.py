@@ -14,8 +14,8 @@ import pytest
 import subject
 from redis_server import RedisServer
 from subject import Process, eventually
-from test_routing import Site, ask, configuration, state
-from test_routing import site as site
+from routed import Site, ask, configuration, state
+from routed import site as site
 from upstream import Upstream
 
 Pair = tuple[Process, Process]

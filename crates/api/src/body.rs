@@ -1,9 +1,12 @@
 //! A request's fields, checked: of the right kinds, none missing, none unknown.
 
+use std::collections::BTreeMap;
+
 use catalog::NanoUsd;
 use ledger::rules::period::Period;
 use ledger::rules::time::Timestamp;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::Object;
 use crate::field::{self, Field};
@@ -58,11 +61,7 @@ impl Body {
         match serde_json::from_slice(bytes) {
             Ok(Value::Object(fields)) => Self::of(fields, known),
             Ok(_) => Err(Problem::field("request_body", "the body must be a JSON object")),
-            Err(error) => {
-                let mut problem = Problem::field("request_body", format!("Invalid JSON payload: {error}"));
-                problem.kind = "invalid_request_error";
-                Err(problem)
-            }
+            Err(error) => Err(unreadable(bytes, &error)),
         }
     }
 
@@ -211,6 +210,20 @@ where
     text.parse().map_err(|error: I::Err| Problem::field(name, format!("`{name}`: {error}")))
 }
 
+/// A body that cannot be read; the field, where it is JSON and one of its numbers is out of range.
+fn unreadable(bytes: &[u8], error: &serde_json::Error) -> Problem {
+    let fields: BTreeMap<String, &RawValue> = serde_json::from_slice(bytes).unwrap_or_default();
+    let wrong = fields.iter().find_map(|(name, value)| {
+        let told = serde_json::from_str::<Value>(value.get()).err()?.to_string();
+        let told = told.split(" at line ").next().unwrap_or_default();
+        Some(Problem::field(name, format!("`{name}`: {told}")))
+    });
+    let mut problem =
+        wrong.unwrap_or_else(|| Problem::field("request_body", format!("Invalid JSON payload: {error}")));
+    problem.kind = "invalid_request_error";
+    problem
+}
+
 fn unknown(name: &str, known: &[&[Field]]) -> Problem {
     let near = nearest(name, known.iter().copied().flatten().map(|field| field.name));
     let hint = near.map(|known| format!("; nearest: `{known}`")).unwrap_or_default();
@@ -259,6 +272,10 @@ mod tests {
         assert_eq!(problem(r#"{"team_id":7}"#), told("team_id", "`team_id` must be a text"));
         assert_eq!(problem("[]"), told("request_body", "the body must be a JSON object"));
         assert!(problem("{").1.starts_with("Invalid JSON payload"));
+        assert_eq!(
+            problem(r#"{"team_id":"red","max_budget":1e999}"#),
+            told("max_budget", "`max_budget`: number out of range")
+        );
     }
 
     #[test]

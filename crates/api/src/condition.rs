@@ -22,12 +22,13 @@ pub const CACHE_CONTROLS: [&str; 7] =
     ["ttl", "s-maxage", "s-max-age", "no-cache", "no-store", "namespace", "use-cache"];
 
 /// By these fields a key gets more than models and routes. They are for administrators of the gateway to give.
-pub const RIGHTS: [&str; 5] = [
+pub const RIGHTS: [&str; 6] = [
     "permissions",
     "object_permission",
     "allowed_passthrough_routes",
     "denied_passthrough_routes",
     "allowed_vector_store_indexes",
+    "unknown_price",
 ];
 
 impl Conditions {

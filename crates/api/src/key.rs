@@ -56,6 +56,7 @@ pub const FIELDS: &[Field] = &[
     field("default_estimated_output_tokens", Kind::Count),
     field("default_estimated_output_tokens_per_model", Kind::CountMap),
     field("budget_fallbacks", Kind::Object),
+    field("unknown_price", Kind::Any),
     field("end_user_budget_id", Kind::Text),
     field("project_id", Kind::Text),
     field("agent_id", Kind::Text),

@@ -9,7 +9,7 @@ use crate::Object;
 use crate::access_group;
 use crate::body::{Body, Patch};
 use crate::caller;
-use crate::field::{Field, Kind, field};
+use crate::field::{Field, Kind, field, required};
 use crate::key::text_map;
 use crate::moment;
 use crate::problem::Problem;
@@ -53,6 +53,15 @@ pub const FIELDS: &[Field] = &[
     field("mcp_rpm_limit", Kind::CountMap),
     field("default_estimated_output_tokens", Kind::Count),
     field("default_estimated_output_tokens_per_model", Kind::CountMap),
+    field("budget_fallbacks", Kind::Object),
+    field("unknown_price", Kind::Any),
+];
+
+/// Of a logging callback.
+pub const CALLBACK: &[Field] = &[
+    required("callback_name", Kind::Text),
+    field("callback_type", Kind::OneOf(&["success", "failure", "success_and_failure"])),
+    required("callback_vars", Kind::TextMap),
 ];
 
 fn kept() -> &'static [Field] {

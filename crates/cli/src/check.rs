@@ -10,16 +10,26 @@ pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
     for file in &args.files {
         let loaded = local::load(file);
         let unusable = loaded.config.as_ref().map(Snapshot::unusable).unwrap_or_default();
+        let unpriced = loaded.config.as_ref().map(Snapshot::unpriced).unwrap_or_default();
+        let unpriced: Vec<String> = unpriced.into_iter().collect();
         if args.json {
             let mut report = loaded.report.to_json();
             if let Some(report) = report.as_object_mut() {
                 report.insert("unusable".to_owned(), unusable.as_slice().into());
+                report.insert("unpriced".to_owned(), unpriced.as_slice().into());
             }
             output::line(&report.to_string());
         } else {
             output::piece(&loaded.report.to_string());
             for why in &unusable {
                 output::line(&format!("warning: {why}\n"));
+            }
+            if !unpriced.is_empty() {
+                let models = unpriced.join("`, `");
+                output::line(&format!(
+                    "note: no price is known of `{models}`\n  calls to them are booked at zero; give `model_info` their \
+                     prices, or say in `tollway.unknown_price` what becomes of them under a budget\n"
+                ));
             }
         }
         warnings += unusable.len();

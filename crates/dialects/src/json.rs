@@ -5,6 +5,7 @@ pub(crate) mod scan;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Number;
+use serde_json::value::RawValue;
 
 use crate::error::Invalid;
 
@@ -20,12 +21,13 @@ pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Invalid> {
 
 #[cold]
 fn explain<T: DeserializeOwned>(text: &[u8], plain: &serde_json::Error) -> Invalid {
-    if !plain.is_data() {
+    // A number that is out of range counts as a mistake of syntax, wherever it is.
+    if !plain.is_data() && serde_json::from_slice::<&RawValue>(text).is_err() {
         return syntax(plain);
     }
     let deserializer = &mut serde_json::Deserializer::from_slice(text);
     match serde_path_to_error::deserialize::<_, T>(deserializer) {
-        Ok(_) => Invalid::body(plain.to_string()),
+        Ok(_) => Invalid::body(without_place(&plain.to_string())),
         Err(error) => {
             let path = error.path().to_string();
             let message = without_place(&error.into_inner().to_string());
@@ -85,6 +87,14 @@ mod tests {
     fn a_wrong_type_names_its_field() {
         let error = read::<Outer>(br#"{"items":[{"size":1},{"size":"x"}]}"#).unwrap_err();
         assert_eq!(error.to_string(), "`items[1].size`: invalid type: string \"x\", expected u32");
+    }
+
+    #[test]
+    fn a_number_out_of_range_names_its_field() {
+        let error = read::<Outer>(br#"{"items":[{"size":1},{"size":1e999}]}"#).unwrap_err();
+        assert_eq!(error.to_string(), "`items[1].size`: number out of range");
+        let error = read::<serde_json::Value>(b"1e999").unwrap_err();
+        assert_eq!(error.under("temperature").to_string(), "`temperature`: number out of range");
     }
 
     #[test]

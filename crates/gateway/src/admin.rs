@@ -20,12 +20,14 @@ mod keys;
 mod members;
 mod models;
 mod organizations;
+mod performance;
 mod policy;
 mod reports;
 pub(crate) mod secret;
 mod spend;
 mod tag_activity;
 mod tags;
+mod team_callbacks;
 mod teams;
 mod users;
 
@@ -50,6 +52,7 @@ pub(crate) fn router() -> Router<Arc<Gateway>> {
     Router::new()
         .merge(keys::router())
         .merge(teams::router())
+        .merge(team_callbacks::router())
         .merge(members::router())
         .merge(users::router())
         .merge(organizations::router())
@@ -76,6 +79,7 @@ pub(crate) fn router() -> Router<Arc<Gateway>> {
         .merge(access_groups::router())
         .merge(spend::router())
         .merge(reports::router())
+        .merge(performance::router())
         .merge(activity::router())
         .merge(models::router())
         .merge(credentials::router())
@@ -94,12 +98,14 @@ mod tests {
             include_str!("admin/access_groups.rs"),
             include_str!("admin/keys.rs"),
             include_str!("admin/teams.rs"),
+            include_str!("admin/team_callbacks.rs"),
             include_str!("admin/members.rs"),
             include_str!("admin/users.rs"),
             include_str!("admin/organizations.rs"),
             include_str!("admin/customers.rs"),
             include_str!("admin/spend.rs"),
             include_str!("admin/reports.rs"),
+            include_str!("admin/performance.rs"),
             include_str!("admin/activity.rs"),
             include_str!("admin/models.rs"),
             include_str!("admin/credentials.rs"),

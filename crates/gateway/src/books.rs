@@ -5,6 +5,7 @@
 
 pub mod booking;
 pub mod guesses;
+pub mod orders;
 pub mod people;
 
 use std::fmt;

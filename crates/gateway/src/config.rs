@@ -20,14 +20,15 @@ use std::fmt;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+pub(crate) use diagnose::nearest;
 pub use diagnose::{Problem, ProblemKind, Report, Severity};
 pub use resolved::{
     AwsCredentials, AzureBlobSettings, AzureCredentials, BooksConfig, CacheMode, CacheSettings, Config,
-    Connection, DeploymentConfig, DeploymentId, GcsSettings, GeneralSettings, LitellmSettings, LogFormat,
-    LogLevel, MasterKey, MissingVariable, ModelAlias, ModelInfo, ParameterPolicy, QdrantSettings,
-    Quantization, RedisSettings, RedisTarget, RedisVectorSettings, RequiredParams, RouterSettings, S3Key,
-    S3Settings, SemanticSettings, StoreSettings, TlsVerify, TollwaySettings, UnknownPrice, VectorSettings,
-    VertexCredentials,
+    Connection, CustomerDefaults, DeploymentConfig, DeploymentId, GcsSettings, GeneralSettings,
+    LitellmSettings, LogFormat, LogLevel, MasterKey, MissingVariable, ModelAlias, ModelInfo, ParameterPolicy,
+    QdrantSettings, Quantization, RedisSettings, RedisTarget, RedisVectorSettings, RequiredParams,
+    RouterSettings, S3Key, S3Settings, SemanticSettings, StoreSettings, TlsVerify, TollwaySettings,
+    UnknownPrice, VectorSettings, VertexCredentials,
 };
 pub use tollway::Secret;
 

@@ -23,6 +23,7 @@ mod redis;
 pub mod refusal;
 pub mod rotation;
 pub mod routes;
+mod routing_json;
 pub mod run_time;
 pub mod server;
 pub mod snapshot;

@@ -41,7 +41,7 @@ use crate::snapshot::Snapshot;
 pub use admit::attempt::{AttemptHold, Bill, Purse};
 pub use admit::{Admission, is_for};
 pub use authenticate::{Asked, authenticate};
-pub(crate) use receive::random_uuid;
+pub(crate) use receive::{as_seconds, is_for_operators, random_uuid};
 
 /// Runs one request from its head to the head of its answer; a streamed answer carries the rest with it.
 pub async fn run(

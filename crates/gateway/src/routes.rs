@@ -5,6 +5,7 @@
 mod access;
 mod alerts;
 mod cache;
+mod condition;
 mod docs;
 mod health;
 mod models;
@@ -41,6 +42,12 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/health/liveliness", get(health::alive))
         .route("/health/liveness", get(health::alive))
         .route("/health/readiness", get(health::ready))
+        .route("/health/readiness/details", get(condition::readiness))
+        .route("/health/backlog", get(condition::backlog))
+        .route("/health/latest", get(condition::latest_checks))
+        .route("/health/license", get(condition::license))
+        .route("/settings", get(condition::callbacks))
+        .route("/active/callbacks", get(condition::callbacks))
         .route("/health/services", get(alerts::try_out))
         .route("/alerting/settings", get(alerts::settings))
         .route("/metrics", get(health::metrics))

@@ -28,7 +28,7 @@ use tollway::transport::TransportOptions;
 use crate::admin::IssuePolicy;
 use crate::alerts::settings::AlertSettings;
 use crate::books::guesses::GuessLimits;
-use crate::config::{CacheSettings, Config, RedisSettings, RequiredParams, UnknownPrice};
+use crate::config::{CacheSettings, Config, CustomerDefaults, RedisSettings, RequiredParams, UnknownPrice};
 use crate::events::Metrics;
 use crate::events::log::ServedWords;
 use crate::events::metrics::{Handles, ServedLabels};
@@ -83,6 +83,10 @@ pub struct Snapshot {
     /// The status of a request over a budget.
     pub over_budget_status: u16,
     pub unknown_price: UnknownPrice,
+    /// The budget of customers that have none of their own.
+    pub customers: CustomerDefaults,
+    /// Models without a price are not served.
+    pub priced_only: bool,
     pub required_params: RequiredParams,
     /// Answers are kept as short as budgets pay for, unless a key or team says otherwise.
     pub budget_fit: bool,
@@ -345,6 +349,12 @@ impl Served {
     #[must_use]
     pub fn cost(&self, usage: &Usage) -> Option<Cost> {
         self.cost_of(usage, CallKind::Chat, Counts::default())
+    }
+
+    /// Whether anything of its model has a price.
+    #[must_use]
+    pub fn has_price(&self) -> bool {
+        self.prices.as_ref().is_some_and(catalog::ModelEntry::has_price)
     }
 
     /// Whether its provider has an endpoint for conversations at all.

@@ -150,6 +150,14 @@ impl Attempt {
         self.end(outcome, now)
     }
 
+    /// Whoever asked has left before the answer's end. What it has used until then counts for `tpm`; nothing is said of how
+    /// well the deployment is.
+    pub fn left(self, tokens: Option<u64>, now: Moment) {
+        if let Some(live) = self.fleet.live(self.index) {
+            live.books().spend(0, tokens.unwrap_or(0).saturating_sub(self.reserved_tokens), now);
+        }
+    }
+
     pub(crate) fn end(&mut self, outcome: &Outcome, now: Moment) -> Option<Change> {
         if std::mem::replace(&mut self.is_over, true) {
             return None;

@@ -2,12 +2,21 @@
 
 use super::{Route, get, post};
 use crate::caller::Who;
-use crate::field::{Kind, field, required};
+use crate::field::{Field, Kind, field, required};
 use crate::{credential, model};
 
 const TAG: &str = "model management";
 const CREDENTIALS: &str = "credentials";
 const ADMINISTRATORS: &[Who] = &[];
+const VIEW: &[Who] = &[Who::Viewer];
+
+const METRICS: &[Field] = &[
+    field("_selected_model_group", Kind::Text),
+    field("startTime", Kind::Moment),
+    field("endTime", Kind::Moment),
+    field("api_key", Kind::Text),
+    field("customer", Kind::Text),
+];
 
 pub(super) const ROUTES: &[Route] = &[
     post("/model/new", TAG, "Add a model; its secrets are stored sealed", ADMINISTRATORS).body(&[model::NEW]),
@@ -21,6 +30,12 @@ pub(super) const ROUTES: &[Route] = &[
         .body(&[&[required("model_id", Kind::Text)]]),
     post("/model/unblock", TAG, "Let a paused model be asked again", ADMINISTRATORS)
         .body(&[&[required("model_id", Kind::Text)]]),
+    get("/model/metrics", TAG, "Seconds per token that deployments took, per day", VIEW).query(METRICS),
+    get("/model/streaming_metrics", TAG, "Seconds to the first token of streams, per day", VIEW)
+        .query(METRICS),
+    get("/model/metrics/slow_responses", TAG, "Answers that took longer than `alerting_threshold`", VIEW)
+        .query(METRICS),
+    get("/model/metrics/exceptions", TAG, "How often deployments failed, and how", VIEW).query(METRICS),
     post("/credentials", CREDENTIALS, "Add a credential; its values are stored sealed", ADMINISTRATORS)
         .body(&[credential::NEW]),
     get("/credentials", CREDENTIALS, "List credentials, without their values", ADMINISTRATORS),

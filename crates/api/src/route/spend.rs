@@ -50,6 +50,8 @@ const NAMES: &[Field] = &[
     field("page_size", Kind::Count),
 ];
 
+const THROTTLED: &[Field] = &[required("model_group", Kind::Text), DATES[0], DATES[1]];
+
 const ACTIVITY: &[Field] = &[
     DATES[0],
     DATES[1],
@@ -171,6 +173,21 @@ pub(super) const ROUTES: &[Route] = &[
     post("/global/spend/refresh", TAG, "Bring all sums up to date; they always are", &[]),
     get("/global/activity", TAG, "Requests and tokens per day", VIEW).query(&DATES),
     get("/global/activity/model", TAG, "Requests and tokens per day and model", VIEW).query(&DATES),
+    get("/global/activity/cache_hits", TAG, "What the cache answered, by key and model", VIEW).query(&[
+        DATES[0],
+        DATES[1],
+        field("key_aliases", Kind::Text),
+        field("models", Kind::Text),
+    ]),
+    get("/global/activity/exceptions", TAG, "How often a group's providers throttled, per day", VIEW)
+        .query(THROTTLED),
+    get(
+        "/global/activity/exceptions/deployment",
+        TAG,
+        "How often a group's deployments throttled, per day",
+        VIEW,
+    )
+    .query(THROTTLED),
     get("/user/daily/activity", TAG, "What users did per day", OWN)
         .also(&[
             "/user/daily/activity/aggregated",

@@ -6,6 +6,8 @@ use crate::{team, terms};
 const MANAGE: &[Who] = &[Who::TeamAdmin, Who::OrganizationAdmin];
 const OVERSEE: &[Who] = &[Who::OrganizationAdmin];
 const SEE: &[Who] = &[Who::Viewer, Who::Member, Who::TeamAdmin, Who::OrganizationAdmin];
+/// Who manages it, and who sees all.
+const LOGGING: &[Who] = &[Who::Viewer, Who::TeamAdmin, Who::OrganizationAdmin];
 const TAG: &str = "teams";
 
 const WHICH: &[Field] = &[required("team_id", Kind::Text)];
@@ -98,6 +100,13 @@ pub(super) const ROUTES: &[Route] = &[
     .body(&[RESET]),
     post("/team/{team_id}/member/{user_id}/reset_budget", TAG, "Take a member's own budget away", MANAGE),
     post("/team/{team_id}/reset_spend", TAG, "Set what a team has spent", OVERSEE).body(&[RESET]),
+    get("/team/{team_id}/callback", TAG, "Where a team's requests are logged", LOGGING),
+    post("/team/{team_id}/callback", TAG, "Say where a team's requests are logged", MANAGE)
+        .body(&[team::CALLBACK]),
+    get("/team/{team_id}/callback/{callback_name}", TAG, "Take a logging callback away", MANAGE)
+        .method("DELETE")
+        .writing(),
+    post("/team/{team_id}/disable_logging", TAG, "Take all of a team's logging callbacks away", OVERSEE),
     post("/team/block", TAG, "Block a team: none of its keys can be used", OVERSEE).body(&[WHICH]),
     post("/team/unblock", TAG, "Unblock a team", OVERSEE).body(&[WHICH]),
     post("/team/model/add", TAG, "Give a team more models", OVERSEE)

@@ -9,7 +9,7 @@ use api::body::{Body, Patch, parse_id};
 use api::problem::Problem;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::Json;
 use axum::routing::{delete, get, post, put};
 use ledger::rules::account::Scope;
@@ -118,15 +118,8 @@ fn check_free(asker: &Asker, field: &str, name: &str) -> Result<(), Refusal> {
     Err(Problem::field(field, format!("{what} called `{name}` already exists")).into())
 }
 
-/// Makes changes of groups last, and serves them from the next request on.
-async fn commit(gateway: &Gateway, changes: Changes<'_>) -> Result<(), Refusal> {
-    changes.commit().await?;
-    Ok(gateway.load_models().await?)
-}
-
-async fn new_named(asker: Asker, State(gateway): State<Arc<Gateway>>, bytes: Bytes) -> Answer {
-    let body = asker.body(&bytes)?;
-    asker.permit(&api::caller::Object::default())?;
+async fn new_named(asker: Asker, bytes: Bytes) -> Answer {
+    let body = asker.own_body(&bytes)?;
     let name = body.text("access_group").unwrap_or_default();
     let Some(models) = models(&asker.snapshot, &body)?.filter(|models| !models.is_empty()) else {
         return Err(Problem::field("model_names", "give `model_names` or `model_ids`").into());
@@ -136,7 +129,7 @@ async fn new_named(asker: Asker, State(gateway): State<Arc<Gateway>>, bytes: Byt
     api::terms::touch(&mut made.details, &asker.name(), asker.now);
     let mut changes = asker.changes().await?;
     changes.insert(&made).await?;
-    commit(&gateway, changes).await?;
+    changes.commit_served().await?;
     Ok(Json(updated(&asker.snapshot, &made)))
 }
 
@@ -174,41 +167,30 @@ async fn info_named(asker: Asker, Path(name): Path<String>) -> Answer {
     Ok(Json(named_row(&asker.snapshot, &name, models)))
 }
 
-async fn update_named(
-    asker: Asker,
-    State(gateway): State<Arc<Gateway>>,
-    Path(name): Path<String>,
-    bytes: Bytes,
-) -> Answer {
-    let body = asker.body(&bytes)?;
-    asker.permit(&api::caller::Object::default())?;
+async fn update_named(asker: Asker, Path(name): Path<String>, bytes: Bytes) -> Answer {
+    let body = asker.own_body(&bytes)?;
     let mut stored = named(&asker, &name).await?;
     let Some(models) = models(&asker.snapshot, &body)? else {
         return Err(Problem::field("model_names", "give `model_names` or `model_ids`").into());
     };
     let before = stored.record.clone();
     stored.record.models = models;
-    save(&asker, &gateway, &before, &mut stored).await?;
+    save(&asker, &before, &mut stored).await?;
     Ok(Json(updated(&asker.snapshot, &stored.record)))
 }
 
-async fn save(
-    asker: &Asker,
-    gateway: &Gateway,
-    before: &AccessGroup,
-    stored: &mut Stored<AccessGroup>,
-) -> Result<(), Refusal> {
+async fn save(asker: &Asker, before: &AccessGroup, stored: &mut Stored<AccessGroup>) -> Result<(), Refusal> {
     api::terms::touch(&mut stored.record.details, &asker.name(), asker.now);
     let mut changes = asker.changes().await?;
     changes.update("updated", before, stored).await?;
-    commit(gateway, changes).await
+    changes.commit_served().await
 }
 
-async fn delete_named(asker: Asker, State(gateway): State<Arc<Gateway>>, Path(name): Path<String>) -> Answer {
+async fn delete_named(asker: Asker, Path(name): Path<String>) -> Answer {
     asker.permit(&api::caller::Object::default())?;
     let group = named(&asker, &name).await?.record;
     let row = updated(&asker.snapshot, &group);
-    remove(&asker, &gateway, &group).await?;
+    remove(&asker, &group).await?;
     Ok(Json(json!({
         "access_group": name,
         "models_updated": row["models_updated"],
@@ -217,14 +199,14 @@ async fn delete_named(asker: Asker, State(gateway): State<Arc<Gateway>>, Path(na
 }
 
 /// Deletes a group and takes it from everybody.
-async fn remove(asker: &Asker, gateway: &Gateway, group: &AccessGroup) -> Result<(), Refusal> {
+async fn remove(asker: &Asker, group: &AccessGroup) -> Result<(), Refusal> {
     let teams = Given::<Team>::read(asker, &group.id).await?;
     let keys = Given::<Key>::read(asker, &group.id).await?;
     let mut changes = asker.changes().await?;
     teams.become_those(asker, &mut changes, &group.id, Vec::new()).await?;
     keys.become_those(asker, &mut changes, &group.id, Vec::new()).await?;
     changes.delete(group).await?;
-    commit(gateway, changes).await
+    changes.commit_served().await
 }
 
 /// Who can be given groups.
@@ -326,21 +308,18 @@ async fn unified_row(asker: &Asker, group: &AccessGroup) -> Result<Value, Refusa
     Ok(Value::Object(access_group::row(group, &teams, &keys)))
 }
 
-async fn new(asker: Asker, State(gateway): State<Arc<Gateway>>, bytes: Bytes) -> Answer {
-    let body = asker.body(&bytes)?;
-    asker.permit(&api::caller::Object::default())?;
+async fn new(asker: Asker, bytes: Bytes) -> Answer {
+    let body = asker.own_body(&bytes)?;
     let Some(name) = body.text("access_group_name") else {
         return Err(Problem::field("access_group_name", "`access_group_name` is missing").into());
     };
     let made = empty(&asker, "access_group_name", &secret::unique_id()?, name)?;
-    change(&asker, &gateway, None, Stored { record: made, version: 0, spend: catalog::NanoUsd::ZERO }, &body)
-        .await
+    change(&asker, None, Stored { record: made, version: 0, spend: catalog::NanoUsd::ZERO }, &body).await
 }
 
 /// Takes over what a request says about a group that is there, or about to be.
 async fn change(
     asker: &Asker,
-    gateway: &Gateway,
     before: Option<&AccessGroup>,
     mut stored: Stored<AccessGroup>,
     body: &Body,
@@ -362,7 +341,7 @@ async fn change(
     if let Some(keys) = keys {
         given.1.become_those(asker, &mut changes, &id, keys).await?;
     }
-    commit(gateway, changes).await?;
+    changes.commit_served().await?;
     Ok(Json(unified_row(asker, &stored.record).await?))
 }
 
@@ -383,26 +362,20 @@ async fn one(asker: Asker, Path(id): Path<String>) -> Answer {
     Ok(Json(unified_row(&asker, &stored.record).await?))
 }
 
-async fn update(
-    asker: Asker,
-    State(gateway): State<Arc<Gateway>>,
-    Path(id): Path<String>,
-    bytes: Bytes,
-) -> Answer {
-    let body = asker.body(&bytes)?;
-    asker.permit(&api::caller::Object::default())?;
+async fn update(asker: Asker, Path(id): Path<String>, bytes: Bytes) -> Answer {
+    let body = asker.own_body(&bytes)?;
     let stored = by_id(&asker, &id).await?;
     let before = stored.record.clone();
     if let Some(name) = body.text("access_group_name").filter(|name| *name != access_group::name(&before)) {
         check_free(&asker, "access_group_name", name)?;
     }
-    change(&asker, &gateway, Some(&before), stored, &body).await
+    change(&asker, Some(&before), stored, &body).await
 }
 
-async fn delete_unified(asker: Asker, State(gateway): State<Arc<Gateway>>, Path(id): Path<String>) -> Answer {
+async fn delete_unified(asker: Asker, Path(id): Path<String>) -> Answer {
     asker.permit(&api::caller::Object::default())?;
     let group = by_id(&asker, &id).await?.record;
-    remove(&asker, &gateway, &group).await?;
+    remove(&asker, &group).await?;
     Ok(Json(json!({"access_group_id": id, "message": "Access group deleted successfully"})))
 }
 
@@ -420,28 +393,22 @@ async fn budget(asker: Asker, Path(name): Path<String>) -> Answer {
     budget_row(&asker, &stored).await
 }
 
-async fn set_budget(
-    asker: Asker,
-    State(gateway): State<Arc<Gateway>>,
-    Path(name): Path<String>,
-    bytes: Bytes,
-) -> Answer {
-    let body = asker.body(&bytes)?;
-    asker.permit(&api::caller::Object::default())?;
+async fn set_budget(asker: Asker, Path(name): Path<String>, bytes: Bytes) -> Answer {
+    let body = asker.own_body(&bytes)?;
     let mut stored = named(&asker, &name).await?;
     let before = stored.record.clone();
     asker.check_budget(&body).await?;
     api::terms::apply(&body, &mut stored.record.details, asker.now)?;
-    save(&asker, &gateway, &before, &mut stored).await?;
+    save(&asker, &before, &mut stored).await?;
     budget_row(&asker, &stored).await
 }
 
-async fn clear_budget(asker: Asker, State(gateway): State<Arc<Gateway>>, Path(name): Path<String>) -> Answer {
+async fn clear_budget(asker: Asker, Path(name): Path<String>) -> Answer {
     asker.permit(&api::caller::Object::default())?;
     let mut stored = named(&asker, &name).await?;
     let before = stored.record.clone();
     stored.record.details.allowance = Allowance::default();
     stored.record.details.budget_id = None;
-    save(&asker, &gateway, &before, &mut stored).await?;
+    save(&asker, &before, &mut stored).await?;
     budget_row(&asker, &stored).await
 }

@@ -156,6 +156,13 @@ impl Asker {
         Ok(Body::read(bytes, self.route.body)?)
     }
 
+    /// The body of a request about what is the gateway's own and nobody's.
+    pub(super) fn own_body(&self, bytes: &[u8]) -> Result<Body, Refusal> {
+        let body = self.body(bytes)?;
+        self.permit(&Object::default())?;
+        Ok(body)
+    }
+
     /// The query, checked against the route's own fields.
     pub(super) fn query(&self) -> Result<Body, Refusal> {
         Ok(query::read(&self.query, self.route.query)?)

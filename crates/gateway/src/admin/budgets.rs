@@ -63,8 +63,7 @@ async fn standing(
 }
 
 pub(super) async fn new(asker: Asker, bytes: Bytes) -> Answer {
-    let body = asker.body(&bytes)?;
-    asker.permit(&api::caller::Object::default())?;
+    let body = asker.own_body(&bytes)?;
     let id = match body.text("budget_id").filter(|id| !id.is_empty()) {
         Some(id) => id.to_owned(),
         None => secret::unique_id()?,
@@ -84,8 +83,7 @@ fn id(body: &Body) -> Result<&str, Refusal> {
 }
 
 pub(super) async fn update(asker: Asker, bytes: Bytes) -> Answer {
-    let body = asker.body(&bytes)?;
-    asker.permit(&api::caller::Object::default())?;
+    let body = asker.own_body(&bytes)?;
     let mut stored = asker.find::<SharedBudget>("Budget", "budget_id", id(&body)?).await?;
     let before = stored.record.clone();
     budget::apply(&body, &mut stored.record, asker.now)?;
@@ -97,8 +95,7 @@ pub(super) async fn update(asker: Asker, bytes: Bytes) -> Answer {
 }
 
 pub(super) async fn delete(asker: Asker, bytes: Bytes) -> Answer {
-    let body = asker.body(&bytes)?;
-    asker.permit(&api::caller::Object::default())?;
+    let body = asker.own_body(&bytes)?;
     let id = body.text("id").unwrap_or_default();
     let stored = asker.find::<SharedBudget>("Budget", "id", id).await?;
     let mut changes = asker.changes().await?;

@@ -142,11 +142,33 @@ impl<'a> Changes<'a> {
         }
         Ok(())
     }
+
+    /// The same for what decides which models are served.
+    pub(super) async fn commit_served(self) -> Result<(), Refusal> {
+        let asker = self.asker;
+        self.commit().await?;
+        Ok(asker.gateway.load_models().await?)
+    }
 }
 
 /// What a secret's field is called, or ends with.
-const SECRET_NAMES: [&str; 8] =
-    ["secret", "password", "api_key", "token", "authorization", "credential", "private_key", "secret_key"];
+const SECRET_NAMES: [&str; 9] = [
+    "secret",
+    "password",
+    "api_key",
+    "token",
+    "authorization",
+    "credential",
+    "private_key",
+    "secret_key",
+    "service_account",
+];
+
+/// Whether a field of this name holds a secret.
+pub(super) fn is_secret(name: &str) -> bool {
+    let lower = name.to_lowercase();
+    SECRET_NAMES.iter().any(|word| lower.ends_with(word))
+}
 
 /// Metadata may hold what nobody should read in a log: a logging callback's key, for one.
 pub(crate) fn masked(value: Value) -> Value {
@@ -155,9 +177,7 @@ pub(crate) fn masked(value: Value) -> Value {
             fields
                 .into_iter()
                 .map(|(name, value)| {
-                    let lower = name.to_lowercase();
-                    let is_secret =
-                        value.is_string() && SECRET_NAMES.iter().any(|word| lower.ends_with(word));
+                    let is_secret = value.is_string() && is_secret(&name);
                     let shown = if is_secret || name == "hash" { Value::from("****") } else { masked(value) };
                     (name, shown)
                 })

@@ -8,7 +8,7 @@ use api::credential;
 use api::problem::Problem;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::Json;
 use axum::routing::{get, post};
 use ledger::rules::entity::{Credential, Details};
@@ -47,9 +47,8 @@ fn put(gateway: &Gateway, made: &mut Credential, values: &Map<String, Value>) ->
     Ok(())
 }
 
-async fn new(asker: Asker, State(gateway): State<Arc<Gateway>>, bytes: Bytes) -> Answer {
-    let body = asker.body(&bytes)?;
-    asker.permit(&api::caller::Object::default())?;
+async fn new(asker: Asker, bytes: Bytes) -> Answer {
+    let body = asker.own_body(&bytes)?;
     let name = body.text("credential_name").unwrap_or_default();
     let Some(values) = body.object("credential_values").filter(|values| !values.is_empty()) else {
         return Err(Problem::field("credential_values", "`credential_values` is missing").into());
@@ -60,12 +59,11 @@ async fn new(asker: Asker, State(gateway): State<Arc<Gateway>>, bytes: Bytes) ->
         data: body.object("credential_info").cloned().unwrap_or_default(),
         details: Details { alias: body.text("display_name").map(str::to_owned), ..Details::default() },
     };
-    put(&gateway, &mut made, values)?;
+    put(&asker.gateway, &mut made, values)?;
     api::terms::touch(&mut made.details, &asker.name(), asker.now);
     let mut changes = asker.changes().await?;
     changes.insert(&made).await?;
-    changes.commit().await?;
-    gateway.load_models().await?;
+    changes.commit_served().await?;
     Ok(Json(json!({"success": true, "message": "Credential created successfully"})))
 }
 
@@ -103,18 +101,18 @@ fn resealed_row(done: Resealed) -> Value {
     })
 }
 
-async fn reseal(asker: Asker, State(gateway): State<Arc<Gateway>>) -> Answer {
+async fn reseal(asker: Asker) -> Answer {
     let dry = asker.query()?.bool("dry_run").unwrap_or(false);
     asker.permit(&api::caller::Object::default())?;
-    let vault = models::vault(&gateway)?;
+    let vault = models::vault(&asker.gateway)?;
     let done = if dry { asker.store().would_reseal(vault).await } else { asker.store().reseal(vault).await };
     let mut row = resealed_row(done.map_err(not_resealed)?);
     row["dry_run"] = json!(dry);
     Ok(Json(row))
 }
 
-async fn sealed(asker: Asker, State(gateway): State<Arc<Gateway>>) -> Answer {
-    let done = asker.store().would_reseal(models::vault(&gateway)?).await.map_err(not_resealed)?;
+async fn sealed(asker: Asker) -> Answer {
+    let done = asker.store().would_reseal(models::vault(&asker.gateway)?).await.map_err(not_resealed)?;
     Ok(Json(json!({"needs_migration": done.resealed, "already_current": done.current})))
 }
 
@@ -127,14 +125,8 @@ fn not_resealed(error: ResealError) -> Refusal {
     }
 }
 
-async fn update(
-    asker: Asker,
-    State(gateway): State<Arc<Gateway>>,
-    Path(name): Path<String>,
-    bytes: Bytes,
-) -> Answer {
-    let body = asker.body(&bytes)?;
-    asker.permit(&api::caller::Object::default())?;
+async fn update(asker: Asker, Path(name): Path<String>, bytes: Bytes) -> Answer {
+    let body = asker.own_body(&bytes)?;
     let mut stored = named(&asker, &name).await?;
     if body.text("credential_name").is_some_and(|other| other != name) {
         return Err(Problem::field("credential_name", "a credential keeps its name: make another one").into());
@@ -143,7 +135,7 @@ async fn update(
     let text = |body: &Body, field: &str| body.text(field).map(str::to_owned);
     body.patch("display_name", text).apply(&mut stored.record.details.alias);
     if let Some(values) = body.object("credential_values") {
-        put(&gateway, &mut stored.record, values)?;
+        put(&asker.gateway, &mut stored.record, values)?;
     }
     for field in body.texts("credential_values_to_delete").unwrap_or_default() {
         stored.record.values.remove(&field);
@@ -154,17 +146,15 @@ async fn update(
     api::terms::touch(&mut stored.record.details, &asker.name(), asker.now);
     let mut changes = asker.changes().await?;
     changes.update("updated", &before, &stored).await?;
-    changes.commit().await?;
-    gateway.load_models().await?;
+    changes.commit_served().await?;
     Ok(Json(json!({"success": true, "message": "Credential updated successfully"})))
 }
 
-async fn delete(asker: Asker, State(gateway): State<Arc<Gateway>>, Path(name): Path<String>) -> Answer {
+async fn delete(asker: Asker, Path(name): Path<String>) -> Answer {
     asker.permit(&api::caller::Object::default())?;
     let stored = named(&asker, &name).await?;
     let mut changes = asker.changes().await?;
     changes.delete(&stored.record).await?;
-    changes.commit().await?;
-    gateway.load_models().await?;
+    changes.commit_served().await?;
     Ok(Json(json!({"success": true, "message": "Credential deleted successfully"})))
 }

@@ -6,11 +6,12 @@ use api::grant::{self, Giver, Grant};
 use api::problem::Problem;
 use api::{caller, key};
 use ledger::rules::account::Scope;
-use ledger::rules::entity::{Key, Member, Organization, Team, User};
+use ledger::rules::entity::{Details, Key, Member, Organization, Team, User};
 use serde_json::{Value, json};
 
 use super::asker::Asker;
 use super::{access_groups, secret};
+use crate::books::orders::Orders;
 use crate::refusal::Refusal;
 
 /// A key that is not stored yet, and its secret, which nobody will see again.
@@ -42,6 +43,7 @@ pub(super) async fn new_key(
     }
     let mut made = key::empty(&secret);
     key::apply(body, &mut made, asker.now)?;
+    check_orders(body, &made.details)?;
     api::terms::touch(&mut made.details, &asker.name(), asker.now);
     if is_service_account {
         made.user = None;
@@ -128,6 +130,7 @@ pub(super) async fn check_change(
     after: &Key,
 ) -> Result<(), Refusal> {
     asker.permit(&key::object(before))?;
+    check_orders(body, &after.details)?;
     asker.check_budget(body).await?;
     if before.access_groups != after.access_groups {
         access_groups::check(asker, &after.access_groups).await?;
@@ -347,6 +350,14 @@ impl Surroundings {
 pub(super) fn hash_of(text: &str) -> Option<ledger::rules::id::KeyHash> {
     use ledger::rules::id::KeyHash;
     if text.starts_with("sk-") { Some(KeyHash::of(text)) } else { KeyHash::parse(text).ok() }
+}
+
+/// Whether what a body says about how requests are served can be followed.
+pub(super) fn check_orders(body: &Body, details: &Details) -> Result<(), Refusal> {
+    if !["router_settings", "budget_fallbacks", "unknown_price"].iter().any(|field| body.has(field)) {
+        return Ok(());
+    }
+    Ok(Orders::read(details).map(drop)?)
 }
 
 /// The amount that a request sets as spent, if it does.

@@ -7,7 +7,7 @@ use api::model;
 use api::problem::Problem;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::Json;
 use axum::routing::{patch, post};
 use ledger::rules::entity::{Details, RuntimeModel, Team};
@@ -61,9 +61,8 @@ async fn check(gateway: &Gateway, made: &RuntimeModel) -> Result<(), Refusal> {
     checked.map(drop).map_err(|error| Problem::field("litellm_params", error.to_string()).into())
 }
 
-async fn new(asker: Asker, State(gateway): State<Arc<Gateway>>, bytes: Bytes) -> Answer {
-    let body = asker.body(&bytes)?;
-    asker.permit(&api::caller::Object::default())?;
+async fn new(asker: Asker, bytes: Bytes) -> Answer {
+    let body = asker.own_body(&bytes)?;
     let info = body.object("model_info").cloned().unwrap_or_default();
     let team = match model::team(&info)? {
         Some(id) => Some(asker.find::<Team>("Team", "model_info.team_id", id.as_str()).await?),
@@ -86,17 +85,16 @@ async fn new(asker: Asker, State(gateway): State<Arc<Gateway>>, bytes: Bytes) ->
         data: Map::new(),
         details: Details::default(),
     };
-    sealed(&gateway, &id, body.object("litellm_params").cloned().unwrap_or_default(), &mut made)?;
+    sealed(&asker.gateway, &id, body.object("litellm_params").cloned().unwrap_or_default(), &mut made)?;
     made.data.insert("model_info".to_owned(), Value::Object(info));
     api::terms::touch(&mut made.details, &asker.name(), asker.now);
-    check(&gateway, &made).await?;
+    check(&asker.gateway, &made).await?;
     let mut changes = asker.changes().await?;
     changes.insert(&made).await?;
     if let Some(team) = team {
         list_in(&asker, &mut changes, team, &made.name).await?;
     }
-    changes.commit().await?;
-    gateway.load_models().await?;
+    changes.commit_served().await?;
     Ok(Json(Value::Object(model::row(&made))))
 }
 
@@ -116,26 +114,21 @@ async fn list_in(
     changes.update("updated", &before, &team).await
 }
 
-async fn update(asker: Asker, State(gateway): State<Arc<Gateway>>, bytes: Bytes) -> Answer {
+async fn update(asker: Asker, bytes: Bytes) -> Answer {
     let body = asker.body(&bytes)?;
     let in_info = body.object("model_info").and_then(|info| info.get("id")).and_then(Value::as_str);
     let Some(id) = in_info.or_else(|| body.text("id")).map(str::to_owned) else {
         return Err(Problem::field("model_info.id", "`model_info.id` is missing").into());
     };
-    change(&asker, &gateway, &id, &body).await
+    change(&asker, &id, &body).await
 }
 
-async fn update_at(
-    asker: Asker,
-    State(gateway): State<Arc<Gateway>>,
-    Path(id): Path<String>,
-    bytes: Bytes,
-) -> Answer {
+async fn update_at(asker: Asker, Path(id): Path<String>, bytes: Bytes) -> Answer {
     let body = asker.body(&bytes)?;
-    change(&asker, &gateway, &id, &body).await
+    change(&asker, &id, &body).await
 }
 
-async fn change(asker: &Asker, gateway: &Arc<Gateway>, id: &str, body: &Body) -> Answer {
+async fn change(asker: &Asker, id: &str, body: &Body) -> Answer {
     asker.permit(&api::caller::Object::default())?;
     let mut stored = named(asker, "model_info.id", id).await?;
     let before = stored.record.clone();
@@ -153,7 +146,7 @@ async fn change(asker: &Asker, gateway: &Arc<Gateway>, id: &str, body: &Body) ->
                 params.insert(name.clone(), value.clone());
             }
         }
-        sealed(gateway, id, params, &mut stored.record)?;
+        sealed(&asker.gateway, id, params, &mut stored.record)?;
     }
     if let Some(given) = body.object("model_info") {
         if given.contains_key("team_id") && model::team(given)? != before.team {
@@ -166,26 +159,23 @@ async fn change(asker: &Asker, gateway: &Arc<Gateway>, id: &str, body: &Body) ->
         stored.record.data.insert("model_info".to_owned(), Value::Object(info));
     }
     api::terms::touch(&mut stored.record.details, &asker.name(), asker.now);
-    check(gateway, &stored.record).await?;
+    check(&asker.gateway, &stored.record).await?;
     let mut changes = asker.changes().await?;
     changes.update("updated", &before, &stored).await?;
-    changes.commit().await?;
-    gateway.load_models().await?;
+    changes.commit_served().await?;
     Ok(Json(Value::Object(model::row(&stored.record))))
 }
 
 /// `model_info.blocked` is what routing looks at.
-async fn block(asker: Asker, State(gateway): State<Arc<Gateway>>, bytes: Bytes) -> Answer {
-    let body = asker.body(&bytes)?;
-    asker.permit(&api::caller::Object::default())?;
+async fn block(asker: Asker, bytes: Bytes) -> Answer {
+    let body = asker.own_body(&bytes)?;
     let mut stored = named(&asker, "model_id", body.text("model_id").unwrap_or_default()).await?;
     let blocks = asker.path == "/model/block";
     let info = stored.record.data.entry("model_info").or_insert_with(|| json!({}));
     info["blocked"] = json!(blocks);
     let mut changes = asker.changes().await?;
     changes.block(&mut stored, blocks).await?;
-    changes.commit().await?;
-    gateway.load_models().await?;
+    changes.commit_served().await?;
     Ok(Json(Value::Object(model::row(&stored.record))))
 }
 
@@ -202,14 +192,12 @@ pub(super) async fn named(asker: &Asker, field: &str, id: &str) -> Result<Stored
     Err(Problem::field(field, told).into())
 }
 
-async fn delete(asker: Asker, State(gateway): State<Arc<Gateway>>, bytes: Bytes) -> Answer {
-    let body = asker.body(&bytes)?;
-    asker.permit(&api::caller::Object::default())?;
+async fn delete(asker: Asker, bytes: Bytes) -> Answer {
+    let body = asker.own_body(&bytes)?;
     let id = body.text("id").unwrap_or_default();
     let stored = named(&asker, "id", id).await?;
     let mut changes = asker.changes().await?;
     changes.delete(&stored.record).await?;
-    changes.commit().await?;
-    gateway.load_models().await?;
+    changes.commit_served().await?;
     Ok(Json(json!({"message": format!("Model: {id} deleted successfully")})))
 }

@@ -93,7 +93,7 @@ async fn per_day(asker: Asker) -> Answer {
 }
 
 /// The id of the key that a text means, deleted ones included.
-async fn key_id(asker: &Asker, text: &str) -> Result<String, Refusal> {
+pub(super) async fn key_id(asker: &Asker, text: &str) -> Result<String, Refusal> {
     let Some(hash) = issue::hash_of(text) else { return Ok(text.to_owned()) };
     let stored = asker.store().key_by_hash(&hash, asker.now).await?;
     Ok(stored.map_or_else(|| hash.to_string(), |stored| stored.record.id.to_string()))

@@ -29,8 +29,7 @@ async fn full_row(asker: &Asker, stored: &Stored<TagTerms>) -> Result<Value, Ref
 }
 
 pub(super) async fn new(asker: Asker, bytes: Bytes) -> Answer {
-    let body = asker.body(&bytes)?;
-    asker.permit(&api::caller::Object::default())?;
+    let body = asker.own_body(&bytes)?;
     let name = body.text("name").unwrap_or_default();
     let mut made =
         TagTerms { name: parse_id("name", name)?, models: ModelList::default(), details: Details::default() };
@@ -46,8 +45,7 @@ pub(super) async fn new(asker: Asker, bytes: Bytes) -> Answer {
 }
 
 pub(super) async fn update(asker: Asker, bytes: Bytes) -> Answer {
-    let body = asker.body(&bytes)?;
-    asker.permit(&api::caller::Object::default())?;
+    let body = asker.own_body(&bytes)?;
     let name = body.text("name").unwrap_or_default();
     let mut stored = asker.find::<TagTerms>("Tag", "name", name).await?;
     let before = stored.record.clone();
@@ -62,8 +60,7 @@ pub(super) async fn update(asker: Asker, bytes: Bytes) -> Answer {
 }
 
 pub(super) async fn delete(asker: Asker, bytes: Bytes) -> Answer {
-    let body = asker.body(&bytes)?;
-    asker.permit(&api::caller::Object::default())?;
+    let body = asker.own_body(&bytes)?;
     let name = body.text("name").unwrap_or_default();
     let stored = asker.find::<TagTerms>("Tag", "name", name).await?;
     let mut changes = asker.changes().await?;

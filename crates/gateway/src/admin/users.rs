@@ -234,8 +234,7 @@ async fn change(asker: &Asker, body: &Body) -> Result<Stored<User>, Refusal> {
 }
 
 async fn bulk_update(asker: Asker, bytes: Bytes) -> Answer {
-    let body = asker.body(&bytes)?;
-    asker.permit(&api::caller::Object::default())?;
+    let body = asker.own_body(&bytes)?;
     let Some(route) = api::route::find("POST", "/user/update") else { return Err(asker.wrong_role()) };
     let each: Vec<Value> = match body.list("users") {
         Some(users) => users.clone(),

@@ -13,15 +13,14 @@ use api::condition::Conditions;
 use ledger::rules::account::{Account, Scope};
 use ledger::rules::budget::{Allowance, Terms};
 use ledger::rules::circle::Circle;
-use ledger::rules::entity::{
-    Customer, Details, Key, Member, Organization, SharedBudget, TagTerms, Team, User,
-};
+use ledger::rules::entity::{Customer, Key, Member, Organization, SharedBudget, TagTerms, Team, User};
 use ledger::rules::id::{BudgetId, CustomerId, KeyHash, KeyId, Tag};
 use ledger::store::{Record, Store, StoreError};
 use ledger::{Claim, Claims, Counters};
 use moka::sync::Cache;
 
 use super::now;
+use super::orders::Orders;
 use crate::events::metrics::Handles;
 
 /// Keys that are remembered; the least used ones are read again.
@@ -52,8 +51,8 @@ pub struct Holder {
     pub organization: Option<Organization>,
     /// What the key demands of requests.
     pub conditions: Conditions,
-    /// `metadata.budget_fit` of the key, else of its team.
-    pub budget_fit: Option<bool>,
+    /// What the key, else its team, says about how its requests are served.
+    pub orders: Orders,
     /// What may have changed since.
     generation: u64,
     /// By model: what requests of this key draw on.
@@ -82,7 +81,7 @@ impl Holder {
             member: None,
             organization: None,
             conditions: Conditions::default(),
-            budget_fit: None,
+            orders: Orders::default(),
             generation: 0,
             claims: Mutex::default(),
             handles: Mutex::default(),
@@ -99,6 +98,13 @@ impl Holder {
             member: self.member.as_ref(),
             organization: self.organization.as_ref(),
         }
+    }
+
+    /// The name that a model has for others: the key's or its team's aliases, then those of their `router_settings`.
+    #[must_use]
+    pub fn resolve<'m>(&'m self, model: &'m str) -> &'m str {
+        let resolved = self.circle().resolve(model);
+        self.orders.routing.aliases.get(resolved).map_or(resolved, String::as_str)
     }
 
     /// What requests for a model draw on, if that was worked out before.
@@ -136,6 +142,7 @@ pub struct People {
     keys: Cache<KeyHash, Arc<Holder>>,
     customers: Cache<CustomerId, Known<Customer>>,
     tags: Cache<Tag, Known<TagTerms>>,
+    budgets: Cache<BudgetId, Known<SharedBudget>>,
 }
 
 /// What is known about somebody, and since which generation.
@@ -158,6 +165,7 @@ impl Default for People {
             keys: Cache::new(MAX_KEYS),
             customers: Cache::builder().max_capacity(MAX_NAMED).time_to_live(NAMED_FOR).build(),
             tags: Cache::builder().max_capacity(MAX_NAMED).time_to_live(NAMED_FOR).build(),
+            budgets: Cache::builder().max_capacity(MAX_NAMED).time_to_live(NAMED_FOR).build(),
         }
     }
 }
@@ -226,6 +234,11 @@ impl People {
         self.named(&self.tags, store, tag, tag.as_str()).await
     }
 
+    /// A budget that several refer to; `None` if there is none, or the database does not tell.
+    pub async fn budget(&self, store: &Store, id: &BudgetId) -> Option<Arc<SharedBudget>> {
+        self.named(&self.budgets, store, id, id.as_str()).await
+    }
+
     async fn named<I, R>(
         &self,
         cache: &Cache<I, Known<R>>,
@@ -277,23 +290,19 @@ async fn read_holder(store: &Store, hash: &KeyHash, generation: u64) -> Result<O
         Some(organization) => read::<Organization>(store, organization.as_str()).await?,
         None => None,
     };
-    let budget_fit = budget_fit(&key.details).or_else(|| budget_fit(&team.as_ref()?.details));
+    let of_team = team.as_ref().map(|team| Orders::stored(&team.details)).unwrap_or_default();
     Ok(Some(Holder {
         conditions: Conditions::of(&key),
+        orders: Orders::stored(&key.details).or(of_team),
         key,
         user,
         team,
         member,
         organization,
-        budget_fit,
         generation,
         claims: Mutex::default(),
         handles: Mutex::default(),
     }))
-}
-
-fn budget_fit(details: &Details) -> Option<bool> {
-    details.extra.get("metadata")?.get("budget_fit")?.as_bool()
 }
 
 async fn read<R: Record>(store: &Store, id: &str) -> Result<Option<R>, StoreError> {

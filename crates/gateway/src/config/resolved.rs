@@ -15,7 +15,7 @@ use catalog::NanoUsd;
 use ledger::journal::WhenFull;
 use ledger::rules::budget::Budget;
 use ledger::rules::circle::Policy;
-use ledger::rules::id::{ProviderName, Tag};
+use ledger::rules::id::{BudgetId, ProviderName, Tag};
 use ledger::store::Retention;
 use routing::settings::DeploymentSettings;
 use serde_json::Map;
@@ -332,6 +332,8 @@ pub struct BooksConfig {
     pub over_budget_status: u16,
     /// `tollway.unknown_price`.
     pub unknown_price: UnknownPrice,
+    /// `litellm_settings.block_requests_for_models_without_pricing`.
+    pub priced_only: bool,
     /// `tollway.wrong_keys_burst` and `tollway.wrong_keys_per_s`.
     pub guess_limits: GuessLimits,
     /// `LITELLM_KEY_ROTATION_ENABLED` and its kin.
@@ -342,9 +344,19 @@ pub struct BooksConfig {
     pub provider_budgets: BTreeMap<ProviderName, Budget>,
     /// `litellm_settings.tag_budget_config`, by tag.
     pub tag_budgets: BTreeMap<Tag, Budget>,
+    /// `litellm_settings.max_end_user_budget` and `max_end_user_budget_id`.
+    pub customers: CustomerDefaults,
     /// `litellm_settings.default_key_generate_params` and its kin.
     pub issue_policy: IssuePolicy,
     pub required_params: RequiredParams,
+}
+
+/// The budget of customers that have none of their own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CustomerDefaults {
+    pub max_budget: Option<NanoUsd>,
+    /// A budget of the database; it comes first, if it is there.
+    pub budget_id: Option<BudgetId>,
 }
 
 /// Parameters that requests must have.

@@ -2,6 +2,7 @@
 //! before the provider is called, and what it did cost is settled when it is over.
 
 pub(super) mod attempt;
+pub(super) mod customer;
 mod extent;
 pub(super) mod fit;
 
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use catalog::NanoUsd;
 use catalog::cost::{CallKind, Counts};
+use catalog::tokens::TokenCount;
 use dialects::conversation::Usage;
 use dialects::document::Document;
 use http::HeaderMap;
@@ -23,17 +25,17 @@ use ledger::rules::limit::Limits;
 use ledger::rules::refusal::Refusal as Denied;
 use ledger::{Claim, Claims};
 use routing::settings::Predicate;
-use serde_json::Value;
 
 use attempt::Purse;
 use extent::Extent;
 
 use super::{Running, forward, receive};
+use crate::books::orders::Orders;
 use crate::books::people::{self, Holder};
 use crate::books::{self, Books, NotKnown};
 use crate::config::UnknownPrice;
 use crate::events;
-use crate::exchange::{Held, Identity};
+use crate::exchange::{Held, Identity, RouteStep};
 use crate::operation::Operation;
 use crate::refusal::{LimitReached, Refusal};
 use crate::snapshot::{Group, Served, Snapshot};
@@ -53,6 +55,8 @@ pub struct Admission {
     /// The group that was asked for; experience of its cost is kept under this name.
     pub model: ModelName,
     pub customer: Option<CustomerId>,
+    /// What holds for that one, if anything does.
+    pub customer_terms: Option<Arc<Customer>>,
     pub tags: Vec<Tag>,
     /// Which requests belong together, as the client says it.
     pub session: Option<Arc<str>>,
@@ -69,7 +73,7 @@ pub(super) struct Size<'r> {
     pub document: &'r Document<'r>,
     pub body_bytes: usize,
     pub tags: &'r [String],
-    /// See [`customer`].
+    /// See [`customer::name`].
     pub customer: Option<&'r str>,
     /// See [`session`].
     pub session: Option<&'r Arc<str>>,
@@ -82,10 +86,14 @@ pub(super) struct Size<'r> {
 /// A 403, when it may not.
 pub(super) fn model(running: &Running, snapshot: &Snapshot, model: String) -> Result<String, Refusal> {
     let Some(holder) = running.exchange.caller.identity.holder() else { return Ok(model) };
-    let circle = holder.circle();
-    let resolved = circle.resolve(&model);
+    let resolved = holder.resolve(&model);
     may_use(holder, snapshot, resolved)?;
     Ok(if resolved == model { model } else { resolved.to_owned() })
+}
+
+/// What the caller's key and team say about all their requests.
+pub(super) fn orders(running: &Running) -> Option<&Orders> {
+    Some(&running.exchange.caller.identity.holder()?.orders)
 }
 
 /// Whether a caller may use a model, and so see it in lists.
@@ -126,7 +134,79 @@ pub(super) fn team(running: &Running) -> Option<Arc<str>> {
 pub(super) fn permit(running: &Running, snapshot: &Arc<Snapshot>) -> Option<Predicate> {
     let holder = Arc::clone(running.exchange.caller.identity.holder()?);
     let snapshot = Arc::clone(snapshot);
-    Some(Predicate::new(move |group: &str| may_use(&holder, &snapshot, group).is_ok()))
+    let customer = running.admission.as_ref().and_then(|admission| admission.customer_terms.clone());
+    Some(Predicate::new(move |group: &str| {
+        let for_customer =
+            || customer.as_ref().is_none_or(|own| customer::may_use(own, &snapshot, group).is_ok());
+        may_use(&holder, &snapshot, group).is_ok() && for_customer()
+    }))
+}
+
+/// Where the customer's requests may be answered, if they may not anywhere.
+pub(super) fn region(running: &Running) -> Option<Arc<str>> {
+    let region = running.admission.as_ref()?.customer_terms.as_ref()?.allowed_model_region.as_deref()?;
+    Some(region.into())
+}
+
+/// Counts the tokens of a request's input as a model does that has this name.
+pub(super) type Count<'c> = &'c (dyn Fn(&str) -> Result<TokenCount, Refusal> + Sync);
+
+/// Finds out what a request draws on, and holds what it may cost; near the edge of a budget its input is counted.
+///
+/// # Errors
+/// As [`accounts`] and [`hold`].
+pub(super) async fn let_in(
+    running: &mut Running,
+    snapshot: &Snapshot,
+    model: &str,
+    size: &Size<'_>,
+    count: Option<Count<'_>>,
+) -> Result<Option<u64>, Short> {
+    let admission = accounts(running, snapshot, model, size).await?;
+    let mut short = match hold(running, snapshot, admission, size).await {
+        Ok(fit) => return Ok(fit),
+        Err(short) => short,
+    };
+    match (short.uncounted.take(), count) {
+        (Some(uncounted), Some(count)) => {
+            let counted = count(&uncounted.model)?;
+            uncounted.hold(running, snapshot, size, counted).await
+        }
+        (Some(_), None) | (None, _) => Err(short),
+    }
+}
+
+/// Lets a request in under another model, where the budget for the one that it asks for is used up and its key or team
+/// names others (`budget_fallbacks`). Tells the model, and what [`hold`] tells.
+///
+/// # Errors
+/// Why it was not let in first, if none of them will do.
+pub(super) async fn let_in_elsewhere(
+    running: &mut Running,
+    snapshot: &Snapshot,
+    model: &str,
+    short: Short,
+    size: &Size<'_>,
+    count: Option<Count<'_>>,
+) -> Result<(String, Option<u64>), Refusal> {
+    let Some(holder) = running.exchange.caller.identity.holder().cloned().filter(|_| short.of_model) else {
+        return Err(short.refusal);
+    };
+    for other in holder.orders.budget_fallbacks(model) {
+        let other = holder.resolve(other);
+        if snapshot.group(other).is_none() || may_use(&holder, snapshot, other).is_err() {
+            continue;
+        }
+        if let Ok(fit) = let_in(running, snapshot, other, size, count).await {
+            let exchange = &mut running.exchange;
+            let after = exchange.started.elapsed();
+            let note = format!("the budget for `{model}` is used up; `{other}` is asked instead");
+            exchange.route.push(RouteStep::Noted { after, note });
+            other.clone_into(&mut exchange.requested_model);
+            return Ok((other.to_owned(), fit));
+        }
+    }
+    Err(short.refusal)
 }
 
 /// Finds out what a request draws on; `None` where nothing is booked.
@@ -139,6 +219,13 @@ pub(super) async fn accounts(
     model: &str,
     size: &Size<'_>,
 ) -> Result<Option<Arc<Admission>>, Refusal> {
+    let group = snapshot.group(model);
+    if snapshot.priced_only && group.is_some() {
+        let prices = Prices { group: group.as_deref(), operation: running.exchange.operation };
+        if !prices.are_known() {
+            return Err(without_price(model, "and only models with prices are served"));
+        }
+    }
     let Some(books) = running.gateway.books().cloned() else { return Ok(None) };
     let Some(holder) = books.holder_of(&running.exchange.caller.identity) else { return Ok(None) };
     books.journal().admits().map_err(|_| {
@@ -147,17 +234,20 @@ pub(super) async fn accounts(
             "spend cannot be written down at the moment (the journal's disk is full); try again later",
         )
     })?;
-    let group = snapshot.group(model);
     let name = group.as_ref().map_or(model, |group| &*group.name);
     // What nobody serves is refused where it is routed.
     let Ok(name) = ModelName::new(name) else { return Ok(None) };
     let Some(request) = request_id(running, size.headers) else { return Ok(None) };
     let asked = Named::read(&books, &holder, snapshot, size).await?;
+    if let Some(customer) = &asked.customer_terms {
+        customer::may_use(customer, snapshot, model)?;
+    }
     let claims = asked.claims(&books, &holder, snapshot, &name).await?;
     Ok(Some(Arc::new(Admission {
         request,
         model: name,
         customer: asked.customer,
+        customer_terms: asked.customer_terms,
         tags: asked.tags,
         session: size.session.cloned(),
         claims,
@@ -174,7 +264,7 @@ pub(super) async fn accounts(
 ///
 /// # Errors
 /// 429 when a limit has no room, 422 (or what is configured) when a budget has not.
-pub(super) async fn hold(
+async fn hold(
     running: &mut Running,
     snapshot: &Snapshot,
     admission: Option<Arc<Admission>>,
@@ -188,20 +278,22 @@ pub(super) async fn hold(
 /// A request that was not let in.
 pub(super) struct Short {
     pub refusal: Refusal,
+    /// It is a budget for the model alone that is used up.
+    of_model: bool,
     /// Near the edge of a budget it is worth to know exactly how long the input is.
-    pub uncounted: Option<Uncounted>,
+    uncounted: Option<Uncounted>,
 }
 
 /// A request whose input was taken for as many tokens as it has bytes.
-pub(super) struct Uncounted {
+struct Uncounted {
     admission: Arc<Admission>,
     /// By whose tokens to count.
-    pub model: String,
+    model: String,
 }
 
-impl From<Short> for Refusal {
-    fn from(short: Short) -> Self {
-        short.refusal
+impl From<Refusal> for Short {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, of_model: false, uncounted: None }
     }
 }
 
@@ -210,16 +302,16 @@ impl Uncounted {
     ///
     /// # Errors
     /// As [`hold`].
-    pub(super) async fn hold(
+    async fn hold(
         self,
         running: &mut Running,
         snapshot: &Snapshot,
         size: &Size<'_>,
-        counted: catalog::tokens::TokenCount,
-    ) -> Result<Option<u64>, Refusal> {
+        counted: TokenCount,
+    ) -> Result<Option<u64>, Short> {
         let tokens = counted.tokens;
         let tokens = if counted.exact { tokens } else { tokens.saturating_add(tokens / 4) };
-        Ok(admit(running, snapshot, self.admission, size, Some(tokens)).await?)
+        admit(running, snapshot, self.admission, size, Some(tokens)).await
     }
 }
 
@@ -240,7 +332,7 @@ async fn admit(
     let mut losses = 0;
     loop {
         let cost = admission.cost(&prices, snapshot, &extent, counted.is_some());
-        let cost = cost.map_err(|refusal| Short { refusal, uncounted: None })?;
+        let cost = cost?;
         if let Some(held) = &mut running.exchange.held {
             held.cost = (cost.hold != Hold::Free).then_some(cost.hold);
             (held.tokens, held.fit) = (tokens, cost.fit);
@@ -266,7 +358,9 @@ async fn admit(
                 if let (Denied::OverBudget(over), None) = (&denied, &model) {
                     events::over_budget(&running.gateway, over);
                 }
+                let of_model = matches!(&denied, Denied::OverBudget(over) if over.account.model.is_some());
                 return Err(Short {
+                    of_model,
                     refusal: Refusal::denied(&denied, snapshot.over_budget_status),
                     uncounted: model.map(|model| Uncounted { admission, model }),
                 });
@@ -312,7 +406,7 @@ impl Named {
     ) -> Result<Self, Refusal> {
         let customer = size.customer.and_then(|id| CustomerId::new(id).ok());
         let customer_terms = match &customer {
-            Some(id) => books.people().customer(books.store(), id).await,
+            Some(id) => customer::terms(books, holder, snapshot, id).await,
             None => None,
         };
         if customer_terms.as_ref().is_some_and(|customer| customer.details.blocked) {
@@ -361,27 +455,6 @@ impl Named {
         }
         Ok(claims)
     }
-}
-
-/// The end user that a request names, if anything is booked; LiteLLM's fields in its order. `document` still has the
-/// fields that speak to the gateway.
-pub(super) fn customer(running: &Running, document: &Document<'_>, headers: &HeaderMap) -> Option<String> {
-    running.gateway.books()?;
-    for name in &receive::names::CUSTOMERS {
-        if let Some(id) = receive::header(headers, name).filter(|id| !id.is_empty()) {
-            return Some(id.to_owned());
-        }
-    }
-    let text = |name: &str| document.text(name).ok().flatten().map(std::borrow::Cow::into_owned);
-    let inside = |name: &str, field: &str| {
-        let object: Value = serde_json::from_str(document.get(name)?).ok()?;
-        object.get(field)?.as_str().map(str::to_owned)
-    };
-    let found = text("user")
-        .or_else(|| inside("litellm_metadata", "user"))
-        .or_else(|| inside("metadata", "user_id"))
-        .or_else(|| text("safety_identifier"));
-    found.filter(|id| !id.is_empty())
 }
 
 /// The longest name of a session that is kept.
@@ -455,14 +528,19 @@ impl Admission {
         let hold = if prices.are_known() {
             Hold::About(known())
         } else {
-            snapshot.unknown_price.hold(&self.model, known())?
+            self.unknown_price(snapshot).hold(&self.model, known())?
         };
         Ok(Cost { hold, fit: None, may_be_less: false })
     }
 
     /// Whether answers are kept as short as budgets pay for: the key's word, else its team's, else the configuration's.
     fn fits_budgets(&self, snapshot: &Snapshot) -> bool {
-        self.holder.budget_fit.unwrap_or(snapshot.budget_fit)
+        self.holder.orders.budget_fit.unwrap_or(snapshot.budget_fit)
+    }
+
+    /// What becomes of it where nobody knows the price: the key's word, else its team's, else the configuration's.
+    fn unknown_price(&self, snapshot: &Snapshot) -> UnknownPrice {
+        self.holder.orders.unknown_price.unwrap_or(snapshot.unknown_price)
     }
 
     /// How many tokens are held: the input, and what the answer will have, going by the key's last ones, else by what is
@@ -472,7 +550,11 @@ impl Admission {
             // There is no limit, so nobody needs to know.
             return input;
         };
-        let known = self.holder_claim().map_or(0, |claim| claim.history(&self.model).expected_output());
+        let known = match self.holder_claim().map_or(0, |claim| claim.history(&self.model).expected_output())
+        {
+            0 => self.holder.orders.estimated_output(self.model.as_str()),
+            known => known,
+        };
         let output = match extent.declared() {
             // Many declare far more than they get.
             Some(declared) if known > 0 => declared.min(known),
@@ -533,13 +615,16 @@ impl UnknownPrice {
         match self {
             Self::Allow => Ok(Hold::About(known)),
             Self::Hold(amount) => Ok(Hold::AtMost(amount)),
-            Self::Refuse => Err(Refusal::bad_request(format!(
-                "the price of model `{model}` is not known, and this key has a budget; the gateway's operator can give \
-                 `model_info` its prices"
-            ))
-            .about("model")),
+            Self::Refuse => Err(without_price(model.as_str(), "and this key has a budget")),
         }
     }
+}
+
+fn without_price(model: &str, why: &str) -> Refusal {
+    Refusal::bad_request(format!(
+        "the price of model `{model}` is not known, {why}; the gateway's operator can give `model_info` its prices"
+    ))
+    .about("model")
 }
 
 impl Refusal {

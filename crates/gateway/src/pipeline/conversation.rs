@@ -24,12 +24,13 @@ pub(super) async fn converse(
     let Received { endpoint, query, body, headers, for_gateway } = *received;
     let dialect = endpoint.operation.dialect();
     let mut document = Document::parse_within(body, snapshot.bounds.max_json_depth)?;
-    let model = admit::model(running, snapshot, receive::model(&document, endpoint, query)?)?;
+    let mut model = admit::model(running, snapshot, receive::model(&document, endpoint, query)?)?;
     let mut routed = route::request(snapshot, &model, &document, for_gateway, body.len())?;
-    let customer = admit::customer(running, &document, for_gateway);
+    let customer = admit::customer::name(running, &document, for_gateway);
     let session = admit::session(&document, for_gateway);
     demands::check(running, snapshot, &document, headers)?;
-    let wishes = receive::wishes(&mut document, for_gateway)?;
+    let mut wishes = receive::wishes(&mut document, for_gateway)?;
+    route::follow_orders(running, &model, &mut routed, &mut wishes);
     let stream = receive::stream(&document, endpoint)?;
     running.exchange.requested_model.clone_from(&model);
     running.exchange.stream = stream;
@@ -42,14 +43,19 @@ pub(super) async fn converse(
         session: session.as_ref(),
         headers: for_gateway,
     };
-    let admission = admit::accounts(running, snapshot, &model, &size).await?;
-    let fit = match admit::hold(running, snapshot, admission, &size).await {
+    let count = |tokens_of: &str| {
+        let ask = Ask::new(dialect, &document, &model, stream);
+        Ok(catalog::tokens::count(tokens_of, ask.request()?))
+    };
+    let fit = match admit::let_in(running, snapshot, &model, &size, Some(&count)).await {
         Ok(fit) => fit,
         Err(short) => {
-            let Some(uncounted) = short.uncounted else { return Err(short.refusal) };
-            let ask = Ask::new(dialect, &document, &model, stream);
-            let counted = catalog::tokens::count(&uncounted.model, ask.request()?);
-            uncounted.hold(running, snapshot, &size, counted).await?
+            // Large, and seldom needed.
+            let elsewhere = admit::let_in_elsewhere(running, snapshot, &model, short, &size, Some(&count));
+            let (other, fit) = Box::pin(elsewhere).await?;
+            routed.model = other.as_str().into();
+            model = other;
+            fit
         }
     };
     if let Some(tokens) = fit {
@@ -66,6 +72,7 @@ pub(super) async fn converse(
     };
     routed.stream = stream;
     routed.permit = admit::permit(running, snapshot);
+    routed.region = admit::region(running).or(routed.region);
     routed.team = admit::team(running);
     state::pin(running, snapshot, &mut routed, &ask, body);
     route::count_input(&mut routed, snapshot, &ask)?;

@@ -41,13 +41,14 @@ pub(super) async fn forward(
     let text_fields = form.as_ref().map(|(form, _)| form.fields());
     let fields_of = text_fields.as_ref().map_or(&**body, |fields| fields.as_bytes());
     let mut fields = Document::parse(fields_of)?;
-    let model = admit::model(running, snapshot, receive::model(&fields, endpoint, query)?)?;
+    let mut model = admit::model(running, snapshot, receive::model(&fields, endpoint, query)?)?;
     let mut routed = route::request(snapshot, &model, &fields, for_gateway, body.len())?;
-    let customer = admit::customer(running, &fields, for_gateway);
+    let customer = admit::customer::name(running, &fields, for_gateway);
     let session = admit::session(&fields, for_gateway);
     demands::check(running, snapshot, &fields, headers)?;
     route::leave_out(&mut routed, snapshot, |served| served.serves(service));
-    let wishes = receive::wishes(&mut fields, for_gateway)?;
+    let mut wishes = receive::wishes(&mut fields, for_gateway)?;
+    route::follow_orders(running, &model, &mut routed, &mut wishes);
     running.exchange.requested_model.clone_from(&model);
     running.exchange.input_estimate = routed.input_tokens;
     let asked = service::asked(service, &fields)?;
@@ -59,9 +60,16 @@ pub(super) async fn forward(
         session: session.as_ref(),
         headers: for_gateway,
     };
-    let admission = admit::accounts(running, snapshot, &model, &size).await?;
-    admit::hold(running, snapshot, admission, &size).await?;
+    if let Err(short) = admit::let_in(running, snapshot, &model, &size, None).await {
+        // Large, and seldom needed.
+        let elsewhere = admit::let_in_elsewhere(running, snapshot, &model, short, &size, None);
+        let (other, _) = Box::pin(elsewhere).await?;
+        routed.model = other.as_str().into();
+        route::leave_out(&mut routed, snapshot, |served| served.serves(service));
+        model = other;
+    }
     routed.permit = admit::permit(running, snapshot);
+    routed.region = admit::region(running).or(routed.region);
     routed.team = admit::team(running);
     let question = Question {
         document: &fields,

@@ -307,6 +307,11 @@ pub(super) fn is_ours(field: &str) -> bool {
     use_of(field).is_some()
 }
 
+/// Whether a field is the operator's to set, in a request and in its fallbacks.
+pub(crate) fn is_for_operators(field: &str) -> bool {
+    use_of(field) == Some(Use::Operator)
+}
+
 /// Takes what is meant for the gateway out of the body.
 pub(super) fn wishes(document: &mut Document<'_>, headers: &HeaderMap) -> Result<Wishes, Refusal> {
     let mut wishes = Wishes {
@@ -366,7 +371,7 @@ pub(super) fn rough_tokens(body_bytes: usize) -> u64 {
     (body_bytes as u64).div_ceil(settle::BYTES_PER_TOKEN)
 }
 
-pub(super) fn as_seconds(text: &str) -> Option<Duration> {
+pub(crate) fn as_seconds(text: &str) -> Option<Duration> {
     let seconds = text.trim().parse::<f64>().ok().filter(|seconds| *seconds > 0.0)?;
     Duration::try_from_secs_f64(seconds).ok()
 }

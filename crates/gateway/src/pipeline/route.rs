@@ -13,7 +13,7 @@ use routing::{Attempt, Considered, Decision, Failure, Journey, Outcome, Request,
 use super::admit::attempt::{self as budget, Declined, OverDeployment};
 use super::receive::routing::{routing_wishes, tag_lines};
 use super::receive::{self, Wishes, names};
-use super::{Running, settle};
+use super::{Running, admit, settle};
 use tollway::ask::Ask;
 
 use crate::events;
@@ -44,6 +44,13 @@ pub(super) fn request(
         mock_failure: wishes.mock_failure,
         ..Request::new(model)
     })
+}
+
+/// Fills in what the caller's key and team say of routing, where the request says nothing.
+pub(super) fn follow_orders(running: &Running, model: &str, request: &mut Request, wishes: &mut Wishes) {
+    let Some(orders) = admit::orders(running) else { return };
+    orders.routing.fill(&mut request.overrides, model);
+    wishes.timeout = wishes.timeout.or(orders.routing.timeout);
 }
 
 /// Whose requests belong together: a session's, else a user's, else those with the same beginning.
@@ -332,6 +339,12 @@ pub(super) fn success(running: &Running) -> Outcome {
 pub(super) fn began(running: &Running, attempt: &mut Attempt) {
     let change = attempt.first_token(running.gateway.now());
     events::deployment_changed(&running.gateway, attempt.id(), change);
+}
+
+/// Books what an attempt has used whose client has left.
+pub(super) fn left(running: &Running, attempt: Attempt) {
+    let usage = running.exchange.answer.usage.as_ref();
+    attempt.left(usage.map(dialects::conversation::Usage::total), running.gateway.now());
 }
 
 /// Books the end of an attempt that the answer came from.

@@ -395,6 +395,9 @@ impl Drop for StreamAnswer {
         if let Some(mut running) = self.running.take() {
             running.exchange.upstream_time = self.upstream_before + self.began.elapsed();
             settle::observe(&mut running, self.source.observed().clone());
+            if let Some(attempt) = self.attempt.take() {
+                route::left(&running, attempt);
+            }
             // Dropping `running` settles it as left by the client.
         }
     }

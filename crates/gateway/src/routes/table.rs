@@ -270,6 +270,14 @@ pub const ROUTES: &[Route] = &[
         ..get("/health/liveliness", Access::Public, "health", "Whether the process answers")
     },
     get("/health/readiness", Access::Public, "health", "Whether the gateway takes requests"),
+    get("/health/readiness/details", Access::Operator, "health", "What readiness is made of"),
+    get("/health/backlog", Access::Operator, "health", "How many requests are being worked on"),
+    get("/health/latest", Access::Operator, "health", "What deployments' last background checks came to"),
+    get("/health/license", Access::Operator, "health", "That nothing needs a licence"),
+    Route {
+        aliases: &["/active/callbacks"],
+        ..get("/settings", Access::Operator, "health", "Where requests are logged and alerts go")
+    },
     get(
         "/health/services",
         Access::Operator,

@@ -224,6 +224,19 @@ impl Snapshot {
         unusable.chain(store.map(|why| format!("the cache cannot be signed in to: {why}"))).collect()
     }
 
+    /// Models of deployments that nobody knows a price of: calls to them are booked at zero, and `unknown_price` says
+    /// what becomes of them under a budget.
+    #[must_use]
+    pub fn unpriced(config: &Config) -> BTreeSet<String> {
+        let accounts = Arc::clone(&Self::bare(config, Vec::new()).accounts);
+        let common = Common::of(config, accounts);
+        // What a pattern stands for is known with the request.
+        let named = config.deployments.iter().filter(|deployment| !deployment.model.contains('*'));
+        let served = named.map(|config| served(config, &config.model_name, &config.model, &common));
+        let unpriced = served.filter(|served| !served.has_price());
+        unpriced.map(|served| format!("{}/{}", served.deployment.provider, served.deployment.model)).collect()
+    }
+
     fn bare(config: &Config, files: Vec<PathBuf>) -> Self {
         let (general, tollway) = (&config.general, &config.tollway);
         let auth = match &general.master_key {
@@ -283,6 +296,8 @@ impl Snapshot {
             own_models: own_models(config),
             over_budget_status: config.books.over_budget_status,
             unknown_price: config.books.unknown_price,
+            customers: config.books.customers.clone(),
+            priced_only: config.books.priced_only,
             required_params: config.books.required_params.clone(),
             budget_fit: config.books.budget_fit,
             tag_terms: tag_terms(&config.books.tag_budgets),

@@ -57,6 +57,18 @@ pub struct Ask<'a> {
     pub address: Option<IpAddr>,
 }
 
+impl<'a> Circle<'a> {
+    /// The name that a model has for others: aliases of the key come before those of its team.
+    #[must_use]
+    pub fn resolve<'m>(&self, model: &'m str) -> &'m str
+    where
+        'a: 'm,
+    {
+        let of_team = self.team.and_then(|team| team.aliases.get(model));
+        self.key.aliases.get(model).or(of_team).map_or(model, String::as_str)
+    }
+}
+
 impl Circle<'_> {
     /// Whether the key may be used at all: not blocked, not expired, on this route, from this address.
     ///
@@ -99,13 +111,6 @@ impl Circle<'_> {
         team.or(member.map(|member| Scope::Member(member.team.clone(), member.user.clone())))
             .or(user)
             .or(organization.map(|one| Scope::Organization(one.id.clone())))
-    }
-
-    /// The name that a model has for others: aliases of the key come before those of its team.
-    #[must_use]
-    pub fn resolve<'m>(&'m self, model: &'m str) -> &'m str {
-        let of_team = self.team.and_then(|team| team.aliases.get(model));
-        self.key.aliases.get(model).or(of_team).map_or(model, String::as_str)
     }
 
     /// Whether the key reaches a model, after aliases were resolved: key ∩ team ∩ member ∩ organization, and for a

@@ -116,6 +116,9 @@ pub struct Team {
     /// Management routes that every member may use.
     #[serde(default)]
     pub member_permissions: Vec<String>,
+    /// What its logging callbacks sign in with.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, Sealed>,
     #[serde(default)]
     pub details: Details,
 }

@@ -303,7 +303,7 @@ impl Read for OwnedSum {
 }
 
 impl LogFilter {
-    fn push<'q>(&'q self, select: &mut Sql<'q>, shared: bool) {
+    pub(super) fn push<'q>(&'q self, select: &mut Sql<'q>, shared: bool) {
         let mut word = " WHERE ";
         let mut and = |select: &mut Sql<'_>| {
             select.push(std::mem::replace(&mut word, " AND "));

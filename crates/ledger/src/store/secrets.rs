@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{Filter, Record, SortBy, Sorting, Store, StoreError, Stored};
-use crate::rules::entity::{Credential, RuntimeModel};
+use crate::rules::entity::{Credential, RuntimeModel, Team};
 use crate::vault::{Place, Sealed, Vault, VaultError};
 
 /// Records that are read at the same time.
@@ -86,6 +86,7 @@ impl Store {
         let mut done = Resealed::default();
         self.reseal_all(vault, mode, |record: &mut Credential| &mut record.values, &mut done).await?;
         self.reseal_all(vault, mode, |record: &mut RuntimeModel| &mut record.secrets, &mut done).await?;
+        self.reseal_all(vault, mode, |record: &mut Team| &mut record.secrets, &mut done).await?;
         Ok(done)
     }
 

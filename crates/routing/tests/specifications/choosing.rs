@@ -319,6 +319,22 @@ fn tokens_are_reserved_by_estimate_and_settled_by_count() {
 }
 
 #[test]
+fn what_a_client_that_left_has_used_counts_too() {
+    let mut settings = with_strategy(Strategy::SimpleShuffle, &["a"]);
+    settings.deployments[0].tpm = Some(1000);
+    let mut world = World::new(settings);
+    let request = Request { input_tokens: 300, ..Request::new("m") };
+    let mut journey = world.journey(request.clone());
+    world.call(&mut journey).left(Some(800), world.now);
+    let mut journey = world.journey(request.clone());
+    assert!(matches!(world.stop(&mut journey), Stop::Busy { .. }));
+    world.sleep(63.0);
+    let mut journey = world.journey(request);
+    world.call(&mut journey).left(None, world.now);
+    assert_eq!(world.in_flight(), 0);
+}
+
+#[test]
 fn a_full_group_is_waited_for_as_long_as_is_set() {
     let mut settings = with_strategy(Strategy::SimpleShuffle, &["a"]);
     settings.deployments[0].max_parallel_requests = Some(1);

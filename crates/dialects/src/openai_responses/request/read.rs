@@ -25,7 +25,7 @@ pub(in crate::openai_responses) fn read(document: &Document<'_>) -> Result<Reque
     let mut map = Extra::new();
     for name in document.names() {
         let text = document.get(name).unwrap_or("null");
-        let value: Value = serde_json::from_str(text).map_err(|error| json::syntax(&error))?;
+        let value: Value = json::read(text.as_bytes()).map_err(|error| error.under(name))?;
         map.insert(name.to_owned(), value);
     }
     let mut body = Fields::new(map, &Place::Body);

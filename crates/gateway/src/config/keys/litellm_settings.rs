@@ -154,6 +154,13 @@ pub(super) const KEYS: &[Group] = &[
         ],
     ),
     group(
+        Effective,
+        P1,
+        "the budget of customers that have none of their own, in USD for good, or the id of one made with `/budget/new`; a key's \
+         `end_user_budget_id` comes before it",
+        &[("max_end_user_budget", Number), ("max_end_user_budget_id", Text)],
+    ),
+    group(
         NotYet,
         P1,
         "default budgets",
@@ -163,8 +170,6 @@ pub(super) const KEYS: &[Group] = &[
             ("default_max_internal_user_budget", Number),
             ("internal_user_budget_duration", Text),
             ("max_ui_session_budget", Number),
-            ("max_end_user_budget", Number),
-            ("max_end_user_budget_id", Text),
             ("validate_end_user_id_in_db", Bool),
         ],
     ),
@@ -192,6 +197,12 @@ pub(super) const KEYS: &[Group] = &[
         ],
     ),
     group(
+        Effective,
+        P1,
+        "whether requests to models without a price are refused, whoever asks (false)",
+        &[("block_requests_for_models_without_pricing", Bool)],
+    ),
+    group(
         NotYet,
         P1,
         "prices",
@@ -199,7 +210,6 @@ pub(super) const KEYS: &[Group] = &[
             ("cost_discount_config", Map),
             ("cost_margin_config", Map),
             ("apply_search_free_tier", Bool),
-            ("block_requests_for_models_without_pricing", Bool),
             ("include_cost_in_streaming_usage", Bool),
         ],
     ),

@@ -145,7 +145,8 @@ pub(super) const KEYS: &[Group] = &[
     group(
         Effective,
         P1,
-        "requests under a budget to models without a price: `allow` (default), `refuse`, or the USD to hold for each",
+        "requests under a budget to models without a price: `allow` (default), `refuse`, or the USD to hold for each; a key's or \
+         team's `unknown_price` wins",
         &[("unknown_price", Any)],
     ),
     group(

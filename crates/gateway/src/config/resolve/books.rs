@@ -10,6 +10,7 @@ use catalog::{NanoUsd, Usd};
 use ledger::journal::WhenFull;
 use ledger::rules::budget::{Allowance, Budget};
 use ledger::rules::circle::Policy;
+use ledger::rules::id::BudgetId;
 use ledger::rules::period::Period;
 use ledger::rules::zone::Zone;
 use ledger::store::Retention;
@@ -22,7 +23,7 @@ use crate::config::diagnose::{Diagnosis, Finding, ProblemKind};
 use crate::config::keys::Section;
 use crate::config::raw::{Node, Scalar, Span, Value};
 use crate::config::references::Environment;
-use crate::config::resolved::{BooksConfig, RequiredParams, UnknownPrice};
+use crate::config::resolved::{BooksConfig, CustomerDefaults, RequiredParams, UnknownPrice};
 use crate::rotation::RotationSettings;
 
 /// LiteLLM's status for an exceeded budget.
@@ -59,6 +60,11 @@ pub(super) fn config(
         },
         over_budget_status: status.filter(|status| (400..600).contains(status)).unwrap_or(OVER_BUDGET),
         unknown_price: unknown_price(tollway, start, diagnosis),
+        customers: CustomerDefaults {
+            max_budget: amount(litellm, "max_end_user_budget", start, diagnosis),
+            budget_id: litellm.text("max_end_user_budget_id").and_then(|id| BudgetId::new(&id).ok()),
+        },
+        priced_only: litellm.bool("block_requests_for_models_without_pricing").unwrap_or(false),
         guess_limits: GuessLimits {
             burst: tollway.count("wrong_keys_burst").unwrap_or(unsaid.burst),
             per_second: tollway.number("wrong_keys_per_s").unwrap_or(unsaid.per_second),

@@ -173,7 +173,7 @@ async fn on_caller(
     let Hold::AtMost(held) = admission.hold else { return Ok(NanoUsd::ZERO) };
     let most = match most {
         Some(most) => most,
-        None => match snapshot.unknown_price.hold(&admission.model, NanoUsd::ZERO) {
+        None => match admission.unknown_price(snapshot).hold(&admission.model, NanoUsd::ZERO) {
             Ok(Hold::AtMost(stated)) => stated,
             Ok(Hold::About(_) | Hold::Free) => held,
             Err(refusal) => return Err(Declined::Refused(refusal)),
@@ -245,8 +245,10 @@ async fn on_deployment(
     };
     let hold = match most {
         Some(most) => Hold::AtMost(most),
-        None if served.prices.as_ref().is_some_and(catalog::ModelEntry::has_price) => Hold::About(known()),
-        None => snapshot.unknown_price.hold(&admission.model, known()).map_err(Declined::Refused)?,
+        None if served.has_price() => Hold::About(known()),
+        None => {
+            admission.unknown_price(snapshot).hold(&admission.model, known()).map_err(Declined::Refused)?
+        }
     };
     let demand = Demand { hold, tokens: 0, lease: LEASE };
     claims.admit_shared(&demand, books::now()).await.map_err(|denied| match denied {

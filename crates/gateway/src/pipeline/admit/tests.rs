@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use ledger::rules::id::{KeyHash, ProviderName};
 use ledger::rules::zone::Zone;
 use ledger::store::LogFilter;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::Gateway;
@@ -225,6 +225,80 @@ async fn a_model_without_a_price() {
         let unbounded = world.key(json!({})).await;
         assert!(world.ask(&unbounded, json!({"model": "new"})).await.is_ok(), "no budget: {policy}");
     }
+}
+
+#[tokio::test]
+async fn a_keys_word_on_models_without_a_price_comes_before_the_configurations() {
+    let world = World::new("price-key", "tollway: {unknown_price: allow}").await;
+    let new = json!({"model": "new"});
+    for (policy, served) in [(json!("refuse"), false), (json!(100), false), (json!(0.01), true)] {
+        let mut fields = budget(1_000_000_000);
+        fields["details"]["extra"] = json!({"unknown_price": policy});
+        let holder = world.key(fields).await;
+        assert_eq!(world.ask(&holder, new.clone()).await.is_ok(), served, "{policy}");
+    }
+}
+
+#[tokio::test]
+async fn only_models_with_a_price_are_served_where_that_is_said() {
+    let settings = "litellm_settings: {block_requests_for_models_without_pricing: true}";
+    let world = World::new("priced", settings).await;
+    let holder = world.key(json!({})).await;
+    let refusal = world.ask(&holder, json!({"model": "new"})).await.unwrap_err();
+    assert_eq!((refusal.status, refusal.param.as_deref()), (400, Some("model")));
+    world.ask(&holder, json!({})).await.unwrap();
+}
+
+fn model_budget(nano: i64, extra: &Value) -> Value {
+    json!({"details": {"allowance": {"models": {"m": {"budget": {"max": nano}}}}, "extra": extra}})
+}
+
+#[tokio::test]
+async fn another_model_is_asked_when_the_budget_for_one_is_used_up() {
+    let world = World::new("budget-fallback", "").await;
+    let instead = json!({"budget_fallbacks": {"m": ["nowhere", "other"]}});
+    let holder = world.key(model_budget(CALL, &instead)).await;
+    for _ in 0..3 {
+        let answer: Value = serde_json::from_str(&world.ask(&holder, json!({})).await.unwrap()).unwrap();
+        assert!(answer["model"] == "m" || answer["model"] == "other", "{answer}");
+    }
+    let groups: Vec<_> =
+        world.booked().await.into_iter().rev().map(|booking| booking.model_group.unwrap()).collect();
+    assert_eq!(groups.iter().map(|group| &**group).collect::<Vec<_>>(), ["m", "other", "other"]);
+    // Who may not use the other one is told of the first.
+    let mut narrow = model_budget(0, &instead);
+    narrow["models"] = json!(["m"]);
+    let holder = world.key(narrow).await;
+    let refusal = world.ask(&holder, json!({})).await.unwrap_err();
+    assert_eq!((refusal.status, refusal.kind), (422, "budget_exceeded"));
+    assert!(refusal.tell.contains("over budget for model=m"), "{}", refusal.tell);
+    // A budget for all models is one for the others, too.
+    let mut fields = model_budget(CALL, &instead);
+    fields["details"]["allowance"]["budget"] = json!({"max": 0});
+    let holder = world.key(fields).await;
+    assert_eq!(world.ask(&holder, json!({})).await.unwrap_err().status, 422);
+}
+
+#[tokio::test]
+async fn router_settings_of_a_key_are_followed() {
+    let world = World::new(
+        "orders",
+        "general_settings: {dangerously_allow_mock_testing_request_params: true}\n\
+         router_settings: {num_retries: 0}",
+    )
+    .await;
+    let settings = json!({"fallbacks": [{"m": ["other"]}], "model_group_alias": {"best": "other"}});
+    let fields = json!({"details": {"extra": {"router_settings": settings}}});
+    let (holder, plain) = (world.key(fields).await, world.key(json!({})).await);
+    let failing = json!({"mock_testing_fallbacks": true});
+    assert!(world.ask(&plain, failing.clone()).await.is_err());
+    world.ask(&holder, failing.clone()).await.unwrap();
+    world.ask(&holder, json!({"model": "best"})).await.unwrap();
+    // A request's own word comes first.
+    let own = json!({"mock_testing_fallbacks": true, "fallbacks": []});
+    assert!(world.ask(&holder, own).await.is_err());
+    let groups = world.booked().await.into_iter().filter_map(|booking| booking.model_group);
+    assert_eq!(groups.filter(|group| **group == *"other").count(), 2);
 }
 
 #[tokio::test]

@@ -3,19 +3,18 @@
 //! Names and shapes are LiteLLM's. A value of a wrong type is a 400 that names the field, never a setting that is
 //! silently ignored.
 
-use std::fmt::Display;
 use std::sync::Arc;
 
-use dialects::conversation::Extra;
 use dialects::document::Document;
 use dialects::{ErrorClass, Invalid};
 use http::HeaderMap;
 use http::header::USER_AGENT;
 use routing::Overrides;
-use routing::settings::{FailureClass, PerClass, Strategy, Target};
+use routing::settings::{PerClass, Strategy, Target};
 use serde_json::Value;
 
-use super::{Use, header, is_ours, names, use_of};
+use super::{header, is_ours, names};
+use crate::routing_json::{self, Fallbacks, WHOLE_NUMBER, whole_number, wrong};
 
 /// What one request says about its own routing.
 #[derive(Clone, Debug, Default)]
@@ -87,90 +86,18 @@ fn num_retries(document: &Document<'_>, headers: &HeaderMap) -> Result<Option<u3
 
 fn retry_policy(document: &Document<'_>) -> Result<Option<PerClass>, Invalid> {
     const FIELD: &str = "retry_policy";
-    let Some(value) = value(document, FIELD) else { return Ok(None) };
-    let Value::Object(fields) = &value else { return Err(wrong(FIELD, "an object", &value)) };
-    let mut policy = PerClass::default();
-    for (name, number) in fields {
-        let path = format!("{FIELD}.{name}");
-        let class = FailureClass::of_setting(name).filter(|_| name.ends_with("Retries"));
-        let class = class.ok_or_else(|| {
-            Invalid::new(&path, "there is no such class of errors; one is `TimeoutErrorRetries`")
-        })?;
-        if !number.is_null() {
-            policy.set(class, whole_number(&path, number)?);
-        }
-    }
-    Ok(Some(policy))
+    value(document, FIELD).map(|value| routing_json::retry_policy(FIELD, &value)).transpose()
 }
 
 fn strategy(document: &Document<'_>) -> Result<Option<Strategy>, Invalid> {
     const FIELD: &str = "routing_strategy";
-    let Some(name) = document.text(FIELD)? else { return Ok(None) };
-    name.parse()
-        .map(Some)
-        .map_err(|unknown: routing::settings::UnknownStrategy| Invalid::new(FIELD, unknown.to_string()))
+    document.text(FIELD)?.map(|name| routing_json::strategy(FIELD, &name)).transpose()
 }
 
-/// A list of names and of objects with a `model`; or, as in the settings, of objects from a group to such a list.
 fn fallbacks(document: &Document<'_>, field: &str, model: &str) -> Result<Option<Vec<Target>>, Invalid> {
     let Some(value) = value(document, field) else { return Ok(None) };
-    let Value::Array(items) = value else { return Err(wrong(field, "a list", &value)) };
-    let mut targets = Vec::new();
-    let mut rules: Vec<(String, Vec<Target>)> = Vec::new();
-    for (place, item) in items.into_iter().enumerate() {
-        let path = format!("{field}[{place}]");
-        match item {
-            Value::Object(fields) if !fields.contains_key("model") => {
-                rules.extend(rule(&path, fields)?);
-            }
-            item => targets.push(target(&path, item)?),
-        }
-    }
-    if targets.is_empty() {
-        // The same search as in the settings: the group, its name without the provider, any.
-        let bare = model.split_once('/').map(|(_, bare)| bare);
-        let of = |name: &str| rules.iter().position(|(group, _)| group == name);
-        let at = of(model).or_else(|| of(bare?)).or_else(|| of("*"));
-        targets = at.map(|at| rules.swap_remove(at).1).unwrap_or_default();
-    }
-    Ok(Some(targets))
-}
-
-/// `{group: [other, …]}`.
-fn rule(path: &str, fields: Extra) -> Result<Option<(String, Vec<Target>)>, Invalid> {
-    let mut fields = fields.into_iter();
-    match (fields.next(), fields.next()) {
-        (Some((group, Value::Array(items))), None) => {
-            let target = |(place, item)| target(&format!("{path}.{group}[{place}]"), item);
-            let targets = items.into_iter().enumerate().map(target).collect::<Result<_, _>>()?;
-            Ok(Some((group, targets)))
-        }
-        _ => Err(Invalid::new(
-            format!("{path}.model"),
-            "the field is missing; an item is a name, `{\"model\": name, …}` or `{group: [name, …]}`",
-        )),
-    }
-}
-
-/// A name, or an object with a `model` and the parameters that are other ones there.
-fn target(path: &str, item: Value) -> Result<Target, Invalid> {
-    let mut params = match item {
-        Value::String(name) => return Ok(Target { name: name.into(), params: None }),
-        Value::Object(params) => params,
-        other => return Err(wrong(path, "a model's name, or an object with a `model`", &other)),
-    };
-    let name = match params.shift_remove("model") {
-        Some(Value::String(name)) => name.into(),
-        Some(other) => return Err(wrong(&format!("{path}.model"), "a string", &other)),
-        None => return Err(Invalid::new(format!("{path}.model"), "the field is missing")),
-    };
-    // What a caller may not say of the request it may not say of its fallbacks.
-    if let Some(name) = params.keys().find(|name| use_of(name) == Some(Use::Operator)) {
-        let why = "the field is not allowed in a request; the gateway's operator sets it";
-        return Err(Invalid::new(format!("{path}.{name}"), why));
-    }
-    let params = Some(params).filter(|params| !params.is_empty()).map(Arc::new);
-    Ok(Target { name, params })
+    // Who says that there are others for other groups has none for this one.
+    Ok(Some(Fallbacks::read(field, value)?.of(model).unwrap_or_default().to_vec()))
 }
 
 /// The entry of `context_window_fallback_dict` for the model: a name, or a list of them.
@@ -247,26 +174,15 @@ fn mock_failure(document: &Document<'_>, allowed: bool) -> Result<Option<ErrorCl
     Ok(failure)
 }
 
-const WHOLE_NUMBER: &str = "a whole number, 0 or more";
-
-fn whole_number(path: &str, value: &Value) -> Result<u32, Invalid> {
-    let number = value.as_u64().and_then(|number| number.try_into().ok());
-    number.ok_or_else(|| wrong(path, WHOLE_NUMBER, value))
-}
-
 /// The field as a tree; a null counts as absent.
 fn value(document: &Document<'_>, name: &str) -> Option<Value> {
     document.value(name).filter(|value| !value.is_null())
 }
 
-fn wrong(path: &str, expected: &str, found: &impl Display) -> Invalid {
-    let found: String = found.to_string().chars().take(40).collect();
-    Invalid::new(path, format!("expected {expected}, found `{found}`"))
-}
-
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use routing::settings::FailureClass;
 
     use super::*;
 

@@ -35,6 +35,7 @@ fn team(models: &[&str]) -> Team {
         access_groups: Vec::new(),
         aliases: BTreeMap::from([("fast".to_owned(), "gpt-4o-mini".to_owned())]),
         member_permissions: Vec::new(),
+        secrets: BTreeMap::new(),
         details: Details::default(),
     }
 }

@@ -5,6 +5,7 @@ use super::*;
 on_both_databases! {
     the_log_is_read_page_by_page,
     sums_and_pages_of_all_of_a_kind,
+    the_log_tells_how_deployments_answered,
     groups_are_sums_of_single_sums,
     rows_are_found_by_tag,
 }
@@ -23,6 +24,39 @@ async fn the_log_is_read_page_by_page(home: &Home) {
     }
     read.reverse();
     assert_eq!(read, bookings);
+}
+
+async fn the_log_tells_how_deployments_answered(home: &Home) {
+    let store = home.store().await;
+    let of = |number: u8, detail: Option<&str>, cache_hit: bool| Booking {
+        deployment: Some("east".into()),
+        failed: detail.is_some_and(|detail| detail.contains("status")),
+        detail: detail.map(Into::into),
+        cache_hit,
+        ..booking(&format!("r{number}"), 10)
+    };
+    let rows = [
+        of(1, None, false),
+        of(2, Some(r#"{"first_token_ms":250}"#), true),
+        of(3, Some(r#"{"status":429}"#), false),
+        booking("r4", 10),
+    ];
+    store.book(&rows).await.unwrap();
+    let answers = store.answers(&LogFilter::default(), 1000).await.unwrap();
+    let told: Vec<_> =
+        answers.iter().map(|own| (own.status, own.requests, own.output_tokens, own.slow)).collect();
+    assert_eq!(told, [(200, 2, 14, 2), (429, 1, 7, 1)], "without the one that no deployment answered");
+    let first = &answers[0];
+    assert_eq!((first.day, &*first.group, &*first.deployment), (Day(20_000), "best", "east"));
+    assert_eq!((first.duration_ms, first.streamed, first.first_token_ms), (3000, 1, 250));
+    assert_eq!(store.answers(&LogFilter::default(), 2000).await.unwrap()[0].slow, 0);
+
+    let used = store.cache_use(&LogFilter::default()).await.unwrap();
+    let [used] = used.as_slice() else { panic!("{used:?}") };
+    assert_eq!((used.requests, used.hits, used.cached_output, used.generated_output), (4, 1, 7, 21));
+    let later = LogFilter { from: Some(Day(20_001).start()), ..LogFilter::default() };
+    assert!(store.cache_use(&later).await.unwrap().is_empty());
+    assert!(store.answers(&later, 0).await.unwrap().is_empty());
 }
 
 async fn sums_and_pages_of_all_of_a_kind(home: &Home) {
