@@ -8,13 +8,15 @@ import email.policy
 import json
 import socketserver
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from http_server import Answer, HttpServer
 
 
-class WebhookServer:
+class WebhookServer(HttpServer):
     """Takes JSON at any path; the path stands for the secret in a webhook's address."""
 
     def __init__(self) -> None:
+        super().__init__()
         #: what was taken: path and body
         self.taken: list[tuple[str, dict]] = []
         #: what the next requests are answered instead of 200
@@ -22,40 +24,21 @@ class WebhookServer:
         #: requests that are not answered before this is set
         self.gate = threading.Event()
         self.gate.set()
-        owner = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                owner.gate.wait(60)
-                status = owner.answers.pop(0) if owner.answers else 200
-                if status == 200:
-                    owner.taken.append((self.path, body))
-                self.send_response(status)
-                self.send_header("content-length", "2")
-                self.end_headers()
-                self.wfile.write(b"ok")
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+    def answer(self, method: str, target: str, headers, body: bytes) -> Answer:
+        told = json.loads(body)
+        self.gate.wait(60)
+        status = self.answers.pop(0) if self.answers else 200
+        if status == 200:
+            self.taken.append((target, told))
+        return status, b"ok", "text/plain"
 
     def at(self, path: str) -> list[dict]:
         return [body for where, body in self.taken if where == path]
 
-    def __enter__(self) -> WebhookServer:
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return self
-
     def __exit__(self, *_: object) -> None:
         self.gate.set()
-        self.server.shutdown()
-        self.server.server_close()
+        super().__exit__()
 
 
 class MailServer:

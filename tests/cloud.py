@@ -5,17 +5,18 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 import time
 import urllib.parse
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from http_server import Answer, HttpServer
+
 ANSWER = "Danube"
+JSON = "application/json"
 EMAIL = "gate@our-project.iam.gserviceaccount.com"
 TENANT, CLIENT, SECRET = "our-tenant", "our-app", "hush/of+tests"
 VERTEX = "/v1/projects/{project}/locations/{location}/publishers/{publisher}/models/{model}"
@@ -46,8 +47,9 @@ def completion(text: str = ANSWER) -> dict:
     return {"id": "c-1", "object": "chat.completion", "created": 1, "model": "gpt", "choices": [choice], "usage": usage}
 
 
-class Cloud:
+class Cloud(HttpServer):
     def __init__(self) -> None:
+        super().__init__()
         self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         #: questions to token servers: path, fields
         self.asked: list[tuple[str, dict[str, str]]] = []
@@ -61,56 +63,20 @@ class Cloud:
         #: how long token servers and storage take
         self.pause = 0.0
         self.lifetime = 3600
-        owner = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-            def answer(self) -> None:
-                body = self.rfile.read(int(self.headers.get("content-length", 0)))
-                path, _, query = self.path.partition("?")
-                if wanted := owner.question(path, query, self.headers, body):
-                    time.sleep(owner.pause)
-                    owner.asked.append((path, wanted))
-                    return self.tell(*owner.granted(wanted))
-                token = self.headers.get("authorization", "").removeprefix("Bearer ")
-                if token not in owner.tokens:
-                    error = {"code": 401, "message": "no such token", "status": "UNAUTHENTICATED"}
-                    return self.tell(401, json.dumps({"error": error}).encode())
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                owner.served.append((self.command, self.path, headers, body))
-                self.tell(*owner.serve(self.command, path, query, headers, body))
-
-            def tell(self, status: int, body: bytes = b"", kind: str = "application/json") -> None:
-                self.send_response(status)
-                self.send_header("content-type", kind)
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            do_GET = do_PUT = do_DELETE = do_POST = answer
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-
-    def __enter__(self) -> Cloud:
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-
-    @property
-    def host(self) -> str:
-        return f"127.0.0.1:{self.server.server_port}"
-
-    @property
-    def url(self) -> str:
-        return f"http://{self.host}"
+    def answer(self, method: str, target: str, headers, body: bytes) -> Answer:
+        path, _, query = target.partition("?")
+        if wanted := self.question(path, query, headers, body):
+            time.sleep(self.pause)
+            self.asked.append((path, wanted))
+            return *self.granted(wanted), JSON
+        token = headers.get("authorization", "").removeprefix("Bearer ")
+        if token not in self.tokens:
+            error = {"code": 401, "message": "no such token", "status": "UNAUTHENTICATED"}
+            return 401, json.dumps({"error": error}).encode(), JSON
+        lower = {name.lower(): value for name, value in headers.items()}
+        self.served.append((method, target, lower, body))
+        return self.serve(method, path, query, lower, body)
 
     def forget(self) -> None:
         """What it was asked; the tokens stay good."""
@@ -192,18 +158,18 @@ class Cloud:
 
     # What tokens are for
 
-    def serve(self, method: str, path: str, query: str, headers: dict, body: bytes):
+    def serve(self, method: str, path: str, query: str, headers: dict, body: bytes) -> Answer:
         if path.endswith(":generateContent"):
-            return 200, json.dumps(gemini()).encode()
+            return 200, json.dumps(gemini()).encode(), JSON
         if path.endswith(":streamGenerateContent"):
             return 200, f"data: {json.dumps(gemini())}\r\n\r\n".encode(), "text/event-stream"
         if path.endswith(":rawPredict"):
-            return 200, json.dumps(message()).encode()
+            return 200, json.dumps(message()).encode(), JSON
         if "/chat/completions" in path:
-            return 200, json.dumps(completion()).encode()
+            return 200, json.dumps(completion()).encode(), JSON
         return self.storage(method, path, query, headers, body)
 
-    def storage(self, method: str, path: str, query: str, headers: dict, body: bytes):
+    def storage(self, method: str, path: str, query: str, headers: dict, body: bytes) -> Answer:
         time.sleep(self.pause)
         asked = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
         xml = "application/xml"
@@ -224,10 +190,10 @@ class Cloud:
                 return 400, b"<Error><Code>MissingRequiredHeader</Code></Error>", xml
             case "PUT":
                 self.objects[name] = body
-                return (201 if path.startswith("/azure/") else 200), b""
+                return (201 if path.startswith("/azure/") else 200), b"", xml
             case "DELETE" if name in self.objects:
                 del self.objects[name]
-                return 202, b""
+                return 202, b"", xml
             case "GET" if name in self.objects:
                 return 200, self.objects[name], "application/octet-stream"
         return 404, b"<Error><Code>NotFound</Code></Error>", xml

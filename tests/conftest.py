@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return
     skip = pytest.mark.skip(reason="TOLLWAY_URL is set: this test starts its own gateway")
     for item in items:
-        own = {"process", "start", "cached", "memory"}
+        own = {"process", "start", "cached", "memory", "running"}
         if own & set(getattr(item, "fixturenames", ())) or "cli" in item.keywords:
             item.add_marker(skip)
 

@@ -4,54 +4,27 @@ from __future__ import annotations
 
 import json
 import math
-import threading
 import time
 import urllib.parse
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from http_server import Answer, HttpServer
 
 KEY = "key-of-qdrant"
 
 
-class QdrantServer:
+class QdrantServer(HttpServer):
     def __init__(self) -> None:
-        #: by name: the size of vectors, the indexed fields and the points by id
+        super().__init__()
+        #: by name: the size of vectors, how they are made smaller, the indexed fields and the points by id
         self.collections: dict[str, dict] = {}
         #: how long it takes to answer anything
         self.pause = 0.0
-        owner = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-            def answer(self) -> None:
-                raw = self.rfile.read(int(self.headers.get("content-length", 0)))
-                time.sleep(owner.pause)
-                status, result = owner.do(self.command, self.path, self.headers, json.loads(raw or b"null"))
-                body = json.dumps({"result": result, "status": "ok" if status == 200 else {"error": result}}).encode()
-                self.send_response(status)
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            do_GET = do_PUT = do_POST = answer
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-
-    def __enter__(self) -> QdrantServer:
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}"
+    def answer(self, method: str, target: str, headers, body: bytes) -> Answer:
+        time.sleep(self.pause)
+        status, result = self.do(method, target, headers, json.loads(body or b"null"))
+        told = {"result": result, "status": "ok" if status == 200 else {"error": result}}
+        return status, json.dumps(told).encode(), "application/json"
 
     def points(self) -> list[dict]:
         return [point for collection in self.collections.values() for point in collection["points"].values()]
@@ -62,7 +35,8 @@ class QdrantServer:
         path = urllib.parse.unquote(target.partition("?")[0]).removeprefix("/collections/")
         name, _, rest = path.partition("/")
         if (method, rest) == ("PUT", ""):
-            fresh = {"size": body["vectors"]["size"], "fields": {}, "points": {}}
+            smaller = body.get("quantization_config")
+            fresh = {"size": body["vectors"]["size"], "smaller": smaller, "fields": {}, "points": {}}
             assert body["vectors"]["distance"] == "Cosine"
             self.collections[name] = fresh
             return 200, True

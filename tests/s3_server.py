@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import threading
 import time
 import urllib.parse
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from http_server import Answer, HttpServer
 
 KEY_ID, SECRET, REGION, BUCKET = "AKIATESTS", "secret/of+tests", "eu-central-1", "answers"
 
@@ -16,68 +16,40 @@ def digest(key: bytes, text: str) -> bytes:
     return hmac.new(key, text.encode(), hashlib.sha256).digest()
 
 
-class S3Server:
+class S3Server(HttpServer):
     def __init__(self) -> None:
+        super().__init__()
         self.objects: dict[str, bytes] = {}
         self.refused: list[str] = []
         #: how long it takes to answer anything
         self.pause = 0.0
-        owner = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+    def answer(self, method: str, target: str, headers, body: bytes) -> Answer:
+        time.sleep(self.pause)
+        status, answer = self.do(method, target, headers, body)
+        return status, answer, "application/xml"
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-            def answer(self) -> None:
-                body = self.rfile.read(int(self.headers.get("content-length", 0)))
-                time.sleep(owner.pause)
-                if wrong := owner.wrong(self.command, self.path, self.headers, body):
-                    owner.refused.append(wrong)
-                    return self.tell(403, b"<Error><Code>SignatureDoesNotMatch</Code></Error>")
-                path, _, query = self.path.partition("?")
-                name = urllib.parse.unquote(path).removeprefix(f"/{BUCKET}/")
-                match self.command:
-                    case "PUT":
-                        owner.objects[name] = body
-                        self.tell(200)
-                    case "DELETE":
-                        owner.objects.pop(name, None)
-                        self.tell(204)
-                    case "GET" if query:
-                        prefix = dict(urllib.parse.parse_qsl(query)).get("prefix", "")
-                        names = [name for name in sorted(owner.objects) if name.startswith(prefix)][:3]
-                        keys = "".join(f"<Contents><Key>{name}</Key></Contents>" for name in names)
-                        self.tell(200, f"<ListBucketResult>{keys}</ListBucketResult>".encode())
-                    case "GET" if name in owner.objects:
-                        self.tell(200, owner.objects[name])
-                    case _:
-                        self.tell(404, b"<Error><Code>NoSuchKey</Code></Error>")
-
-            def tell(self, status: int, body: bytes = b"") -> None:
-                self.send_response(status)
-                if status != 204:
-                    self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            do_GET = do_PUT = do_DELETE = answer
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-
-    def __enter__(self) -> S3Server:
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}"
+    def do(self, method: str, target: str, headers, body: bytes) -> tuple[int, bytes]:
+        if wrong := self.wrong(method, target, headers, body):
+            self.refused.append(wrong)
+            return 403, b"<Error><Code>SignatureDoesNotMatch</Code></Error>"
+        path, _, query = target.partition("?")
+        name = urllib.parse.unquote(path).removeprefix(f"/{BUCKET}/")
+        match method:
+            case "PUT":
+                self.objects[name] = body
+                return 200, b""
+            case "DELETE":
+                self.objects.pop(name, None)
+                return 204, b""
+            case "GET" if query:
+                prefix = dict(urllib.parse.parse_qsl(query)).get("prefix", "")
+                names = [name for name in sorted(self.objects) if name.startswith(prefix)][:3]
+                keys = "".join(f"<Contents><Key>{name}</Key></Contents>" for name in names)
+                return 200, f"<ListBucketResult>{keys}</ListBucketResult>".encode()
+            case "GET" if name in self.objects:
+                return 200, self.objects[name]
+        return 404, b"<Error><Code>NoSuchKey</Code></Error>"
 
     def wrong(self, method: str, target: str, headers, body: bytes) -> str | None:
         """What is wrong with the signature, worked out from AWS's documentation."""

@@ -7,22 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-import qdrant_server
+from caching import ALIKE, EMBEDDINGS, FIRST, OTHER, SCORE, ask, configuration, trace
 from clients import CLIENTS, Client
-from qdrant_server import QdrantServer
 from redis_server import RedisServer
 from subject import Process, eventually, run, started
-from test_cache import ask, configuration
 from upstream import Upstream
-
-SCORE = "x-litellm-semantic-similarity"
-EMBEDDINGS = "to-embeddings"
-
-FIRST = "please tell me what the capital of France is"
-#: The same words in another order.
-ALIKE = "tell me please what is the capital of France"
-OTHER = "how many legs does a spider have"
-
 
 def params(**more: object) -> dict:
     return {"type": "semantic", "similarity_threshold": 0.9, "embedding_model": EMBEDDINGS} | more
@@ -54,12 +43,6 @@ def learn(gateway: Process, upstream: Upstream, call) -> object:
     eventually(last.over.is_set, "the vector")
     time.sleep(0.1)
     return answer
-
-
-def trace(gateway: Process, headers) -> dict:
-    path = f"/trace/{headers['x-litellm-call-id']}"
-    eventually(lambda: gateway.get(path)[0] == 200, "the trace")
-    return gateway.get(path)[2]
 
 
 class TestWhatIsSimilar:
@@ -186,60 +169,3 @@ def test_the_vectors_are_booked_as_the_gateways_own(gateway: Process, upstream: 
     ids = [entry["id"] for entry in gateway.get("/trace?limit=3")[2]["data"]]
     identities = [gateway.get(f"/trace/{name}")[2]["caller"]["identity"] for name in ids]
     assert "tollway-semantic-cache" in identities
-
-
-class TestQdrant:
-    """Vectors and answers that several gateways share."""
-
-    @pytest.fixture
-    def server(self) -> Iterator[QdrantServer]:
-        with QdrantServer() as running:
-            yield running
-
-    def config(self, upstream: Upstream, server: QdrantServer, key: str = qdrant_server.KEY) -> str:
-        more = {"type": "qdrant-semantic", "similarity_threshold": 0.9, "qdrant_api_base": server.url}
-        more |= {"qdrant_api_key": key, "qdrant_collection_name": "of us"}
-        return configuration(upstream, **more, qdrant_semantic_cache_embedding_model=EMBEDDINGS)
-
-    def hit(self, gateway: Process, text: str):
-        """A busy machine may need several tries, in other words each: a lookup gets 50 ms."""
-        texts = iter(text + " please" * number for number in range(200))
-        return eventually(lambda: next(filter(lambda told: SCORE in told[0], [ask(gateway, text=next(texts))]), None), "a hit", 30)
-
-    def test_what_one_learnt_the_other_knows(self, start, provider_side, upstream: Upstream, server, tmp_path):
-        config = self.config(provider_side, server)
-        with start(config) as one, started(tmp_path / "other", config) as other:
-            first, answer = ask(one, text=FIRST)
-            eventually(server.points, "the storing")
-            assert server.collections["of us"]["fields"] == {"context": "keyword", "expires_ms": "integer"}
-            headers, similar = self.hit(other, ALIKE)
-            assert similar == answer
-            assert 0.9 <= float(headers[SCORE]) <= 1.0001
-            assert trace(other, headers)["cache"]["similar"]["call_id"] == first["x-litellm-call-id"]
-            # Another context.
-            assert SCORE not in ask(other, text=ALIKE, temperature=0.1)[0]
-
-    def test_flushall_leaves_others_points(self, start, provider_side, upstream: Upstream, server):
-        with start(self.config(provider_side, server)) as gateway:
-            ask(gateway, text=FIRST)
-            eventually(server.points, "the storing")
-            points = server.collections["of us"]["points"]
-            points["foreign"] = next(iter(points.values())) | {"id": "foreign", "payload": {"text": "of LiteLLM"}}
-            assert gateway.post("/cache/flushall", {})[0] == 200
-            assert [point["id"] for point in server.points()] == ["foreign"]
-            assert SCORE not in ask(gateway, text=ALIKE)[0]
-
-    @pytest.mark.parametrize("how", ["slow", "wrong key", "gone"])
-    def test_a_broken_one_neither_breaks_nor_delays(self, start, provider_side, upstream: Upstream, server, how: str):
-        key = "wrong" if how == "wrong key" else qdrant_server.KEY
-        server.pause = 2.0 if how == "slow" else 0.0
-        with start(self.config(provider_side, server, key)) as gateway:
-            if how == "gone":
-                server.server.server_close()
-            took = []
-            for number in range(8):
-                began = time.monotonic()
-                headers, _ = ask(gateway, text=f"{FIRST} {number}")
-                took.append(time.monotonic() - began)
-                assert SCORE not in headers
-            assert sorted(took)[len(took) // 2] < 0.3, took

@@ -16,13 +16,15 @@ def answer(service: str, body: dict) -> web.Response:
 def embeddings(body: dict) -> dict:
     is_list = isinstance(body["input"], list) and not isinstance(body["input"][0], int)
     inputs = body["input"] if is_list else [body["input"]]
-    data = [{"object": "embedding", "index": place, "embedding": vector(text)} for place, text in enumerate(inputs)]
+    # Another model's vectors are longer.
+    more = [0.0] * 62 if body["model"].endswith("large") else []
+    data = [{"object": "embedding", "index": place, "embedding": vector(text) + more} for place, text in enumerate(inputs)]
     tokens = sum(len(str(text).split()) for text in inputs)
     # The order is not promised.
     return {
         "object": "list",
         "data": data[::-1],
-        "model": "text-embedding-3-small",
+        "model": body["model"],
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
     }
 

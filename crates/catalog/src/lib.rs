@@ -13,6 +13,7 @@
 //! one, the caller reads it.
 
 pub mod cost;
+mod decimal;
 pub mod model;
 mod pattern;
 pub mod prices;
@@ -21,6 +22,7 @@ pub mod tokens;
 pub mod usd;
 
 pub use cost::{Cost, CostContext, CostLine, cost};
+pub use decimal::Decimal;
 pub use model::{ModelEntry, ModelQuery, find_model};
 pub use provider::{EndpointKind, Provider, UrlParams, endpoint_url, find, split_model};
 pub use usd::{NanoUsd, Usd};

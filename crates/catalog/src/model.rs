@@ -25,8 +25,22 @@ pub struct ModelEntry {
     pub name: String,
     /// Where the entry comes from.
     pub origin: Origin,
-    fields: BTreeMap<Box<str>, Box<RawValue>>,
+    fields: BTreeMap<Box<str>, Field>,
     custom_priced: bool,
+}
+
+/// A field's JSON text, and the amount that it says: prices are asked for with every call.
+#[derive(Clone, Debug)]
+struct Field {
+    text: Box<RawValue>,
+    price: Option<Usd>,
+}
+
+impl From<Box<RawValue>> for Field {
+    fn from(text: Box<RawValue>) -> Self {
+        let price = Usd::parse(text.get()).ok();
+        Self { text, price }
+    }
 }
 
 /// See [`ModelEntry::origin`].
@@ -56,7 +70,8 @@ impl std::error::Error for BadField {}
 
 impl ModelEntry {
     pub(crate) fn parse(name: &str, entry: &str) -> Result<Self, serde_json::Error> {
-        let fields = serde_json::from_str(entry)?;
+        let fields: BTreeMap<Box<str>, Box<RawValue>> = serde_json::from_str(entry)?;
+        let fields = fields.into_iter().map(|(name, text)| (name, text.into())).collect();
         Ok(Self { name: name.to_owned(), origin: Origin::PriceMap, fields, custom_priced: false })
     }
 
@@ -89,7 +104,7 @@ impl ModelEntry {
             let text = digits.unwrap_or_else(|| value.to_string());
             let raw = RawValue::from_string(text)
                 .map_err(|error| BadField { field: field.clone(), why: error.to_string() })?;
-            self.fields.insert(field.as_str().into(), raw);
+            self.fields.insert(field.as_str().into(), raw.into());
         }
         Ok(self)
     }
@@ -109,13 +124,13 @@ impl ModelEntry {
     /// A field as JSON text.
     #[must_use]
     pub fn raw(&self, field: &str) -> Option<&str> {
-        self.fields.get(field).map(|raw| raw.get()).filter(|text| *text != "null")
+        self.fields.get(field).map(|field| field.text.get()).filter(|text| *text != "null")
     }
 
     /// A price, e.g. `input_cost_per_token`. An explicit 0 is a price.
     #[must_use]
     pub fn price(&self, field: &str) -> Option<Usd> {
-        Usd::parse(self.raw(field)?).ok()
+        self.fields.get(field)?.price
     }
 
     #[must_use]
@@ -160,7 +175,7 @@ impl ModelEntry {
         if !self.fields.contains_key(field)
             && let Ok(raw) = RawValue::from_string(json.to_owned())
         {
-            self.fields.insert(field.into(), raw);
+            self.fields.insert(field.into(), raw.into());
         }
     }
 
@@ -205,8 +220,8 @@ impl ModelEntry {
         ] {
             out.insert(field.to_owned(), Value::Null);
         }
-        for (field, raw) in &self.fields {
-            let value = serde_json::from_str(raw.get()).unwrap_or(Value::Null);
+        for (field, Field { text, .. }) in &self.fields {
+            let value = serde_json::from_str(text.get()).unwrap_or(Value::Null);
             out.insert(field.to_string(), value);
         }
         out

@@ -8,6 +8,7 @@ use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, Sub};
 
+use crate::decimal::Decimal;
 use serde::ser::Error as _;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -157,17 +158,16 @@ impl Sum for Usd {
 impl fmt::Display for Usd {
     /// Plain digits without exponent: `0.0000003`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        decimal(f, self.0, ONE, 30)
+        decimal(self.0, ONE, 30).fmt(f)
     }
 }
 
-fn decimal(f: &mut fmt::Formatter<'_>, units: i128, one: i128, places: usize) -> fmt::Result {
-    let sign = if units < 0 { "-" } else { "" };
-    let units = units.unsigned_abs();
-    let one = one.unsigned_abs();
-    let fraction = format!("{:0places$}", units % one);
-    let fraction = fraction.trim_end_matches('0');
-    write!(f, "{sign}{}.{}", units / one, if fraction.is_empty() { "0" } else { fraction })
+/// Amounts show themselves with as many decimals as they need, and at least one.
+fn decimal(units: i128, one: i128, places: usize) -> Decimal {
+    let (magnitude, one) = (units.unsigned_abs(), one.unsigned_abs());
+    let whole = u64::try_from(magnitude / one).unwrap_or(u64::MAX);
+    let text = Decimal::fixed(whole, magnitude % one, places).trimmed();
+    if units < 0 { text.negative() } else { text }
 }
 
 /// A factor on an amount, of at most nine decimal places: an uplift, a discount, a margin.
@@ -199,7 +199,7 @@ impl Factor {
 
 impl fmt::Display for Factor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        decimal(f, i128::from(self.0), Self::ONE_UNITS, 9)
+        decimal(i128::from(self.0), Self::ONE_UNITS, 9).fmt(f)
     }
 }
 
@@ -211,6 +211,8 @@ pub struct NanoUsd(pub i64);
 
 impl NanoUsd {
     pub const ZERO: Self = Self(0);
+    /// A dollar.
+    const ONE: u64 = 1_000_000_000;
 
     #[must_use]
     pub fn saturating_add(self, other: Self) -> Self {
@@ -220,6 +222,14 @@ impl NanoUsd {
     #[must_use]
     pub fn saturating_sub(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))
+    }
+
+    /// Dollars in plain digits: `0.0000925`.
+    #[must_use]
+    pub fn to_decimal(self) -> Decimal {
+        let units = self.0.unsigned_abs();
+        let text = Decimal::fixed(units / Self::ONE, u128::from(units % Self::ONE), 9).trimmed();
+        if self.0 < 0 { text.negative() } else { text }
     }
 
     /// Dollars as a float: for metrics and charts, never to calculate with.
@@ -245,7 +255,7 @@ impl Sum for NanoUsd {
 impl fmt::Display for NanoUsd {
     /// Dollars in plain digits: `0.0000925`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        decimal(f, i128::from(self.0), 1_000_000_000, 9)
+        self.to_decimal().fmt(f)
     }
 }
 

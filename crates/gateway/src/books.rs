@@ -20,8 +20,8 @@ use ledger::rules::entity::{AccessGroup, Credential, RuntimeModel, SharedBudget}
 use ledger::rules::id::KeyHash;
 use ledger::rules::time::Timestamp;
 use ledger::shared::{LeaseError, LeaseStore, RedisLeases};
-use ledger::store::{ChangesFeed, Event, Record, Retention, StoreError};
-use ledger::{Booking, Counters, Journal, Leases, Store};
+use ledger::store::{ChangesFeed, Event, Record, Retention, StoreError, Tally};
+use ledger::{Counters, Journal, Leases, Store};
 use tokio::sync::{Notify, watch};
 use tollway::Secret;
 
@@ -193,19 +193,15 @@ impl Books {
         let in_folder = |error| OpenError::Folder(folder.clone(), error);
         std::fs::create_dir_all(folder).map_err(in_folder)?;
         let store = settings.open_store().await?;
-        let (journal, own_folder) = own_journal(settings).map_err(in_folder)?;
-        let journal = Arc::new(journal);
+        let journal = Arc::new(own_journal(settings, &store).map_err(in_folder)?);
         // Ledgers are opened with what the store knows, so it has to know all.
         drain(Arc::clone(&journal), store.clone(), None).await.map_err(OpenError::Journal)?;
-        for left in left_behind(folder).map_err(in_folder)? {
+        for left in left_behind(folder, &store).map_err(in_folder)? {
             drain(Arc::new(left), store.clone(), None).await.map_err(OpenError::Journal)?;
         }
-        let leases = match store.is_shared() {
-            true => {
-                let instance = instance(&own_folder).map_err(in_folder)?;
-                Some(lend(&instance, &store, settings.redis.as_ref()).await?)
-            }
-            false => None,
+        let leases = match journal.instance() {
+            Some(instance) => Some(lend(instance, &store, settings.redis.as_ref()).await?),
+            None => None,
         };
         Ok(Arc::new(Self {
             counters: leases.clone().map_or_else(Counters::default, Counters::shared),
@@ -438,7 +434,7 @@ async fn drain(
     leases: Option<Arc<Leases>>,
 ) -> Result<(), journal::DrainError> {
     let runtime = tokio::runtime::Handle::current();
-    let told = move |bookings: &[&Booking]| leases.iter().for_each(|leases| leases.booked(bookings));
+    let told = move |tallies: &[Tally]| leases.iter().for_each(|leases| leases.booked(tallies));
     let draining = move || runtime.block_on(journal::drain_telling(&journal, &store, told));
     match tokio::task::spawn_blocking(draining).await {
         Ok(result) => result.map(drop),
@@ -485,7 +481,8 @@ async fn keep_lending(leases: Weak<Leases>, log: Log) {
     }
 }
 
-/// The name under which this instance borrows: that of its journal, so that its next life is known by it.
+/// The name under which an instance borrows and books: it belongs to its journal, so that its next life is known by
+/// it.
 fn instance(folder: &Path) -> io::Result<String> {
     let file = folder.join("instance");
     match std::fs::read_to_string(&file) {
@@ -499,34 +496,42 @@ fn instance(folder: &Path) -> io::Result<String> {
 }
 
 /// A journal that no other process has.
-fn own_journal(settings: &BooksSettings) -> io::Result<(Journal, PathBuf)> {
+fn own_journal(settings: &BooksSettings, store: &Store) -> io::Result<Journal> {
     let mut taken = io::Error::other("there is no free journal");
     for number in 0..MAX_INSTANCES {
         let folder = journal_folder(&settings.folder, number);
         let own = JournalSettings { when_full: settings.when_full, ..JournalSettings::new(folder.clone()) };
         match Journal::open(own) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => taken = error,
-            result => return result.map(|journal| (journal, folder)),
+            result => return named(result?, &folder, store),
         }
     }
     Err(taken)
 }
 
 /// Journals of processes that have ended.
-fn left_behind(folder: &Path) -> io::Result<Vec<Journal>> {
+fn left_behind(folder: &Path, store: &Store) -> io::Result<Vec<Journal>> {
     let mut left = Vec::new();
     for number in 0..MAX_INSTANCES {
         let folder = journal_folder(folder, number);
         if !folder.is_dir() {
             continue;
         }
-        match Journal::open(JournalSettings::new(folder)) {
-            Ok(journal) => left.push(journal),
+        match Journal::open(JournalSettings::new(folder.clone())) {
+            Ok(journal) => left.push(named(journal, &folder, store)?),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }
     }
     Ok(left)
+}
+
+/// Where instances share a store, each books under its name.
+fn named(journal: Journal, folder: &Path, store: &Store) -> io::Result<Journal> {
+    if !store.is_shared() {
+        return Ok(journal);
+    }
+    Ok(journal.of(instance(folder)?))
 }
 
 fn journal_folder(folder: &Path, number: usize) -> PathBuf {

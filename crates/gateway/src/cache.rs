@@ -10,33 +10,34 @@ mod canonical;
 mod control;
 mod entry;
 mod flight;
+mod guard;
 mod key;
+mod redis;
 mod similar;
 mod store;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use crate::config::{CacheMode, CacheSettings};
+use crate::events::Log;
 use crate::events::metrics::CacheMetrics;
-use crate::events::{self, Log};
 use crate::operation::Operation;
-use crate::time_limit::within;
 
 pub use control::Controls;
 pub use entry::{Entry, Facts, Form, Stop, now_ms};
 pub use flight::{Flights, Landing, Lease, Seat};
 pub use key::{Key, KeyWriter};
-pub use similar::{Found, Match, Similar, Unit};
+pub use similar::{Found, Lack, Match, Similar, Unit, Whereabouts};
 pub(crate) use store::problem;
 pub use store::{ServerInfo, Store, StoreError, Work, Write};
 
-use breaker::{Breaker, Change};
+use guard::Guard;
 
 /// See the module.
 #[derive(Debug)]
@@ -44,6 +45,8 @@ pub struct Cache {
     pub settings: CacheSettings,
     store: Arc<dyn Store>,
     guard: Arc<Guard>,
+    /// How long a lookup may take.
+    patience: Duration,
     flights: Arc<Flights>,
     similar: Option<Similar>,
     queue: Option<Queue>,
@@ -92,11 +95,11 @@ impl Cache {
 
     fn with_store(settings: CacheSettings, store: Arc<dyn Store>, log: Log, metrics: CacheMetrics) -> Self {
         let patience = store.patience().min(Self::PATIENCE);
-        let guard =
-            Arc::new(Guard { breaker: Breaker::default(), patience, store: store.name(), log, metrics });
+        let similar =
+            settings.semantic.clone().map(|semantic| Similar::open(semantic, &store, &log, &metrics));
+        let guard = Arc::new(Guard::new(store.name(), log, metrics));
         let queue = (!store.is_instant()).then(|| Queue::start(Arc::clone(&store), Arc::clone(&guard)));
-        let similar = settings.semantic.clone().map(Similar::new);
-        Self { settings, store, guard, flights: Arc::default(), similar, queue }
+        Self { settings, store, guard, patience, flights: Arc::default(), similar, queue }
     }
 
     /// Whether a request of this operation, with these wishes, may be looked up.
@@ -118,8 +121,7 @@ impl Cache {
 
     /// What is stored under each key; nothing where the store does not answer in time.
     pub async fn get(&self, keys: &[Key]) -> Vec<Option<Arc<Entry>>> {
-        let mut found =
-            self.guard.within(self.guard.patience, self.store.get(keys)).await.unwrap_or_default();
+        let mut found = self.guard.within(self.patience, self.store.get(keys)).await.unwrap_or_default();
         found.resize(keys.len(), None);
         let now = now_ms();
         for entry in &mut found {
@@ -197,6 +199,12 @@ impl Cache {
         self.similar.as_ref()
     }
 
+    /// Whether the store did what it was last asked.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.guard.is_well()
+    }
+
     /// LiteLLM's word for where answers are kept.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -222,46 +230,6 @@ impl Drop for Cache {
         if let Some(queue) = &self.queue {
             queue.task.abort();
         }
-    }
-}
-
-/// Keeps a store that is broken or slow from being waited for.
-#[derive(Debug)]
-struct Guard {
-    breaker: Breaker,
-    patience: Duration,
-    store: &'static str,
-    log: Log,
-    metrics: CacheMetrics,
-}
-
-impl Guard {
-    async fn within<T>(
-        &self,
-        patience: Duration,
-        work: impl Future<Output = Result<T, StoreError>>,
-    ) -> Option<T> {
-        if !self.breaker.allows(Instant::now()) {
-            self.metrics.skipped();
-            return None;
-        }
-        // What is dropped before it has ended (the client left) says nothing about the store.
-        let trial = self.breaker.trial();
-        let error = match within(patience, work).await {
-            Ok(Ok(value)) => {
-                if trial.succeeded() == Some(Change::Closed) {
-                    events::cache_recovered(&self.log, self.store);
-                }
-                return Some(value);
-            }
-            Ok(Err(error)) => error,
-            Err(_) => StoreError::new(format!("it did not answer within {} ms", patience.as_millis())),
-        };
-        self.metrics.failed();
-        if trial.failed(Instant::now()) == Some(Change::Opened) {
-            events::cache_left_alone(&self.log, self.store, &error, Breaker::PAUSE);
-        }
-        None
     }
 }
 

@@ -25,8 +25,9 @@ pub use resolved::{
     AwsCredentials, AzureBlobSettings, AzureCredentials, BooksConfig, CacheMode, CacheSettings, Config,
     Connection, DeploymentConfig, DeploymentId, GcsSettings, GeneralSettings, LitellmSettings, LogFormat,
     LogLevel, MasterKey, MissingVariable, ModelAlias, ModelInfo, ParameterPolicy, QdrantSettings,
-    RedisSettings, RedisTarget, RequiredParams, RouterSettings, S3Key, S3Settings, SemanticSettings,
-    StoreSettings, TlsVerify, TollwaySettings, UnknownPrice, VertexCredentials,
+    Quantization, RedisSettings, RedisTarget, RedisVectorSettings, RequiredParams, RouterSettings, S3Key,
+    S3Settings, SemanticSettings, StoreSettings, TlsVerify, TollwaySettings, UnknownPrice, VectorSettings,
+    VertexCredentials,
 };
 pub use tollway::Secret;
 

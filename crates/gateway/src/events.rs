@@ -233,6 +233,15 @@ pub fn cache_recovered(log: &Log, store: &str) {
     log.line(Level::Info, "the cache works again", &[("store", json!(store))]);
 }
 
+/// Vectors of questions cannot be kept in Redis, where all instances would find them.
+pub fn vectors_not_shared(log: &Log, cause: &dyn std::fmt::Display) {
+    log.line(
+        Level::Warn,
+        "Redis cannot search vectors; each instance finds only what is similar to its own questions",
+        &[("cause", json!(cause.to_string()))],
+    );
+}
+
 /// Other instances are not heard of any more.
 pub fn shared_state_lost(log: &Log, cause: &dyn std::fmt::Display) {
     log.line(

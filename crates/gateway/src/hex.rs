@@ -12,6 +12,16 @@ pub(crate) fn digits(number: u128) -> [u8; 32] {
     digits
 }
 
+/// The hexadecimal digits of a SHA-256.
+pub(crate) fn digest(digest: &[u8; 32]) -> String {
+    let mut text = String::with_capacity(64);
+    for half in digest.as_chunks::<16>().0 {
+        let half = digits(u128::from_be_bytes(*half));
+        text.push_str(str::from_utf8(&half).unwrap_or_default());
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

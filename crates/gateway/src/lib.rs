@@ -10,7 +10,6 @@ pub mod cache;
 mod claims;
 pub mod config;
 mod cores;
-mod decimal;
 pub mod events;
 pub mod exchange;
 pub mod health;

@@ -128,6 +128,7 @@ impl std::error::Error for AppendError {
 #[derive(Debug)]
 pub struct Journal<D: Disk = LocalDisk> {
     settings: Settings,
+    instance: Option<String>,
     disk: D,
     state: Mutex<State<D::File>>,
     /// What a sync has made sure of; held while one runs, so that the others wait for it and share it.
@@ -248,7 +249,14 @@ impl<D: Disk> Journal<D> {
             overdue: VecDeque::new(),
             health: Health::default(),
         };
-        Ok(Self { settings, disk, state: Mutex::new(state), synced: Mutex::default(), _lock: lock })
+        Ok(Self {
+            settings,
+            instance: None,
+            disk,
+            state: Mutex::new(state),
+            synced: Mutex::default(),
+            _lock: lock,
+        })
     }
 
     /// Writes a booking down. It has reached the disk itself after the next [`sync`](Self::sync).
@@ -387,6 +395,18 @@ impl<D: Disk> Journal<D> {
         state.next = number.saturating_add(1);
         state.open = Some(Open { number, file, bytes: 0, bookings: Some(Vec::new()) });
         Ok(())
+    }
+
+    /// The journal of one of several instances that share budgets: what is in it is booked under this name.
+    #[must_use]
+    pub fn of(self, instance: String) -> Self {
+        Self { instance: Some(instance), ..self }
+    }
+
+    /// Whose it is, of several instances.
+    #[must_use]
+    pub fn instance(&self) -> Option<&str> {
+        self.instance.as_deref()
     }
 
     fn folder(&self) -> &Path {

@@ -11,7 +11,7 @@ use std::fmt;
 use std::pin::Pin;
 
 pub use redis::RedisLeases;
-pub use room::{Order, Outcome, Reply};
+pub use room::{Books, Order, Outcome, Reply};
 
 use crate::rules::time::Timestamp;
 

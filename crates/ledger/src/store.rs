@@ -32,7 +32,7 @@ use tokio::sync::watch;
 
 pub use audit::Discrepancy;
 pub use batch::Batch;
-pub use booking::Booked;
+pub use booking::{Booked, Tally, WindowSpend};
 pub use changes::{Change, ChangeFilter};
 pub use entities::{Filter, Page, SortBy, Sorting, Stored};
 pub use error::StoreError;

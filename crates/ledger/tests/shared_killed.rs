@@ -1,5 +1,5 @@
 //! Instances that share a budget, 200 callers at each, killed without warning again and again: no overshoot, nothing left
-//! held. How many are refused although there is room is told.
+//! held, nobody refused while there is room.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a test")]
 
@@ -30,8 +30,8 @@ const INSTANCES: [&str; 3] = ["a", "b", "c"];
 /// At each instance.
 const CALLERS: usize = 200;
 /// The budget while instances are killed, and afterwards.
-const FIRST_MAX: i64 = 1_500_000;
-const MAX: i64 = 2_000_000;
+const FIRST_MAX: i64 = 3_000_000;
+const MAX: i64 = 3_500_000;
 const HOLD: i64 = 50;
 const ROUNDS: usize = 10;
 
@@ -153,7 +153,7 @@ async fn live(folder: &Path, name: &str, database: &str) {
         segment_bytes: 20_000,
         ..journal::Settings::new(folder.join(format!("journal-{name}")))
     };
-    let journal = Arc::new(Journal::open(settings).unwrap());
+    let journal = Arc::new(Journal::open(settings).unwrap().of(name.to_owned()));
     journal::drain(&journal, &store).await.unwrap();
     let leases = Leases::start(name, lease_store(&store).await, store.clone(), now()).await.unwrap();
     let kept = Arc::clone(&leases);
@@ -240,8 +240,14 @@ async fn a_budget_holds_over_instances_that_are_killed(folder: &Path, database: 
     let mut kills = 0;
     for round in 0..ROUNDS {
         let mut victims = INSTANCES.map(|name| start(folder, name, database, redis, FIRST_MAX));
-        // All at work, one of them somewhere in the middle of it.
-        let mut lines = BufReader::new(victims[round % 3].stdout.take().unwrap()).lines();
+        // All at work, one of them somewhere in the middle of it; none is ever stopped by a full pipe.
+        let outputs = victims.each_mut().map(|victim| victim.stdout.take().unwrap());
+        let (mut lines, others): (Vec<_>, Vec<_>) =
+            outputs.into_iter().enumerate().partition(|(number, _)| *number == round % 3);
+        for (_, mut output) in others {
+            std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
+        }
+        let mut lines = BufReader::new(lines.remove(0).1).lines();
         for _ in 0..(round * 97) % 411 {
             if lines.next().is_none() {
                 break;
@@ -258,7 +264,7 @@ async fn a_budget_holds_over_instances_that_are_killed(folder: &Path, database: 
     let store = Store::connect(database).await.unwrap();
     for name in INSTANCES {
         let journal = Journal::open(journal::Settings::new(folder.join(format!("journal-{name}")))).unwrap();
-        journal::drain(&journal, &store).await.unwrap();
+        journal::drain(&journal.of(name.to_owned()), &store).await.unwrap();
     }
     let spent = async || store.openings(&team()).await.unwrap().first().map_or(0, |opening| opening.spend.0);
     let before = spent().await;
@@ -280,10 +286,9 @@ async fn a_budget_holds_over_instances_that_are_killed(folder: &Path, database: 
     assert!(after > MAX - HOLD, "something is still held, or was refused with room: {after}");
     let refused = seen.iter().filter(|seen| matches!(seen, Seen::Refused(..))).count();
     assert_eq!(refused, INSTANCES.len() * CALLERS, "everybody was refused in the end");
-    // Not a law yet: what the database says was spent may be part of what another instance still has on loan, so that near
-    // the edge the same amount counts twice until that instance has told of it.
-    let early = false_refusals(before, &seen).len();
-    println!("{kills} kills, {} calls after them, {after} of {MAX} spent, {early} refused early", seen.len());
+    let early = false_refusals(before, &seen);
+    assert!(early.is_empty(), "{} of {refused} refused with room: {early:?}", early.len());
+    println!("{kills} kills, {} calls after them, {after} of {MAX} spent", seen.len());
     store.close().await;
 }
 

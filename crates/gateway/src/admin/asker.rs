@@ -310,7 +310,7 @@ impl Asker {
         if let Some(claim) = self.books.counters().claim(&account, &terms) {
             claim.set_spend(&details.allowance.budget, amount, self.now);
             if let Some(leases) = self.books.leases() {
-                let shared = leases.set_spend(&claim, &details.allowance.budget, amount, self.now).await;
+                let shared = leases.set_spend(&claim, &details.allowance.budget, self.now).await;
                 shared.map_err(|error| Refusal::of_status(503, format!("{error}; try again later")))?;
             }
         }

@@ -59,6 +59,20 @@ impl Breaker {
         }
     }
 
+    /// Whether a call now would be kept off.
+    pub(super) fn is_open(&self, now: Instant) -> bool {
+        match *self.lock() {
+            State::Closed { .. } => false,
+            State::Open { until } => now < until,
+            State::Trial => true,
+        }
+    }
+
+    /// Whether the last call succeeded.
+    pub(super) fn is_well(&self) -> bool {
+        matches!(*self.lock(), State::Closed { failures: 0 })
+    }
+
     /// One call of the store. Dropped without a result, it lets the next one try.
     pub(super) fn trial(&self) -> Trial<'_> {
         Trial { breaker: self, ended: false }
@@ -141,13 +155,16 @@ mod tests {
         for _ in 0..4 {
             assert_eq!(fail(&breaker, now), None);
         }
+        assert!(!breaker.is_well() && !breaker.is_open(now));
         assert!(breaker.allows(now));
         assert_eq!(breaker.trial().succeeded(), None);
+        assert!(breaker.is_well());
         for _ in 0..4 {
             assert_eq!(fail(&breaker, now), None);
         }
         assert_eq!(fail(&breaker, now), Some(Change::Opened));
-        assert!(!breaker.allows(now));
+        assert!(!breaker.allows(now) && breaker.is_open(now) && !breaker.is_well());
+        assert!(!breaker.is_open(now + Breaker::PAUSE));
     }
 
     #[test]

@@ -44,12 +44,7 @@ impl Key {
 
     /// The digest alone, as it names a file.
     pub(super) fn hex(&self) -> String {
-        let mut digits = String::with_capacity(64);
-        for half in self.digest.as_chunks::<16>().0 {
-            let half = hex::digits(u128::from_be_bytes(*half));
-            digits.push_str(str::from_utf8(&half).unwrap_or_default());
-        }
-        digits
+        hex::digest(&self.digest)
     }
 }
 

@@ -2,26 +2,28 @@
 //! vectors of its context: everything about the request but the last words of its user. Only within one context is
 //! anything looked for, so a question never finds the answer of another conversation, model or tenant.
 
+mod memory;
 mod qdrant;
+mod redis;
 mod scan;
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::breaker::Breaker;
-use super::{Entry, Key, now_ms};
-use crate::config::SemanticSettings;
+use super::guard::Guard;
+use super::{Entry, Key, Store, now_ms};
+use crate::config::{SemanticSettings, VectorSettings};
+use crate::events::Log;
+use crate::events::metrics::CacheMetrics;
 
+use memory::Memory;
 use qdrant::Qdrant;
-use scan::Matrix;
+pub use redis::Lack;
+use redis::Redis;
 pub use scan::Unit;
-
-/// Vectors that are kept, of all contexts together; the oldest go first. Of 1536 numbers each they take 30 MB, and 10,000
-/// of one context are walked through in 2 to 5 ms.
-const CAPACITY: usize = 10_000;
 
 /// Questions that are made vectors of after they were answered, at a time; what comes on top is not kept.
 const MAX_LATE: usize = 16;
@@ -30,17 +32,28 @@ const MAX_LATE: usize = 16;
 #[derive(Debug)]
 pub struct Similar {
     pub settings: SemanticSettings,
-    index: Index,
+    memory: Memory,
+    server: Option<Server>,
     /// Of the embedding model.
     breaker: Breaker,
     late: Arc<Semaphore>,
+    metrics: CacheMetrics,
+}
+
+/// What keeps vectors for all instances.
+#[derive(Clone, Debug)]
+enum Server {
+    Qdrant(Arc<Qdrant>),
+    Redis(Arc<Redis>),
 }
 
 /// Where vectors are.
-#[derive(Debug)]
-enum Index {
-    Here(Arc<RwLock<Vectors>>),
-    Qdrant(Arc<Qdrant>),
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// In this process; why not in Redis, if that was asked for.
+    Memory(Option<Lack>),
+    Redis,
+    Qdrant,
 }
 
 /// A similar question, and its answer where that is kept with it.
@@ -51,7 +64,7 @@ pub struct Found {
 }
 
 /// A question that was answered before.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Match {
     /// Of the answer.
     pub key: Key,
@@ -62,65 +75,79 @@ pub struct Match {
 }
 
 impl Similar {
+    /// Opens what keeps the vectors; `answers` is where the cache keeps theirs.
     #[must_use]
-    pub fn new(settings: SemanticSettings) -> Self {
-        let late = Arc::new(Semaphore::new(MAX_LATE));
-        let index = match settings.qdrant.clone() {
-            Some(qdrant) => Index::Qdrant(Arc::new(Qdrant::new(qdrant))),
-            None => Index::Here(Arc::default()),
+    pub fn open(
+        settings: SemanticSettings,
+        answers: &Arc<dyn Store>,
+        log: &Log,
+        metrics: &CacheMetrics,
+    ) -> Self {
+        let server = match &settings.vectors {
+            VectorSettings::Memory => None,
+            VectorSettings::Qdrant(qdrant) => {
+                let guard = Guard::new("qdrant", log.clone(), metrics.clone());
+                Some(Server::Qdrant(Arc::new(Qdrant::new(qdrant.clone(), guard))))
+            }
+            VectorSettings::Redis(vectors) => {
+                Some(Server::Redis(Redis::connect(vectors, Arc::clone(answers), log, metrics)))
+            }
         };
-        Self { settings, index, breaker: Breaker::default(), late }
+        let late = Arc::new(Semaphore::new(MAX_LATE));
+        let (memory, breaker) = (Memory::default(), Breaker::default());
+        Self { settings, memory, server, breaker, late, metrics: metrics.clone() }
     }
 
     /// Whether there may be anything to compare with.
-    #[must_use]
-    pub fn knows(&self, context: &[u8; 32]) -> bool {
-        match &self.index {
-            Index::Here(vectors) => match vectors.try_read() {
-                Ok(vectors) => vectors.contexts.contains_key(context),
-                Err(TryLockError::Poisoned(vectors)) => vectors.into_inner().contexts.contains_key(context),
-                // Who looks for certain is not to wait on a request's thread.
-                Err(TryLockError::WouldBlock) => true,
-            },
-            Index::Qdrant(_) => true,
+    pub async fn knows(&self, context: &[u8; 32]) -> bool {
+        match self.server() {
+            None => self.memory.knows(context),
+            Some(Server::Qdrant(qdrant)) => !qdrant.leaves_alone(),
+            Some(Server::Redis(redis)) => redis.knows(context).await,
         }
     }
 
     /// The most similar question of the context, if it is similar enough.
     pub async fn find(&self, context: [u8; 32], vector: Unit) -> Option<Found> {
-        let found = match &self.index {
-            Index::Here(vectors) => {
-                let vectors = Arc::clone(vectors);
-                // Milliseconds of work have no place among requests.
-                let looking = tokio::task::spawn_blocking(move || read(&vectors).nearest(&context, &vector));
-                looking.await.ok().flatten().map(|question| Found { question, answer: None })
+        let threshold = self.settings.threshold;
+        let found = match self.server() {
+            None => {
+                let question = self.memory.find(context, vector).await?;
+                Some(Found { question, answer: None })
             }
-            Index::Qdrant(qdrant) => qdrant.find(&context, &vector).await,
+            Some(Server::Qdrant(qdrant)) => qdrant.find(&context, &vector).await,
+            Some(Server::Redis(redis)) => redis.find(&context, &vector, threshold).await,
         };
-        found.filter(|found| found.question.score >= self.settings.threshold)
+        let now = now_ms();
+        found.filter(|found| {
+            found.question.score >= threshold
+                && found.answer.as_ref().is_none_or(|answer| answer.expires_ms > now)
+        })
     }
 
     /// Keeps what an answer was given to.
     pub fn put(&self, context: [u8; 32], vector: Unit, found: Match, entry: Arc<Entry>) {
-        match &self.index {
-            Index::Here(vectors) => {
-                let row = Row { found, expires_ms: entry.expires_ms, number: 0 };
-                if let Ok(mut vectors) = vectors.try_write() {
-                    return vectors.put(context, &vector, row);
+        let Some(server) = self.server().cloned() else {
+            return self.memory.put(context, vector, found, entry.expires_ms);
+        };
+        let Some(leave) = self.late() else { return };
+        let (memory, metrics) = (self.memory.clone(), self.metrics.clone());
+        tokio::spawn(async move {
+            let kept = match server {
+                Server::Qdrant(qdrant) => qdrant.put(&context, &vector, &found, &entry).await.is_ok(),
+                Server::Redis(redis) => {
+                    let kept = redis.put(&context, &vector, &found, entry.expires_ms).await;
+                    if redis.lack().is_some() {
+                        memory.put(context, vector, found, entry.expires_ms);
+                    }
+                    kept
                 }
-                // Somebody is looking for something, which is not to be waited for on a request's thread.
-                let vectors = Arc::clone(vectors);
-                tokio::task::spawn_blocking(move || write(&vectors).put(context, &vector, row));
+            };
+            if !kept {
+                metrics.write_dropped();
             }
-            Index::Qdrant(qdrant) => {
-                let Some(leave) = self.late() else { return };
-                let qdrant = Arc::clone(qdrant);
-                tokio::spawn(async move {
-                    qdrant.put(&context, &vector, &found, &entry).await;
-                    drop(leave);
-                });
-            }
-        }
+            drop(leave);
+        });
     }
 
     /// Forgets everything.
@@ -128,18 +155,40 @@ impl Similar {
     /// # Errors
     /// When whoever keeps it does not do so.
     pub async fn clear(&self) -> Result<(), String> {
-        match &self.index {
-            Index::Here(vectors) => {
-                *write(vectors) = Vectors::default();
-                Ok(())
-            }
-            Index::Qdrant(qdrant) => qdrant.clear().await,
+        self.memory.clear();
+        match self.server() {
+            None => Ok(()),
+            Some(Server::Qdrant(qdrant)) => qdrant.clear().await,
+            Some(Server::Redis(redis)) => redis.clear().await.map_err(|error| error.to_string()),
         }
     }
 
-    /// Leave to make a vector of a question that has been answered already.
+    /// Where vectors are.
+    #[must_use]
+    pub fn whereabouts(&self) -> Whereabouts {
+        match &self.server {
+            None => Whereabouts::Memory(None),
+            Some(Server::Qdrant(_)) => Whereabouts::Qdrant,
+            Some(Server::Redis(redis)) => {
+                redis.lack().map_or(Whereabouts::Redis, |lack| Whereabouts::Memory(Some(lack)))
+            }
+        }
+    }
+
+    /// What keeps the vectors, if that is not this process.
+    fn server(&self) -> Option<&Server> {
+        self.server.as_ref().filter(|server| match server {
+            Server::Qdrant(_) => true,
+            Server::Redis(redis) => redis.lack().is_none(),
+        })
+    }
+
+    /// Leave to make a vector of a question that has been answered already; none while it could not be kept.
     #[must_use]
     pub fn late(&self) -> Option<OwnedSemaphorePermit> {
+        if self.server().is_some_and(Server::leaves_alone) {
+            return None;
+        }
         Arc::clone(&self.late).try_acquire_owned().ok()
     }
 
@@ -163,122 +212,12 @@ impl Similar {
     }
 }
 
-fn read(vectors: &RwLock<Vectors>) -> RwLockReadGuard<'_, Vectors> {
-    vectors.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn write(vectors: &RwLock<Vectors>) -> RwLockWriteGuard<'_, Vectors> {
-    vectors.write().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[derive(Debug, Default)]
-struct Vectors {
-    contexts: HashMap<[u8; 32], Context>,
-    /// The oldest first.
-    order: VecDeque<([u8; 32], u64)>,
-    next: u64,
-}
-
-#[derive(Debug, Default)]
-struct Context {
-    matrix: Matrix,
-    /// Of each row of the matrix.
-    rows: Vec<Row>,
-}
-
-#[derive(Debug)]
-struct Row {
-    found: Match,
-    expires_ms: u64,
-    number: u64,
-}
-
-impl Vectors {
-    fn nearest(&self, context: &[u8; 32], vector: &Unit) -> Option<Match> {
-        let Context { matrix, rows } = self.contexts.get(context)?;
-        let now = now_ms();
-        let lives = |row: usize| rows.get(row).is_some_and(|row| row.expires_ms > now);
-        let (row, score) = matrix.nearest(vector, lives)?;
-        Some(Match { score, ..rows.get(row)?.found.clone() })
-    }
-
-    fn put(&mut self, context: [u8; 32], vector: &Unit, mut row: Row) {
-        let Context { matrix, rows } = self.contexts.entry(context).or_default();
-        if let Some(known) = rows.iter_mut().find(|known| known.found.key == row.found.key) {
-            known.expires_ms = row.expires_ms;
-            return;
+impl Server {
+    /// Whether it has failed several times in a row just now.
+    fn leaves_alone(&self) -> bool {
+        match self {
+            Self::Qdrant(qdrant) => qdrant.leaves_alone(),
+            Self::Redis(redis) => redis.leaves_alone(),
         }
-        if !matrix.push(vector) {
-            return;
-        }
-        row.number = self.next;
-        rows.push(row);
-        self.order.push_back((context, self.next));
-        self.next += 1;
-        if self.order.len() > CAPACITY
-            && let Some((context, number)) = self.order.pop_front()
-        {
-            self.remove(context, number);
-        }
-    }
-
-    fn remove(&mut self, context: [u8; 32], number: u64) {
-        let Some(Context { matrix, rows }) = self.contexts.get_mut(&context) else { return };
-        if let Some(place) = rows.iter().position(|row| row.number == number) {
-            matrix.swap_remove(place);
-            rows.swap_remove(place);
-        }
-        if rows.is_empty() {
-            self.contexts.remove(&context);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::KeyWriter;
-    use super::*;
-
-    fn row(name: &str, expires_ms: u64) -> Row {
-        let mut writer = KeyWriter::default();
-        writer.part("name", name.as_bytes());
-        let found = Match { key: writer.finish(None), score: 0.0, call: name.into() };
-        Row { found, expires_ms, number: 0 }
-    }
-
-    fn unit(values: &[f32]) -> Unit {
-        Unit::new(values).unwrap()
-    }
-
-    #[test]
-    fn only_the_same_context_is_looked_at_and_only_what_has_not_expired() {
-        let mut vectors = Vectors::default();
-        vectors.put([1; 32], &unit(&[1.0, 0.0]), row("here", u64::MAX));
-        vectors.put([1; 32], &unit(&[0.0, 1.0]), row("expired", 1));
-        vectors.put([2; 32], &unit(&[0.0, 1.0]), row("there", u64::MAX));
-        let found = vectors.nearest(&[1; 32], &unit(&[0.1, 1.0])).unwrap();
-        assert_eq!(&*found.call, "here");
-        assert!(found.score < 0.2);
-        assert!(vectors.nearest(&[3; 32], &unit(&[1.0, 0.0])).is_none());
-    }
-
-    #[test]
-    fn the_oldest_goes_first_and_empty_contexts_with_it() {
-        let mut vectors = Vectors::default();
-        vectors.put([0; 32], &unit(&[1.0, 0.0]), row("first", u64::MAX));
-        for number in 1..=CAPACITY {
-            vectors.put([1; 32], &unit(&[1.0, 0.0]), row(&number.to_string(), u64::MAX));
-        }
-        assert!(!vectors.contexts.contains_key(&[0; 32]));
-        assert_eq!(vectors.contexts[&[1; 32]].rows.len(), CAPACITY);
-    }
-
-    #[test]
-    fn the_same_answer_is_kept_once() {
-        let mut vectors = Vectors::default();
-        vectors.put([0; 32], &unit(&[1.0, 0.0]), row("a", 1));
-        vectors.put([0; 32], &unit(&[1.0, 0.0]), row("a", u64::MAX));
-        assert_eq!(vectors.contexts[&[0; 32]].rows.len(), 1);
-        assert!(vectors.nearest(&[0; 32], &unit(&[1.0, 0.0])).is_some());
     }
 }

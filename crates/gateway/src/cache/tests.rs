@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 
+use super::breaker::Breaker;
 use super::*;
 use crate::config::{RedisSettings, RedisTarget, StoreSettings};
 use crate::events::log::{Format, Level};
@@ -130,7 +131,11 @@ async fn a_disk_remembers_over_restarts_and_drops_the_oldest() {
 }
 
 fn redis(url: &str) -> Arc<dyn Store> {
-    let redis = RedisSettings {
+    store::open(&settings(StoreSettings::Redis(Box::new(redis_at(url)))))
+}
+
+pub(super) fn redis_at(url: &str) -> RedisSettings {
+    RedisSettings {
         target: RedisTarget::Url(tollway::Secret::new(url)),
         username: None,
         password: None,
@@ -139,8 +144,7 @@ fn redis(url: &str) -> Arc<dyn Store> {
         connections: 2,
         timeout: Duration::from_millis(50),
         connect_timeout: Duration::from_secs(2),
-    };
-    store::open(&settings(StoreSettings::Redis(Box::new(redis))))
+    }
 }
 
 #[tokio::test]
@@ -250,7 +254,9 @@ async fn a_store_that_hangs_costs_fifty_milliseconds_and_soon_nothing() {
 async fn a_store_that_fails_is_as_if_it_were_empty() {
     let puppet = Arc::new(Puppet { fails: true.into(), ..Puppet::default() });
     let cache = cache_of(puppet.clone());
+    assert!(cache.is_well());
     assert_eq!(cache.get(&[key("a", None), key("b", None)]).await, [None, None]);
+    assert!(!cache.is_well());
     assert!(cache.ping().await.is_err());
 }
 

@@ -25,10 +25,6 @@ enum Covered {
     Yes,
 }
 
-/// The values of `cache_params.type` with which something is cached.
-const SERVED_CACHES: [&str; 8] =
-    ["local", "redis", "disk", "s3", "semantic", "redis-semantic", "valkey-semantic", "qdrant-semantic"];
-
 struct Checker<'d> {
     diagnosis: &'d mut Diagnosis,
     /// Whether `cache_params` go to a Redis client, which refuses what it does not know.
@@ -175,17 +171,6 @@ impl Checker<'_> {
         let name = pair.key.name.as_str();
         let finding = match key.status {
             Status::Effective => {
-                let text = pair.value.scalar().map(|scalar| scalar.text.as_str());
-                if (key.section, name) == (Section::CacheParams, "type")
-                    && text.is_some_and(|kind| !SERVED_CACHES.contains(&kind))
-                {
-                    let finding = Finding::warning(
-                        ProblemKind::NotYetEffective,
-                        "this kind of cache is known but not yet effective in this version; nothing is cached",
-                    );
-                    self.diagnosis.report(&pair.key.span, finding);
-                    return;
-                }
                 let strategy = pair.value.scalar().filter(|_| name == "routing_strategy");
                 if strategy.is_none_or(|strategy| strategy.text.parse::<Strategy>().is_ok()) {
                     return;

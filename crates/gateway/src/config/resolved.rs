@@ -30,8 +30,8 @@ use crate::health::HealthChecks;
 use crate::rotation::RotationSettings;
 
 pub use cache::{
-    AzureBlobSettings, CacheMode, CacheSettings, GcsSettings, QdrantSettings, RedisSettings, RedisTarget,
-    S3Key, S3Settings, SemanticSettings, StoreSettings,
+    AzureBlobSettings, CacheMode, CacheSettings, GcsSettings, QdrantSettings, Quantization, RedisSettings,
+    RedisTarget, RedisVectorSettings, S3Key, S3Settings, SemanticSettings, StoreSettings, VectorSettings,
 };
 
 /// Everything that a configuration says, and this version acts on.

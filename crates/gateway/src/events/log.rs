@@ -9,12 +9,11 @@ use std::io::Write as _;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use catalog::NanoUsd;
+use catalog::{Decimal, NanoUsd};
 use ledger::rules::id::{TeamId, UserId};
 use serde_json::Value;
 
 use super::{outcome_name, stop_name};
-use crate::decimal::Decimal;
 use crate::exchange::{Exchange, Outcome};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -384,7 +383,7 @@ impl Line {
 
     fn usd(&mut self, key: Key, amount: NanoUsd) {
         self.key(key);
-        self.bytes.extend_from_slice(Decimal::usd(amount).as_bytes());
+        self.bytes.extend_from_slice(amount.to_decimal().as_bytes());
     }
 
     /// A field of a line that is seldom written.

@@ -5,7 +5,7 @@ mod standing;
 use std::time::Duration;
 
 use bytes::Bytes;
-use catalog::NanoUsd;
+use catalog::{Decimal, NanoUsd};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, IntoHeaderName, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
@@ -15,7 +15,6 @@ use super::relayed::relay_headers;
 use super::stream::{Format, StreamAnswer};
 use super::{Running, settle};
 use crate::body::AnswerBody;
-use crate::decimal::Decimal;
 use crate::exchange::Bodies;
 use crate::operation::Operation;
 use crate::refusal::{Fault, Refusal};
@@ -32,7 +31,7 @@ pub(super) fn whole(mut running: Running, body: Vec<u8>) -> Response<AnswerBody>
     let mut headers = common_headers(&running);
     headers.insert(CONTENT_TYPE, own_type(&running).unwrap_or(JSON));
     if let Some(cost) = &running.exchange.answer.cost {
-        put_usd(&mut headers, cost.total());
+        put_cost(&mut headers, cost.total());
     }
     let overhead = running.exchange.duration.saturating_sub(running.exchange.upstream_time);
     put_durations(&mut headers, running.exchange.duration, overhead);
@@ -180,9 +179,13 @@ pub(super) fn put(headers: &mut HeaderMap, name: impl IntoHeaderName, value: &st
 }
 
 /// What the answer cost.
-pub(super) fn put_usd(headers: &mut HeaderMap, amount: NanoUsd) {
-    if let Ok(value) = HeaderValue::from_bytes(Decimal::usd(amount).as_bytes()) {
-        headers.insert(RESPONSE_COST, value);
+pub(super) fn put_cost(headers: &mut HeaderMap, amount: NanoUsd) {
+    put_usd(headers, RESPONSE_COST, amount);
+}
+
+fn put_usd(headers: &mut HeaderMap, name: HeaderName, amount: NanoUsd) {
+    if let Ok(value) = HeaderValue::from_bytes(amount.to_decimal().as_bytes()) {
+        headers.insert(name, value);
     }
 }
 

@@ -330,7 +330,8 @@ impl Recording {
     async fn find_similar(&mut self, gateway: &Arc<Gateway>, controls: &Controls) -> Option<Known> {
         let similar = self.cache.similar()?;
         let wording = self.wording.as_mut()?;
-        if !similar.knows(&wording.context) {
+        // Who has waited for a store that fails does not wait for vectors, which may be on the same server.
+        if !self.cache.is_well() || !similar.knows(&wording.context).await {
             return None;
         }
         let text = wording.text.clone();
@@ -496,7 +497,7 @@ pub(super) fn respond(mut running: Running, known: &Known) -> Response<AnswerBod
         headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     } else {
         // As LiteLLM: what the answer cost when it was made. This time it cost nothing.
-        answer::put_usd(&mut headers, entry.cost());
+        answer::put_cost(&mut headers, entry.cost());
         answer::put_durations(&mut headers, running.exchange.duration, running.exchange.duration);
     }
     settle::finished(&mut running);

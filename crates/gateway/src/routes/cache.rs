@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::access::Operator;
 use crate::Gateway;
-use crate::cache::{Cache, Key, StoreError};
+use crate::cache::{Cache, Key, StoreError, Whereabouts};
 use crate::config::{CacheMode, CacheSettings, StoreSettings};
 use crate::refusal::Refusal;
 
@@ -27,6 +27,7 @@ pub(super) async fn ping(_: Operator, State(gateway): State<Arc<Gateway>>) -> Re
             "ping_response": true,
             "set_cache_response": "success",
             "litellm_cache_params": shown(&cache.settings),
+            "vectors": cache.similar().map(|similar| vectors(similar.whereabouts())),
         }))
         .into_response()),
         Err(error) => Err(unhealthy(&error.to_string())),
@@ -94,6 +95,16 @@ fn configured(gateway: &Gateway) -> Result<Arc<Cache>, Refusal> {
 
 fn failed(error: &StoreError) -> Refusal {
     Refusal::of_status(500, format!("Cache operation failed ({error})"))
+}
+
+/// Where vectors of questions are.
+fn vectors(whereabouts: Whereabouts) -> Value {
+    match whereabouts {
+        Whereabouts::Redis => json!({"in": "redis"}),
+        Whereabouts::Qdrant => json!({"in": "qdrant"}),
+        Whereabouts::Memory(None) => json!({"in": "memory"}),
+        Whereabouts::Memory(Some(lack)) => json!({"in": "memory", "why": lack.to_string()}),
+    }
 }
 
 /// The settings, without what signs in.

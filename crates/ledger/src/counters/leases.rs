@@ -1,6 +1,6 @@
 //! Counters of one of several instances: parts of limits are lent to it, and it asks for more when they do not do.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -9,15 +9,14 @@ use std::time::{Duration, Instant};
 use catalog::NanoUsd;
 
 use super::{Claim, Claims, Live, Reservation};
-use crate::booking::Booking;
 use crate::rules::account::Account;
 use crate::rules::budget::{Budget, Terms};
 use crate::rules::ledger::{self, Charge, Demand, Denial};
 use crate::rules::refusal::Refusal;
 use crate::rules::share::{Known, Resource, Return, Standing};
 use crate::rules::time::Timestamp;
-use crate::shared::{LeaseError, LeaseStore, Order, Outcome, Reply};
-use crate::store::{Store, StoreError};
+use crate::shared::{Books, LeaseError, LeaseStore, Order, Outcome, Reply};
+use crate::store::{Store, Tally, WindowSpend};
 
 /// How often [`Leases::keep`] should be called.
 pub const KEEP: Duration = Duration::from_millis(20);
@@ -27,10 +26,6 @@ const REPORT: Duration = Duration::from_millis(250);
 const RENEW: Duration = Duration::from_secs(5);
 /// How long to wait before asking again for what others were called to give back.
 const ASK_AGAIN: Duration = Duration::from_millis(5);
-/// What was just booked is counted twice until its instance has told it: what was spent, and what is lent. So a
-/// refusal is looked at again, after everybody told: so often, and after so long.
-const DOUBTS: u32 = 3;
-const DOUBT: Duration = Duration::from_millis(50);
 /// When the store is there again, others have so long to say what they used meanwhile, before anybody is lent more.
 const RETURN: Duration = Duration::from_secs(2);
 /// How long an exchange may take: a request waits for it.
@@ -44,8 +39,8 @@ pub struct Leases {
     exchange: Box<dyn LeaseStore>,
     store: Store,
     accounts: Mutex<HashMap<Account, Registered>>,
-    /// What was booked since it was last told, per window.
-    booked: Mutex<HashMap<Charge, i64>>,
+    /// Windows in which this instance has booked something since the room last heard what was spent.
+    booked: Mutex<HashSet<Charge>>,
     instances: AtomicU32,
     /// How many exchanges there were, for those who count round trips.
     exchanges: AtomicU64,
@@ -135,23 +130,28 @@ impl Leases {
     async fn give_all_back(&self, now: Timestamp) -> Result<(), LeaseError> {
         for name in self.exchange.lent_to(&self.instance).await? {
             let Ok(resource) = serde_json::from_str::<Resource>(&name) else { continue };
-            let used = match &resource {
-                Resource::Spend(charge) => self.spent(charge).await.map_err(LeaseError::new)?.0,
-                Resource::Requests(_) | Resource::Tokens(_) | Resource::Parallel(_) => 0,
-            };
-            let order = Order { max: i64::MAX, used, ..Order::nothing(resource.returns()) };
+            let mut order = Order { max: i64::MAX, moved: true, ..Order::nothing(resource.returns()) };
+            if let Resource::Spend(charge) = &resource {
+                let spent = self.read(charge).await?;
+                order.booked = Some(self.own(&spent));
+                order = order.with(spent);
+            }
             self.exchange.exchange(&self.instance, &name, &order, now).await?;
         }
         Ok(())
     }
 
-    /// What all instances spent in a window, as far as it is booked.
-    async fn spent(&self, charge: &Charge) -> Result<NanoUsd, StoreError> {
-        let openings = self.store.openings(&charge.account).await?;
-        let found = openings
-            .iter()
-            .find(|opening| opening.period == charge.period && opening.window == charge.window);
-        Ok(found.map_or(NanoUsd::ZERO, |opening| opening.spend))
+    /// What was spent in a window, as far as it is booked.
+    async fn read(&self, charge: &Charge) -> Result<WindowSpend, LeaseError> {
+        match tokio::time::timeout(PATIENCE, self.store.window_spend(charge)).await {
+            Ok(spent) => spent.map_err(LeaseError::new),
+            Err(_) => Err(LeaseError::new("the database took too long")),
+        }
+    }
+
+    /// What this instance booked of it.
+    fn own(&self, spent: &WindowSpend) -> i64 {
+        spent.by.get(&self.instance).copied().unwrap_or(0)
     }
 
     /// Whether limits hold across instances.
@@ -182,25 +182,11 @@ impl Leases {
     }
 
     /// Tells that bookings of this instance are in the database: for the journal's drain.
-    pub fn booked(&self, bookings: &[&Booking]) {
-        let accounts = locked(&self.accounts);
-        let mut booked = locked(&self.booked);
-        let mut add = |charge: Charge, cost: NanoUsd| {
-            if accounts.contains_key(&charge.account) {
-                let sum = booked.entry(charge).or_default();
-                *sum = sum.saturating_add(cost.0);
-            }
-        };
-        for booking in bookings {
-            for scope in booking.charged_to() {
-                let for_good =
-                    Charge { account: Account::of(scope), period: None, window: Timestamp::default() };
-                add(for_good, booking.cost);
-            }
-            let others = booking.charges.iter();
-            for charge in others.filter(|charge| charge.period.is_some() || charge.account.model.is_some()) {
-                add(charge.clone(), booking.cost);
-            }
+    pub fn booked(&self, tallies: &[Tally]) {
+        for Tally { charge, more, sum } in tallies {
+            let Some((live, _)) = self.registered(&charge.account) else { continue };
+            live.lock().ledger.booked(charge, more.0, sum.0);
+            locked(&self.booked).insert(charge.clone());
         }
     }
 
@@ -274,23 +260,14 @@ impl Leases {
         }
     }
 
-    /// What was booked is now known of all, and needs no lease.
+    /// Tells what was spent where something was booked: others hear of it when they next ask.
     async fn tell_booked(&self, now: Timestamp) {
         let booked = std::mem::take(&mut *locked(&self.booked));
-        for (charge, sum) in booked {
+        for charge in booked {
             let Some((live, terms)) = self.registered(&charge.account) else { continue };
-            // Read after the bookings were written, so it holds them.
-            let Ok(used) = self.spent(&charge).await else {
-                // Tell it the next time.
-                let mut booked = locked(&self.booked);
-                let waiting = booked.entry(charge).or_default();
-                *waiting = waiting.saturating_add(sum);
-                continue;
-            };
-            let mut purpose = |standing: &Standing| {
-                Some(Purpose { told: sum.min(standing.untold), used: used.0, ..Purpose::renewal(standing) })
-            };
-            _ = self.exchange_one(&live, &terms, &Resource::Spend(charge), now, &mut purpose).await;
+            let mut purpose = |standing: &Standing| Some(Purpose::renewal(standing));
+            // Where that does not succeed, they hear of it after the next booking.
+            _ = self.exchange_read(&live, &terms, &charge, now, &mut purpose).await;
         }
     }
 
@@ -344,7 +321,67 @@ impl Leases {
     ) -> Result<Option<Outcome>, LeaseError> {
         // One exchange of an account at a time: what is lent is moved by nobody else.
         let _turn = live.turn.lock().await;
+        let Resource::Spend(charge) = resource else {
+            return self.exchange_with(live, terms, resource, now, Reading::Closed, purpose).await;
+        };
+        let knows_own = {
+            let parts = live.lock().ledger.parts(&live.account, terms, now);
+            let standing = parts.iter().find(|(known, _)| known == resource).map(|(_, standing)| standing);
+            let Some(standing) = standing.filter(|standing| purpose(standing).is_some()) else {
+                return Ok(None);
+            };
+            standing.booked.is_some()
+        };
+        if knows_own {
+            let reading = Reading::Closed;
+            let outcome = self.exchange_with(live, terms, resource, now, reading, purpose).await?;
+            if outcome != Some(Outcome::Unread) {
+                return Ok(outcome);
+            }
+        }
+        let reading = self.open(live, charge).await;
+        self.exchange_with(live, terms, resource, now, reading, purpose).await
+    }
+
+    /// The same, with what the database says of a budget's window.
+    async fn exchange_read(
+        &self,
+        live: &Live,
+        terms: &Terms,
+        charge: &Charge,
+        now: Timestamp,
+        purpose: &mut (dyn FnMut(&Standing) -> Option<Purpose> + Send),
+    ) -> Result<(), LeaseError> {
+        let _turn = live.turn.lock().await;
+        let reading = self.open(live, charge).await;
+        if let Reading::Away(error) = reading {
+            return Err(error);
+        }
+        let resource = Resource::Spend(charge.clone());
+        self.exchange_with(live, terms, &resource, now, reading, purpose).await.map(|_| ())
+    }
+
+    /// Reads what was spent in a window.
+    async fn open(&self, live: &Live, charge: &Charge) -> Reading {
+        let resource = Resource::Spend(charge.clone());
+        let before = live.lock().ledger.share(&resource).and_then(|share| share.booked);
+        match self.read(charge).await {
+            Ok(spent) => Reading::Open { spent, before },
+            Err(error) => Reading::Away(error),
+        }
+    }
+
+    async fn exchange_with(
+        &self,
+        live: &Live,
+        terms: &Terms,
+        resource: &Resource,
+        now: Timestamp,
+        reading: Reading,
+        purpose: &mut (dyn FnMut(&Standing) -> Option<Purpose> + Send),
+    ) -> Result<Option<Outcome>, LeaseError> {
         let returns = resource.returns();
+        let moves;
         let order = {
             let mut state = live.lock();
             let parts = state.ledger.parts(&live.account, terms, now);
@@ -352,22 +389,38 @@ impl Leases {
                 return Ok(None);
             };
             let Some(purpose) = purpose(standing) else { return Ok(None) };
+            moves = standing.moves;
             let Some(share) = state.ledger.share(resource) else { return Ok(None) };
             let report = if returns == Return::AfterAMinute { share.untold } else { 0 };
-            let told = purpose.told.saturating_add(report);
-            share.untold = share.untold.saturating_sub(told);
-            share.lent = purpose.keep.saturating_sub(told).max(0);
-            Order {
+            share.untold = share.untold.saturating_sub(report);
+            share.lent = purpose.keep.saturating_sub(report).max(0);
+            let order = Order {
                 returns,
                 max: standing.max,
                 lent: share.lent,
-                busy: standing.busy().saturating_sub(told).max(0),
-                used: purpose.used,
+                busy: standing.busy().saturating_sub(report).max(0),
+                used: standing.used,
+                books: Books::Closed,
                 resets: purpose.resets,
+                booked: None,
                 report,
                 need: purpose.need,
                 waits_for: purpose.waits_for,
                 heard: purpose.heard,
+                moved: share.told_moves != moves,
+            };
+            match reading {
+                Reading::Closed => Order { booked: share.booked, ..order },
+                Reading::Away(_) => Order { booked: share.booked, books: Books::Away, ..order },
+                Reading::Open { spent, before } => {
+                    let own = self.own(&spent);
+                    // Nothing was booked while it was read, and yet there is less: what was old was deleted.
+                    let began_anew = share.booked == before && before.is_some_and(|before| own < before);
+                    if share.booked.is_none() || began_anew {
+                        share.booked = Some(own);
+                    }
+                    Order { booked: share.booked, ..order }.with(spent)
+                }
             }
         };
         // Resources are plain data: they can be written.
@@ -376,12 +429,17 @@ impl Leases {
         let mut state = live.lock();
         match reply {
             Ok(reply) => {
-                if let Resource::Spend(charge) = resource {
-                    state.ledger.set_known_spend(charge, NanoUsd(reply.used));
-                }
+                // What was booked meanwhile needs no lease.
+                let mut since = 0;
                 if let Some(share) = state.ledger.share(resource) {
-                    share.lent = reply.lent;
+                    let booked = share.booked.zip(order.booked);
+                    since = booked.map_or(0, |(now, then)| now.saturating_sub(then).max(0));
+                    share.lent = reply.lent.saturating_sub(since).max(0);
+                    share.told_moves = moves;
                     share.known = Some(Known { used: reply.used, room: reply.room });
+                }
+                if let Resource::Spend(charge) = resource {
+                    state.ledger.set_known_spend(charge, NanoUsd(reply.used.saturating_add(since)));
                 }
                 Ok(Some(reply.outcome))
             }
@@ -406,27 +464,32 @@ impl Leases {
         reply.inspect_err(|error| self.went_away(LeaseError::new(error.to_string()), now))
     }
 
-    /// Sets what all instances spent in the current window of a budget, after the store did.
+    /// Tells that an administrator has set what all instances spent in the current window of a budget.
     ///
     /// # Errors
     /// When leases cannot be exchanged.
-    pub async fn set_spend(
-        &self,
-        claim: &Claim,
-        budget: &Budget,
-        spend: NanoUsd,
-        now: Timestamp,
-    ) -> Result<(), LeaseError> {
+    pub async fn set_spend(&self, claim: &Claim, budget: &Budget, now: Timestamp) -> Result<(), LeaseError> {
         let charge = Charge {
             account: claim.live.account.clone(),
             period: budget.period,
             window: budget.window(now, &claim.terms.zone).start,
         };
-        let mut purpose =
-            |standing: &Standing| Some(Purpose { used: spend.0, resets: true, ..Purpose::renewal(standing) });
-        let resource = Resource::Spend(charge);
-        self.exchange_one(&claim.live, &claim.terms, &resource, now, &mut purpose).await.map(|_| ())
+        let mut purpose = |standing: &Standing| Some(Purpose { resets: true, ..Purpose::renewal(standing) });
+        self.exchange_read(&claim.live, &claim.terms, &charge, now, &mut purpose).await
     }
+}
+
+/// What the database says for an exchange.
+#[derive(Debug)]
+enum Reading {
+    /// It was not asked.
+    Closed,
+    Away(LeaseError),
+    /// With what this instance knew to have booked before it was asked.
+    Open {
+        spent: WindowSpend,
+        before: Option<i64>,
+    },
 }
 
 /// What an exchange is for.
@@ -436,24 +499,13 @@ struct Purpose {
     need: i64,
     waits_for: i64,
     heard: i64,
-    used: i64,
     resets: bool,
-    /// What was booked of what had not been told.
-    told: i64,
 }
 
 impl Purpose {
     /// Keeps everything, asks for nothing.
     fn renewal(standing: &Standing) -> Self {
-        Self {
-            keep: standing.lent,
-            need: 0,
-            waits_for: 0,
-            heard: 0,
-            used: standing.used,
-            resets: false,
-            told: 0,
-        }
+        Self { keep: standing.lent, need: 0, waits_for: 0, heard: 0, resets: false }
     }
 }
 
@@ -484,12 +536,20 @@ impl Order {
             lent: 0,
             busy: 0,
             used: 0,
+            books: Books::Closed,
             resets: false,
+            booked: None,
             report: 0,
             need: 0,
             waits_for: 0,
             heard: 0,
+            moved: false,
         }
+    }
+
+    /// With what was read.
+    fn with(self, spent: WindowSpend) -> Self {
+        Self { used: spent.all.0, books: Books::Read(spent.by), ..self }
     }
 }
 
@@ -540,7 +600,6 @@ impl Claims {
     ) -> Result<T, Refusal> {
         let began = Instant::now();
         let mut calls: HashMap<Resource, i64> = HashMap::new();
-        let mut doubts = 0;
         loop {
             let now = now.plus(began.elapsed());
             let refusal = match attempt(now) {
@@ -551,15 +610,7 @@ impl Claims {
             match self.ask(&need(now), now, &mut calls).await {
                 Asked::Got => {}
                 Asked::Waits if began.elapsed() < CALL_PATIENCE => tokio::time::sleep(ASK_AGAIN).await,
-                Asked::NothingToSpend if doubts < DOUBTS => {
-                    doubts += 1;
-                    calls.clear();
-                    for leases in self.iter().filter_map(|claim| claim.live.leases.as_ref()).take(1) {
-                        leases.tell_booked(now).await;
-                    }
-                    tokio::time::sleep(DOUBT).await;
-                }
-                Asked::Waits | Asked::Nothing | Asked::NothingToSpend => return Err(refusal),
+                Asked::Waits | Asked::Nothing => return Err(refusal),
                 // Nobody can be asked: our own part decides.
                 Asked::Alone => {
                     return attempt(now).map_err(Refusal::from);
@@ -601,12 +652,8 @@ impl Claims {
                         calls.insert(resource, number);
                         asked = Asked::Waits;
                     }
-                    Ok(Some(Outcome::Nothing)) => {
-                        return match resource.returns() {
-                            Return::Never => Asked::NothingToSpend,
-                            Return::AfterAMinute | Return::AtOnce => Asked::Nothing,
-                        };
-                    }
+                    // What could be read was read.
+                    Ok(Some(Outcome::Nothing | Outcome::Unread)) => return Asked::Nothing,
                     Err(_) => return Asked::Alone,
                 }
             }
@@ -650,6 +697,5 @@ enum Asked {
     Got,
     Waits,
     Nothing,
-    NothingToSpend,
     Alone,
 }

@@ -9,7 +9,7 @@ use super::record::{self, Read};
 use super::{Journal, segment};
 use crate::booking::Booking;
 use crate::rules::id::RequestId;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Tally};
 
 /// The most bookings of a transaction. The more there are, the more of them are part of the same sums, and the fewer pages
 /// of the database are written for each; so many are written in about a second, and others wait no longer for their turn.
@@ -77,15 +77,15 @@ pub async fn drain<D: Disk>(journal: &Journal<D>, store: &Store) -> Result<Drain
     drain_telling(journal, store, |_| {}).await
 }
 
-/// As [`drain`]; tells what is new of every batch as soon as the store has it, as
-/// [`Leases::booked`](crate::Leases::booked) needs it.
+/// As [`drain`]; tells what came of every batch in the windows of budgets as soon as the store has it, where the
+/// journal is [an instance's](Journal::of): as [`Leases::booked`](crate::Leases::booked) needs it.
 ///
 /// # Errors
 /// As [`drain`].
 pub async fn drain_telling<D: Disk>(
     journal: &Journal<D>,
     store: &Store,
-    told: impl Fn(&[&Booking]),
+    told: impl Fn(&[Tally]),
 ) -> Result<Drained, DrainError> {
     let mut drained = Drained::default();
     // Memory first: with the disk full this is the only way out.
@@ -94,7 +94,7 @@ pub async fn drain_telling<D: Disk>(
         if batch.is_empty() {
             break;
         }
-        book(store, &batch, &mut drained, &told).await?;
+        book(journal, store, &batch, &mut drained, &told).await?;
         let mut state = journal.state();
         // Those at the front may have found their way to disk meanwhile, and will then be known already.
         let booked: HashSet<&RequestId> = batch.iter().map(|booked| &booked.request).collect();
@@ -111,7 +111,7 @@ pub async fn drain_telling<D: Disk>(
             // If the store does not take them, the next round finds them in the file.
             Some(bookings) => {
                 for batch in bookings.chunks(BATCH) {
-                    book(store, batch, &mut drained, &told).await?;
+                    book(journal, store, batch, &mut drained, &told).await?;
                 }
                 remove(journal, number)?;
             }
@@ -142,7 +142,7 @@ async fn drain_segment<D: Disk>(
     store: &Store,
     number: u64,
     drained: &mut Drained,
-    told: &impl Fn(&[&Booking]),
+    told: &impl Fn(&[Tally]),
 ) -> Result<(), DrainError> {
     let path = segment::path(journal.folder(), number);
     let bytes = match journal.disk.read(&path) {
@@ -162,11 +162,11 @@ async fn drain_segment<D: Disk>(
             end @ (Read::End | Read::Broken) => break end,
         }
         if batch.len() == BATCH {
-            book(store, &batch, drained, told).await?;
+            book(journal, store, &batch, drained, told).await?;
             batch.clear();
         }
     };
-    book(store, &batch, drained, told).await?;
+    book(journal, store, &batch, drained, told).await?;
     match end {
         Read::Broken if has_record_after(rest) => {
             let kept = path.with_extension("damaged");
@@ -187,18 +187,19 @@ fn has_record_after(bytes: &[u8]) -> bool {
         .any(|at| bytes.get(at..).is_some_and(|rest| matches!(record::read(rest), Read::Booking(..))))
 }
 
-async fn book(
+async fn book<D: Disk>(
+    journal: &Journal<D>,
     store: &Store,
     batch: &[Booking],
     drained: &mut Drained,
-    told: &impl Fn(&[&Booking]),
+    told: &impl Fn(&[Tally]),
 ) -> Result<(), StoreError> {
     if batch.is_empty() {
         return Ok(());
     }
-    let new = store.book_new(batch).await?;
-    told(&new);
-    drained.booked += new.len();
-    drained.known += batch.len() - new.len();
+    let new = store.book_by(journal.instance(), batch).await?;
+    told(&new.tallies);
+    drained.booked += new.bookings.len();
+    drained.known += batch.len() - new.bookings.len();
     Ok(())
 }

@@ -26,6 +26,8 @@ impl LeaseEnd {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Leased {
     total: i64,
+    /// How often something was held or let go.
+    moves: u64,
     /// By end, ascending.
     steps: VecDeque<(LeaseEnd, i64)>,
 }
@@ -35,12 +37,17 @@ impl Leased {
         self.total
     }
 
+    pub(crate) fn moves(&self) -> u64 {
+        self.moves
+    }
+
     /// Lets go of what was held until now or earlier.
     pub(crate) fn sweep(&mut self, now: Timestamp) {
         while let Some((end, amount)) = self.steps.front()
             && end.is_over(now)
         {
             self.total = self.total.saturating_sub(*amount);
+            self.moves += 1;
             self.steps.pop_front();
         }
     }
@@ -49,6 +56,7 @@ impl Leased {
         if amount == 0 {
             return;
         }
+        self.moves += 1;
         match self.steps.binary_search_by_key(&end, |(end, _)| *end) {
             Ok(at) => {
                 if let Some((_, held)) = self.steps.get_mut(at) {
@@ -62,6 +70,8 @@ impl Leased {
 
     /// Gives back what was held with the same amount and end. Nothing happens if the lease is over and swept.
     pub(crate) fn give_back(&mut self, amount: i64, end: LeaseEnd) {
+        // Also then: what it was held for may have cost something.
+        self.moves += 1;
         let Ok(at) = self.steps.binary_search_by_key(&end, |(end, _)| *end) else { return };
         let Some((_, held)) = self.steps.get_mut(at) else { return };
         *held = held.saturating_sub(amount);

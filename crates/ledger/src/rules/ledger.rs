@@ -247,12 +247,16 @@ where
         ledger.release(grant, *admission);
         ledger.tokens.take_back(grant.tokens.saturating_sub(actual.tokens), admission.at);
         let latest = ledger.latest;
+        let is_alone = ledger.shares.as_ref().is_some_and(|shares| shares.alone.is_some());
         ledger.tokens.add(actual.tokens.saturating_sub(grant.tokens), latest);
         ledger.correct_tokens(grant.tokens, actual.tokens, admission.at);
         charges(account, terms, admission.charged_at, &mut settlement.charges);
         for till in ledger.tills.iter_mut().filter(|till| till.counts(*admission)) {
             till.spend = till.spend.saturating_add(actual.cost);
-            till.share.untold = till.share.untold.saturating_add(actual.cost.0);
+            // What is spent where no budget is shared needs no lease, also not when there is one later.
+            if is_alone || till.share.known.is_some() {
+                till.share.untold = till.share.untold.saturating_add(actual.cost.0);
+            }
             if till.crossed < till.spend {
                 crossings(account, terms, till, latest, &mut settlement.crossings);
                 till.crossed = till.spend;
@@ -574,7 +578,7 @@ impl Ledger {
         for (budget, till) in self.budgets(terms) {
             let Some(max) = budget.max_at(self.latest) else { continue };
             let charge = Charge { account: account.clone(), period: budget.period, window: till.span.start };
-            let standing = till.share.standing(max.0, till.held.total(), till.known_spend(true).0);
+            let standing = till.share.standing(max.0, &till.held, till.known_spend(true).0);
             // Of several budgets in one window the smallest counts.
             match parts
                 .iter_mut()
@@ -589,14 +593,15 @@ impl Ledger {
         }
         let limits = &terms.limits;
         if let Some(rpm) = limits.rpm {
-            let standing = shares.requests.standing(signed(rpm), 0, 0);
+            let standing = shares.requests.standing(signed(rpm), &Leased::default(), 0);
             parts.push((Resource::Requests(account.clone()), standing));
         }
         if let Some(tpm) = limits.tpm {
-            parts.push((Resource::Tokens(account.clone()), shares.tokens.standing(signed(tpm), 0, 0)));
+            let standing = shares.tokens.standing(signed(tpm), &Leased::default(), 0);
+            parts.push((Resource::Tokens(account.clone()), standing));
         }
         if let Some(most) = limits.max_parallel_requests {
-            let standing = shares.parallel.standing(i64::from(most), self.parallel.total(), 0);
+            let standing = shares.parallel.standing(i64::from(most), &self.parallel, 0);
             parts.push((Resource::Parallel(account.clone()), standing));
         }
         parts
@@ -606,14 +611,17 @@ impl Ledger {
     pub(crate) fn share(&mut self, resource: &Resource) -> Option<&mut Share> {
         let shares = self.shares.as_mut()?;
         match resource {
-            Resource::Spend(charge) => self
-                .tills
-                .iter_mut()
-                .find(|till| till.period == charge.period && till.span.start == charge.window)
-                .map(|till| &mut till.share),
+            Resource::Spend(charge) => share_of(&mut self.tills, charge),
             Resource::Requests(_) => Some(&mut shares.requests),
             Resource::Tokens(_) => Some(&mut shares.tokens),
             Resource::Parallel(_) => Some(&mut shares.parallel),
+        }
+    }
+
+    /// The database has `more` of what this instance spent in a window, `sum` in all.
+    pub(crate) fn booked(&mut self, charge: &Charge, more: i64, sum: i64) {
+        if let Some(share) = share_of(&mut self.tills, charge) {
+            share.book(more, sum);
         }
     }
 
@@ -645,6 +653,14 @@ impl Ledger {
             shares.tokens.untold = shares.tokens.untold.saturating_add(more);
         }
     }
+}
+
+/// The part of a budget, if its window still runs.
+fn share_of<'t>(tills: &'t mut [Till], charge: &Charge) -> Option<&'t mut Share> {
+    tills
+        .iter_mut()
+        .find(|till| till.period == charge.period && till.span.start == charge.window)
+        .map(|till| &mut till.share)
 }
 
 impl Shares {

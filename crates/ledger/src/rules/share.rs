@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::account::Account;
+use super::leased::Leased;
 use super::ledger::Charge;
 
 /// What is lent a part of. Its JSON names it for all instances.
@@ -49,8 +50,12 @@ impl Resource {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Share {
     pub(crate) lent: i64,
-    /// Used, and not told yet.
+    /// Used, and not told yet; of spend, not booked yet.
     pub(crate) untold: i64,
+    /// Of spend: what the database has of this instance's; the rest of it is in `untold`. `None`: that is not known yet.
+    pub(crate) booked: Option<i64>,
+    /// How often something had been held or let go when that was last told.
+    pub(crate) told_moves: u64,
     /// What is known of all instances: told, and lent to nobody. `None`: nobody asked yet.
     pub(crate) known: Option<Known>,
 }
@@ -62,8 +67,30 @@ pub(crate) struct Known {
 }
 
 impl Share {
-    pub(crate) fn standing(&self, max: i64, held: i64, used: i64) -> Standing {
-        Standing { max, lent: self.lent, untold: self.untold, held, used }
+    pub(crate) fn standing(&self, max: i64, held: &Leased, used: i64) -> Standing {
+        Standing {
+            max,
+            lent: self.lent,
+            untold: self.untold,
+            held: held.total(),
+            moves: held.moves(),
+            used,
+            booked: self.booked,
+        }
+    }
+
+    /// The database has `more` of what this instance spent, `sum` in all: that needs no lease any more.
+    pub(crate) fn book(&mut self, more: i64, sum: i64) {
+        let told = more.min(self.untold).max(0);
+        self.untold -= told;
+        let since = match self.booked {
+            None => told,
+            // Less than before: the sum began anew, since the former was old.
+            Some(before) if sum < before => more,
+            Some(before) => sum.saturating_sub(before),
+        };
+        self.lent = self.lent.saturating_sub(since).max(0);
+        self.booked = Some(sum);
     }
 
     /// What may be used beside what is held.
@@ -79,8 +106,12 @@ pub(crate) struct Standing {
     pub(crate) lent: i64,
     pub(crate) untold: i64,
     pub(crate) held: i64,
+    /// How often something was held or let go.
+    pub(crate) moves: u64,
     /// As this instance knows it.
     pub(crate) used: i64,
+    /// As in [`Share`].
+    pub(crate) booked: Option<i64>,
 }
 
 impl Standing {

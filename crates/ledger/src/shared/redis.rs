@@ -5,7 +5,7 @@ use fred::interfaces::{KeysInterface as _, LuaInterface as _, SetsInterface as _
 use fred::types::Value;
 use tokio::sync::OnceCell;
 
-use super::room::{Order, Outcome, Reply, lease_millis};
+use super::room::{Books, Order, Outcome, Reply, lease_millis};
 use super::{Heard, LIVES_MILLIS, LeaseError, LeaseStore, Work};
 use crate::rules::share::Return;
 use crate::rules::time::Timestamp;
@@ -73,7 +73,12 @@ impl RedisLeases {
             Return::AtOnce => "at_once",
         };
         let number = |number: i64| number.clamp(-MOST, MOST).to_string();
-        let arguments = vec![
+        let books = match &order.books {
+            Books::Closed => "closed",
+            Books::Away => "away",
+            Books::Read(_) => "read",
+        };
+        let mut arguments = vec![
             instance.to_owned(),
             number(now.0),
             number(lease_millis(order.returns)),
@@ -89,7 +94,13 @@ impl RedisLeases {
             number(order.heard),
             resource.to_owned(),
             key("calls:", ""),
+            books.to_owned(),
+            order.booked.map(number).unwrap_or_default(),
+            i64::from(order.moved).to_string(),
         ];
+        if let Books::Read(booked) = &order.books {
+            arguments.extend(booked.iter().flat_map(|(instance, sum)| [instance.clone(), number(*sum)]));
+        }
         let reply = self.exchange.run(&self.pool, keys, arguments).await?;
         read_reply(reply).ok_or_else(|| LeaseError::new("Redis answered something else than the script does"))
     }
@@ -105,6 +116,7 @@ fn read_reply(reply: Value) -> Option<Reply> {
     let outcome = match outcome.as_str() {
         "lent" => Outcome::Lent,
         "nothing" => Outcome::Nothing,
+        "unread" => Outcome::Unread,
         call => Outcome::Asked(call.parse().ok()?),
     };
     Some(Reply { lent: lent.parse().ok()?, used: used.parse().ok()?, room: room.parse().ok()?, outcome })

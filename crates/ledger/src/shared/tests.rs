@@ -20,23 +20,47 @@ struct Step {
     use_percent: i64,
     hears: bool,
     waits: bool,
+    reads: Reads,
+    tells: bool,
+    moves: bool,
+    resets: bool,
+}
+
+/// What somebody looked up before.
+#[derive(Clone, Copy, Debug)]
+enum Reads {
+    Nothing,
+    InVain,
+    Now,
+    /// As it was some steps ago.
+    Then(usize),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let pause = prop_oneof![8 => 0..300_i64, 1 => 5_000..25_000_i64, 1 => Just(70_000)];
     let percent = || prop_oneof![2 => Just(100_i64), 1 => 0..=100_i64];
-    let one = (0..3_usize, pause, 0..60_i64, percent(), 0..=100_i64, percent(), any::<bool>(), any::<bool>());
-    let step =
-        one.prop_map(|(instance, pause, need, keep_percent, busy_percent, use_percent, hears, waits)| Step {
-            instance,
-            pause,
-            need,
-            keep_percent,
-            busy_percent,
-            use_percent,
-            hears,
-            waits,
-        });
+    let reads = prop_oneof![
+        3 => Just(Reads::Nothing),
+        1 => Just(Reads::InVain),
+        3 => Just(Reads::Now),
+        1 => (1..6_usize).prop_map(Reads::Then),
+    ];
+    let says = (any::<bool>(), any::<bool>(), reads, prop::bool::weighted(0.9), any::<bool>());
+    let one = (0..3_usize, pause, 0..60_i64, percent(), 0..=100_i64, percent(), says);
+    let step = one.prop_map(|(instance, pause, need, keep_percent, busy_percent, use_percent, says)| Step {
+        instance,
+        pause,
+        need,
+        keep_percent,
+        busy_percent,
+        use_percent,
+        hears: says.0,
+        waits: says.1,
+        reads: says.2,
+        tells: says.3,
+        moves: says.4,
+        resets: matches!(says.2, Reads::Then(1)) && pause > 5_000,
+    });
     proptest::collection::vec(step, 1..80)
 }
 
@@ -45,7 +69,8 @@ struct World {
     returns: Return,
     now: i64,
     lent: BTreeMap<usize, i64>,
-    used: i64,
+    /// What each has spent, from the first moment on.
+    booked: Vec<BTreeMap<String, i64>>,
     call: i64,
 }
 
@@ -53,7 +78,8 @@ const MAX: i64 = 200;
 
 impl World {
     fn new(returns: Return) -> Self {
-        Self { returns, now: 1_795_254_233_000, lent: BTreeMap::new(), used: 0, call: 0 }
+        let booked = vec![BTreeMap::new()];
+        Self { returns, now: 1_795_254_233_000, lent: BTreeMap::new(), booked, call: 0 }
     }
 
     /// What a well-behaved instance says.
@@ -63,20 +89,36 @@ impl World {
         let keep = had * step.keep_percent / 100;
         let spent = (keep * step.use_percent / 100) / 4;
         let lent = keep - spent;
+        let mut booked = self.booked.last().cloned().unwrap_or_default();
+        let own = booked.entry(INSTANCES[step.instance].to_owned()).or_default();
         if self.returns == Return::Never {
-            self.used += spent;
+            *own += spent;
         }
+        let own = *own;
+        self.booked.push(booked);
+        let read = match step.reads {
+            Reads::Then(steps) => self.booked.len().saturating_sub(1 + steps),
+            Reads::Nothing | Reads::InVain | Reads::Now => self.booked.len() - 1,
+        };
+        let read = self.booked[read].clone();
         Order {
             returns: self.returns,
             max: MAX,
             lent,
             busy: lent * step.busy_percent / 100,
-            used: self.used,
-            resets: false,
+            used: read.values().sum(),
+            books: match step.reads {
+                Reads::Nothing => Books::Closed,
+                Reads::InVain => Books::Away,
+                Reads::Now | Reads::Then(_) => Books::Read(read),
+            },
+            resets: step.resets,
+            booked: step.tells.then_some(own),
             report: if self.returns == Return::AfterAMinute { spent } else { 0 },
             need: step.need,
             waits_for: if step.waits { self.call } else { 0 },
             heard: if step.hears { self.call } else { 0 },
+            moved: step.moves,
         }
     }
 
@@ -103,6 +145,7 @@ proptest! {
             world.told(step, &reply);
             // Somebody who was away so long that its lease ended claims what it is using: nothing is lent meanwhile.
             prop_assert!(reply.room >= 0 || reply.outcome != Outcome::Lent || step.need <= 0);
+            prop_assert!(reply.outcome != Outcome::Unread || matches!(step.reads, Reads::Nothing));
             prop_assert!(!called.contains(&INSTANCES[step.instance].to_owned()));
             if step.need > 0 && reply.outcome == Outcome::Lent {
                 prop_assert!(reply.lent >= step.need);
@@ -117,8 +160,7 @@ proptest! {
         let mut lent = 0;
         for need in needs {
             let order = Order {
-                returns: Return::Never, max: MAX, lent, busy: lent, used: 0, resets: false, report: 0, need,
-                waits_for: 0, heard: 0,
+                max: MAX, ..order(lent, lent, need)
             };
             let (reply, _) = room.exchange("a", 1, &order, 0);
             prop_assert_eq!(reply.outcome == Outcome::Lent, lent + need <= MAX);
@@ -134,11 +176,14 @@ fn order(lent: i64, busy: i64, need: i64) -> Order {
         lent,
         busy,
         used: 0,
+        books: Books::Read(BTreeMap::new()),
         resets: false,
+        booked: Some(0),
         report: 0,
         need,
         waits_for: 0,
         heard: 0,
+        moved: false,
     }
 }
 
@@ -154,8 +199,29 @@ fn the_rest_of_others_is_called_for_before_anybody_is_refused() {
     assert_eq!((rest.lent, rest.room), (10, 90));
     let (again, _) = room.exchange("b", 2, &Order { waits_for: 1, ..order(0, 0, 30) }, 2);
     assert_eq!((again.lent, again.outcome), (30, Outcome::Lent), "as little as it needs: it is tight");
-    let (refused, _) = room.exchange("b", 2, &Order { waits_for: 1, ..order(30, 30, 61) }, 3);
+    // Something was lent since that call went out: what `a` said then may no longer be so.
+    let (asks_again, called) = room.exchange("b", 2, &Order { waits_for: 1, ..order(30, 30, 61) }, 3);
+    assert_eq!((asks_again.outcome, called), (Outcome::Asked(2), vec!["a".to_owned()]));
+    room.exchange("a", 2, &Order { heard: 2, ..order(10, 10, 0) }, 4);
+    let (refused, _) = room.exchange("b", 2, &Order { waits_for: 2, ..order(30, 30, 61) }, 5);
     assert_eq!(refused.outcome, Outcome::Nothing);
+}
+
+#[test]
+fn a_call_counts_if_nobody_moved_while_it_went_round() {
+    let mut room = Room::default();
+    room.exchange("a", 3, &order(0, 0, 50), 0);
+    room.exchange("b", 3, &order(0, 0, 50), 0);
+    let (asked, _) = room.exchange("c", 3, &order(0, 0, 50), 1);
+    assert_eq!(asked.outcome, Outcome::Asked(1));
+    // `a` held 50 when it answered. Then it let go of them, and `b` held as much when it answered: never both.
+    room.exchange("a", 3, &Order { heard: 1, ..order(50, 50, 0) }, 2);
+    room.exchange("b", 3, &Order { heard: 1, moved: true, ..order(50, 50, 0) }, 3);
+    let (asked, _) = room.exchange("c", 3, &Order { waits_for: 1, ..order(0, 0, 50) }, 4);
+    assert_eq!(asked.outcome, Outcome::Asked(2));
+    room.exchange("a", 3, &Order { heard: 2, moved: true, ..order(0, 0, 0) }, 5);
+    let (lent, _) = room.exchange("c", 3, &Order { waits_for: 2, ..order(0, 0, 50) }, 6);
+    assert_eq!(lent.outcome, Outcome::Lent);
 }
 
 #[test]
@@ -170,6 +236,8 @@ fn a_lease_ends_when_its_instance_is_silent() {
     let (back, _) = room.exchange("a", 2, &order(100, 7, 0), 20_001);
     assert_eq!(back.lent, 7);
 }
+
+mod many;
 
 mod redis {
     use fred::interfaces::ClientLike as _;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use catalog::NanoUsd;
 
 use super::session::Session;
-use super::sql::{Insert, Sql, Value};
+use super::sql::{Insert, Read, Row, Sql, Value};
 use super::{Database, Store, StoreError, in_time, totals};
 use crate::booking::{Booking, Tokens};
 use crate::rules::account::{Account, Scope};
@@ -22,6 +22,31 @@ pub struct Booked {
     pub new: usize,
     /// Booked before: nothing was added.
     pub known: usize,
+}
+
+/// What is new of a batch.
+#[derive(Debug)]
+pub(crate) struct New<'b> {
+    pub(crate) bookings: Vec<&'b Booking>,
+    /// What that came to in each window, where an instance booked it.
+    pub(crate) tallies: Vec<Tally>,
+}
+
+/// What an instance booked in a budget window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tally {
+    pub charge: Charge,
+    pub more: NanoUsd,
+    /// In all.
+    pub sum: NanoUsd,
+}
+
+/// What was spent in a budget window, at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WindowSpend {
+    pub all: NanoUsd,
+    /// What instances booked of it, by name.
+    pub by: BTreeMap<String, i64>,
 }
 
 /// Names a daily sum.
@@ -91,26 +116,36 @@ impl Store {
     /// # Errors
     /// The database's; then the same batch can be given again.
     pub async fn book(&self, bookings: &[Booking]) -> Result<Booked, StoreError> {
-        let new = self.book_new(bookings).await?.len();
+        let new = self.book_by(None, bookings).await?.bookings.len();
         Ok(Booked { new, known: bookings.len() - new })
     }
 
-    /// As [`book`](Self::book); returns those that are new.
-    pub(crate) async fn book_new<'b>(&self, bookings: &'b [Booking]) -> Result<Vec<&'b Booking>, StoreError> {
-        let Database::Postgres(database) = &self.database else { return self.book_once(bookings).await };
+    /// As [`book`](Self::book), by one of several instances.
+    pub(crate) async fn book_by<'b>(
+        &self,
+        instance: Option<&str>,
+        bookings: &'b [Booking],
+    ) -> Result<New<'b>, StoreError> {
+        let Database::Postgres(database) = &self.database else {
+            return self.book_once(instance, bookings).await;
+        };
         let days = || bookings.iter().map(|booking| booking.started_at.day());
         database.make_partitions(days()).await?;
-        match self.book_once(bookings).await {
+        match self.book_once(instance, bookings).await {
             // Another instance dropped a day that we have rows of.
             Err(error) if database.forget_partitions_on(&error) => {
                 database.make_partitions(days()).await?;
-                self.book_once(bookings).await
+                self.book_once(instance, bookings).await
             }
             booked => booked,
         }
     }
 
-    async fn book_once<'b>(&self, bookings: &'b [Booking]) -> Result<Vec<&'b Booking>, StoreError> {
+    async fn book_once<'b>(
+        &self,
+        instance: Option<&str>,
+        bookings: &'b [Booking],
+    ) -> Result<New<'b>, StoreError> {
         let mut transaction = self.transaction().await?;
         let inserted = INSERT.execute(&mut transaction, bookings, row).await?;
         let new = if usize::try_from(inserted) == Ok(bookings.len()) {
@@ -125,10 +160,45 @@ impl Store {
         // Both in the order of their names, so that instances never wait for each other in a circle.
         let daily: Vec<(DailyName, Sums)> = daily.into_iter().collect();
         totals::add(&mut transaction, &daily).await?;
-        let windows: Vec<(WindowName, i64)> = windows.into_iter().collect();
+        let windows: Vec<(WindowName, Spent<'_>)> = windows.into_iter().collect();
         ADD_WINDOWS.execute(&mut transaction, &windows, window_row).await?;
+        let tallies = match instance {
+            Some(instance) => tally(&mut transaction, instance, &new, &windows).await?,
+            None => Vec::new(),
+        };
         transaction.commit().await?;
-        Ok(new)
+        Ok(New { bookings: new, tallies })
+    }
+
+    /// What was spent in a window, and who booked it.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn window_spend(&self, charge: &Charge) -> Result<WindowSpend, StoreError> {
+        let (kind, id, model, period, start) = window_name(charge);
+        // One statement, so that both are of one moment. No instance's name is empty.
+        let select = Sql::new(
+            "SELECT '', spend_nano FROM window_spend
+             WHERE kind = $1 AND id = $2 AND model = $3 AND period = $4 AND window_start = $5
+             UNION ALL
+             SELECT instance_id, spend_nano FROM instance_spend
+             WHERE kind = $1 AND id = $2 AND model = $3 AND period = $4 AND window_start = $5",
+        )
+        .bind(kind)
+        .bind(id)
+        .bind(model)
+        .bind(period)
+        .bind(start);
+        let rows: Vec<(String, i64)> = in_time(async { select.all(&mut self.reader().await?).await }).await?;
+        let mut spend = WindowSpend::default();
+        for (instance, sum) in rows {
+            if instance.is_empty() {
+                spend.all = NanoUsd(sum);
+            } else {
+                spend.by.insert(instance, sum);
+            }
+        }
+        Ok(spend)
     }
 
     /// What an account spent in its latest window of every period, to open its ledger with.
@@ -247,9 +317,9 @@ impl<'b> Alike<'b> {
 
 /// What the rows of a batch add to sums. Most rows of a batch are like others in it, and the names of sums are made
 /// once for them.
-fn sums(bookings: &[&Booking]) -> (BTreeMap<DailyName, Sums>, BTreeMap<WindowName, i64>) {
+fn sums<'b>(bookings: &[&'b Booking]) -> (BTreeMap<DailyName, Sums>, BTreeMap<WindowName, Spent<'b>>) {
     let mut alike: HashMap<Alike<'_>, (&Booking, Sums)> = HashMap::new();
-    let mut charged: HashMap<&Charge, i64> = HashMap::new();
+    let mut charged: HashMap<&'b Charge, i64> = HashMap::new();
     for &booking in bookings {
         alike.entry(Alike::of(booking)).or_insert((booking, Sums::default())).1.add(Sums::of(booking));
         // What everybody whom a row names spends for good is not in its charges alone; access groups no row names.
@@ -263,23 +333,45 @@ fn sums(bookings: &[&Booking]) -> (BTreeMap<DailyName, Sums>, BTreeMap<WindowNam
         }
     }
     let mut daily: BTreeMap<DailyName, Sums> = BTreeMap::new();
-    let mut windows: BTreeMap<WindowName, i64> = BTreeMap::new();
-    let mut spend = |name, cost| {
-        let spend: &mut i64 = windows.entry(name).or_default();
-        *spend = spend.saturating_add(cost);
+    let mut windows: BTreeMap<WindowName, Spent<'b>> = BTreeMap::new();
+    let mut spend = |name, window, cost| {
+        let spent = windows.entry(name).or_insert(Spent { window, cost: 0 });
+        spent.cost = spent.cost.saturating_add(cost);
     };
     for (booking, sums) in alike.into_values() {
         for name in daily_names(booking) {
             daily.entry(name).or_default().add(sums);
         }
         for scope in booking.charged_to() {
-            spend(for_good(&scope), sums.cost);
+            spend(for_good(&scope), Window::ForGood(scope), sums.cost);
         }
     }
     for (charge, cost) in charged {
-        spend(window_name(charge), cost);
+        spend(window_name(charge), Window::Charged(charge), cost);
     }
     (daily, windows)
+}
+
+/// What a batch spends in a window.
+struct Spent<'b> {
+    window: Window<'b>,
+    cost: i64,
+}
+
+enum Window<'b> {
+    ForGood(Scope),
+    Charged(&'b Charge),
+}
+
+impl Window<'_> {
+    fn charge(&self) -> Charge {
+        match self {
+            Self::ForGood(scope) => {
+                Charge { account: Account::of(scope.clone()), period: None, window: Timestamp(0) }
+            }
+            Self::Charged(charge) => (*charge).clone(),
+        }
+    }
 }
 
 fn for_good(scope: &Scope) -> WindowName {
@@ -361,6 +453,70 @@ static ADD_WINDOWS: Insert = Insert::new(
      spend_nano = window_spend.spend_nano + excluded.spend_nano",
 );
 
-fn window_row(((kind, id, model, period, start), spend): &(WindowName, i64)) -> [Value<'_>; 7] {
-    [(*kind).into(), id.into(), model.into(), period.into(), (*start).into(), (*spend).into(), 0_i64.into()]
+fn window_row<'q>(((kind, id, model, period, start), spent): &'q (WindowName, Spent<'_>)) -> [Value<'q>; 7] {
+    [(*kind).into(), id.into(), model.into(), period.into(), (*start).into(), spent.cost.into(), 0_i64.into()]
+}
+
+static ADD_TALLIES: Insert = Insert::new(
+    "INSERT INTO instance_spend (kind, id, model, period, window_start, instance_id, spend_nano, booked_on)",
+    "ON CONFLICT (kind, id, model, period, window_start, instance_id) DO UPDATE SET
+     spend_nano = instance_spend.spend_nano + excluded.spend_nano, booked_on = excluded.booked_on
+     RETURNING kind, id, model, period, window_start, spend_nano",
+);
+
+/// Counts what an instance books, and tells what it comes to.
+async fn tally(
+    session: &mut Session,
+    instance: &str,
+    bookings: &[&Booking],
+    windows: &[(WindowName, Spent<'_>)],
+) -> Result<Vec<Tally>, StoreError> {
+    let day = bookings.iter().map(|booking| booking.ended_at.day().0).max().unwrap_or_default();
+    let mut sums: Vec<TallyRow> = ADD_TALLIES
+        .returning(session, windows, |(name, spent): &(WindowName, Spent<'_>)| {
+            let (kind, id, model, period, start) = name;
+            [
+                (*kind).into(),
+                id.into(),
+                model.into(),
+                period.into(),
+                (*start).into(),
+                instance.into(),
+                spent.cost.into(),
+                day.into(),
+            ]
+        })
+        .await?;
+    // Rows come back in any order; each window has one.
+    sums.sort_unstable();
+    let tally = |((_, spent), row): (&(WindowName, Spent<'_>), &TallyRow)| Tally {
+        charge: spent.window.charge(),
+        more: NanoUsd(spent.cost),
+        sum: NanoUsd(row.sum),
+    };
+    Ok(windows.iter().zip(&sums).map(tally).collect())
+}
+
+/// In the order of [`WindowName`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct TallyRow {
+    kind: String,
+    id: String,
+    model: String,
+    period: String,
+    start: i64,
+    sum: i64,
+}
+
+impl Read for TallyRow {
+    fn read(row: &Row) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            kind: row.get("kind")?,
+            id: row.get("id")?,
+            model: row.get("model")?,
+            period: row.get("period")?,
+            start: row.get("window_start")?,
+            sum: row.get("spend_nano")?,
+        })
+    }
 }

@@ -48,7 +48,9 @@ impl Store {
             .await?;
         let calls = match reply.outcome {
             crate::shared::Outcome::Asked(number) => Some(number),
-            crate::shared::Outcome::Lent | crate::shared::Outcome::Nothing => None,
+            crate::shared::Outcome::Lent
+            | crate::shared::Outcome::Nothing
+            | crate::shared::Outcome::Unread => None,
         };
         for (instance, number) in called.iter().zip(calls.into_iter().cycle()) {
             Sql::new(

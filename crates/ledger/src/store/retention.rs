@@ -25,7 +25,7 @@ pub struct Retention {
     pub rows_bytes: u64,
     /// Who changed what, and what was deleted.
     pub changes_for: Duration,
-    /// Budget windows that have a successor.
+    /// Budget windows that have a successor, and who booked what of windows in which they book nothing any more.
     pub windows_for: Duration,
 }
 
@@ -88,6 +88,10 @@ impl Store {
         {
             done.changes += Sql::new(sql).bind(old).execute(&mut transaction).await?;
         }
+        Sql::new("DELETE FROM instance_spend WHERE booked_on < $1")
+            .bind(ago(retention.windows_for).day().0)
+            .execute(&mut transaction)
+            .await?;
         // Nothing is lent for so long: whoever comes next begins with what was spent.
         for sql in ["DELETE FROM rooms WHERE exchanged_at < $1", "DELETE FROM instances WHERE until_at < $1"]
         {

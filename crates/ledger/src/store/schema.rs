@@ -17,7 +17,7 @@ struct Migration {
 }
 
 /// By number, ascending.
-const MIGRATIONS: [Migration; 5] = [
+const MIGRATIONS: [Migration; 6] = [
     Migration {
         number: 1,
         sql: include_str!("../../migrations/0001_ledger.sql"),
@@ -36,6 +36,12 @@ const MIGRATIONS: [Migration; 5] = [
         sql: "",
         sqlite: include_str!("../../migrations/0004_log_indexes.sqlite.sql"),
         postgres: include_str!("../../migrations/0004_log_indexes.postgres.sql"),
+    },
+    Migration {
+        number: 5,
+        sql: include_str!("../../migrations/0005_instance_spend.sql"),
+        sqlite: "",
+        postgres: "",
     },
     Migration {
         number: 6,

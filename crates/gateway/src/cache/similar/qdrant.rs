@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -16,10 +16,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tollway::transport::{Transport, TransportOptions};
 
-use super::super::breaker::Breaker;
-use super::{Found, Match, Unit};
-use crate::cache::{Cache, Entry, Key, now_ms};
-use crate::config::QdrantSettings;
+use super::{Found, Guard, Match, Unit};
+use crate::cache::{Cache, Entry, Key, StoreError, now_ms};
+use crate::config::{QdrantSettings, Quantization};
 
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
 
@@ -34,17 +33,22 @@ const MAX_BYTES: usize = 64 << 20;
 pub(super) struct Qdrant {
     settings: QdrantSettings,
     transport: Transport,
-    breaker: Breaker,
+    /// Of searches alone: a write that succeeds says nothing about them.
+    guard: Guard,
     /// The collection is there.
     ready: AtomicBool,
 }
 
 impl Qdrant {
-    pub(super) fn new(settings: QdrantSettings) -> Self {
+    pub(super) fn new(settings: QdrantSettings, guard: Guard) -> Self {
         let options =
             TransportOptions { connect_timeout: Duration::from_secs(2), ..TransportOptions::default() };
-        let (transport, breaker) = (Transport::new(options), Breaker::default());
-        Self { settings, transport, breaker, ready: AtomicBool::new(false) }
+        Self { settings, transport: Transport::new(options), guard, ready: AtomicBool::new(false) }
+    }
+
+    /// Whether a search now would be left out.
+    pub(super) fn leaves_alone(&self) -> bool {
+        self.guard.leaves_alone()
     }
 
     /// The most similar question of the context, with its answer; nothing where Qdrant does not answer in time.
@@ -58,10 +62,6 @@ impl Qdrant {
             score: f32,
             payload: Payload,
         }
-        if !self.breaker.allows(Instant::now()) {
-            return None;
-        }
-        let trial = self.breaker.trial();
         let lives = json!({"key": "expires_ms", "range": {"gt": now_ms()}});
         let body = json!({
             "vector": vector.to_floats(),
@@ -69,20 +69,15 @@ impl Qdrant {
             "limit": 1,
             "with_payload": true,
         });
-        let asking = self.ask(Method::POST, "/points/search", &body);
-        let answer = match tokio::time::timeout(Cache::PATIENCE, asking).await {
-            // There is no collection before anything was stored.
-            Ok(Ok((StatusCode::NOT_FOUND, _))) => {
-                trial.succeeded();
-                return None;
-            }
-            Ok(Ok((status, answer))) if status.is_success() => answer,
-            Ok(_) | Err(_) => {
-                trial.failed(Instant::now());
-                return None;
+        let asking = async {
+            match self.ask(Method::POST, "/points/search", &body).await.map_err(StoreError::new)? {
+                // There is no collection before anything was stored.
+                (StatusCode::NOT_FOUND, _) => Ok(None),
+                (status, answer) if status.is_success() => Ok(Some(answer)),
+                refused => Err(StoreError::new(told(&refused))),
             }
         };
-        trial.succeeded();
+        let answer = self.guard.within(Cache::PATIENCE, asking).await.flatten()?;
         let Point { score, payload } = serde_json::from_slice::<Answer>(&answer).ok()?.result.pop()?;
         let answer = Entry::decode(&Bytes::from(BASE64.decode(payload.answer).ok()?))?;
         let question = Match { key: Key::parse(&payload.key)?, score, call: payload.call.into() };
@@ -96,7 +91,7 @@ impl Qdrant {
         vector: &Unit,
         found: &Match,
         entry: &Entry,
-    ) -> Option<()> {
+    ) -> Result<(), String> {
         if !self.ready.load(Ordering::Relaxed) {
             self.prepare(vector.len()).await?;
             self.ready.store(true, Ordering::Relaxed);
@@ -110,10 +105,10 @@ impl Qdrant {
             "answer": BASE64.encode(entry.encode()),
         });
         let point = json!({"id": id(&found.key), "vector": vector.to_floats(), "payload": payload});
-        let (status, _) = self.ask(Method::PUT, "/points", &json!({"points": [point]})).await.ok()?;
+        let answer = self.ask(Method::PUT, "/points", &json!({"points": [point]})).await?;
         // Somebody has taken the collection away.
-        self.ready.store(status != StatusCode::NOT_FOUND, Ordering::Relaxed);
-        status.is_success().then_some(())
+        self.ready.store(answer.0 != StatusCode::NOT_FOUND, Ordering::Relaxed);
+        if answer.0.is_success() { Ok(()) } else { Err(told(&answer)) }
     }
 
     /// Takes out what is ours.
@@ -121,28 +116,29 @@ impl Qdrant {
         let ours = json!({"filter": {"must": [{"key": "tollway", "match": {"value": true}}]}});
         match self.ask(Method::POST, "/points/delete?wait=true", &ours).await? {
             (status, _) if status.is_success() || status == StatusCode::NOT_FOUND => Ok(()),
-            (status, answer) => {
-                Err(format!("Qdrant answered {status}: {}", String::from_utf8_lossy(&answer)))
-            }
+            refused => Err(told(&refused)),
         }
     }
 
     /// Makes the collection, if it is not there, and lets it be searched by context.
-    async fn prepare(&self, width: usize) -> Option<()> {
-        let (status, _) = self.ask(Method::GET, "", &Value::Null).await.ok()?;
+    async fn prepare(&self, width: usize) -> Result<(), String> {
+        let (status, _) = self.ask(Method::GET, "", &Value::Null).await?;
         if status == StatusCode::NOT_FOUND {
-            let vectors = json!({"vectors": {"size": width, "distance": "Cosine"}});
-            self.ask(Method::PUT, "", &vectors).await.ok()?;
+            let collection = json!({
+                "vectors": {"size": width, "distance": "Cosine"},
+                "quantization_config": self.settings.quantization.map(config_of),
+            });
+            self.ask(Method::PUT, "", &collection).await?;
         }
         for (field, schema) in [("context", "keyword"), ("expires_ms", "integer")] {
             let index = json!({"field_name": field, "field_schema": schema});
-            self.ask(Method::PUT, "/index", &index).await.ok()?;
+            self.ask(Method::PUT, "/index", &index).await?;
         }
-        Some(())
+        Ok(())
     }
 
     async fn ask(&self, method: Method, path: &str, body: &Value) -> Result<(StatusCode, Bytes), String> {
-        let QdrantSettings { base, key, collection } = &self.settings;
+        let QdrantSettings { base, key, collection, .. } = &self.settings;
         let collection = utf8_percent_encode(collection, NON_ALPHANUMERIC);
         let uri = format!("{}/collections/{collection}{path}", base.trim_end_matches('/'));
         let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
@@ -169,6 +165,20 @@ impl Qdrant {
         let body = Limited::new(response.into_body(), MAX_BYTES).collect().await;
         Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
     }
+}
+
+/// LiteLLM's settings of each kind.
+fn config_of(quantization: Quantization) -> Value {
+    match quantization {
+        Quantization::Binary => json!({"binary": {"always_ram": false}}),
+        Quantization::Scalar => json!({"scalar": {"type": "int8", "quantile": 0.99, "always_ram": false}}),
+        Quantization::Product => json!({"product": {"compression": "x16", "always_ram": false}}),
+    }
+}
+
+/// A refusal, for the operator.
+fn told((status, answer): &(StatusCode, Bytes)) -> String {
+    format!("Qdrant answered {status}: {}", String::from_utf8_lossy(answer))
 }
 
 /// What is kept with a vector.

@@ -15,8 +15,8 @@ use crate::config::keys::Section;
 use crate::config::raw::Node;
 use crate::config::references::Environment;
 use crate::config::resolved::{
-    AzureBlobSettings, CacheMode, CacheSettings, GcsSettings, QdrantSettings, RedisSettings, RedisTarget,
-    S3Key, S3Settings, SemanticSettings, StoreSettings,
+    AzureBlobSettings, CacheMode, CacheSettings, GcsSettings, QdrantSettings, Quantization, RedisSettings,
+    RedisTarget, RedisVectorSettings, S3Key, S3Settings, SemanticSettings, StoreSettings, VectorSettings,
 };
 
 /// LiteLLM's inner default for its cache in memory.
@@ -27,6 +27,8 @@ const STORED_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 const SIMILARITY: f32 = 0.95;
 /// How long a request waits for the vector of its question.
 const EMBEDDING_PATIENCE: Duration = Duration::from_secs(1);
+/// What indexes of vectors are called where nothing is said.
+const INDEX: &str = "default";
 const REDIS_PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 /// The longest that a request waits for a cache, whatever `socket_timeout` says.
@@ -63,26 +65,33 @@ pub(super) fn settings(
     let folder = params.text("disk_cache_dir").map_or_else(|| ".litellm_cache".into(), PathBuf::from);
     let in_memory_ttl = params.seconds("default_in_memory_ttl").unwrap_or(MEMORY_TTL);
     let in_redis_ttl = params.seconds("default_in_redis_ttl").unwrap_or(STORED_TTL);
-    let mut semantic = semantic(&params);
+    let semantic = semantic(&params);
+    let index = params.text("redis_semantic_cache_index_name");
+    let index = params.text("valkey_semantic_cache_index_name").or(index);
+    let index = index.unwrap_or_else(|| INDEX.to_owned());
     let qdrant = qdrant(&params, environment);
     let s3 = s3(&params, environment);
     let gcs = gcs(&params, environment);
     let azure_blob = azure_blob(&params, environment);
-    let is_semantic = kind.as_deref().is_some_and(|kind| kind.ends_with("semantic"));
     let (store, default_ttl) = match kind.as_deref() {
         Some("local" | "semantic") => (memory, in_memory_ttl),
         Some("redis" | "redis-semantic" | "valkey-semantic") | None => {
-            (StoreSettings::Redis(Box::new(redis?)), in_redis_ttl)
+            (StoreSettings::Redis(Box::new(redis.clone()?)), in_redis_ttl)
         }
-        Some("qdrant-semantic") => {
-            semantic.qdrant = Some(qdrant?);
-            (memory, in_redis_ttl)
-        }
+        Some("qdrant-semantic") => (memory, in_redis_ttl),
         Some("s3") => (StoreSettings::S3(Box::new(s3?)), STORED_TTL),
         Some("gcs") => (StoreSettings::Gcs(Box::new(gcs?)), STORED_TTL),
         Some("azure-blob") => (StoreSettings::AzureBlob(Box::new(azure_blob?)), STORED_TTL),
         Some("disk") => (StoreSettings::Disk { folder }, STORED_TTL),
         Some(_) => return None,
+    };
+    let vectors = match kind.as_deref() {
+        Some("semantic") => Some(VectorSettings::Memory),
+        Some("redis-semantic" | "valkey-semantic") => {
+            Some(VectorSettings::Redis(Box::new(RedisVectorSettings { server: redis?, index })))
+        }
+        Some("qdrant-semantic") => Some(VectorSettings::Qdrant(qdrant?)),
+        _ => None,
     };
     let call_types = params.texts("supported_call_types");
     let settings = CacheSettings {
@@ -95,7 +104,7 @@ pub(super) fn settings(
         },
         call_types: (!call_types.is_empty()).then_some(call_types),
         max_messages: params.integer("max_messages"),
-        semantic: is_semantic.then_some(semantic),
+        semantic: vectors.map(|vectors| SemanticSettings { vectors, ..semantic }),
         max_bytes: bounds.max_bytes,
         max_entry_bytes: bounds.max_entry_bytes,
     };
@@ -109,7 +118,13 @@ fn qdrant(params: &Layers<'_>, environment: &Environment<'_>) -> Option<QdrantSe
     let base = base.or_else(|| variable("QDRANT_URL")).or_else(|| variable("QDRANT_API_BASE"));
     let key = params.secret("qdrant_api_key").or_else(|| variable("QDRANT_API_KEY").map(Secret::new));
     let collection = params.text("qdrant_collection_name");
-    Some(QdrantSettings { base: base?, key, collection: collection? })
+    let quantization = match params.text("qdrant_quantization_config").as_deref() {
+        Some("binary") => Some(Quantization::Binary),
+        Some("scalar") => Some(Quantization::Scalar),
+        Some("product") => Some(Quantization::Product),
+        _ => None,
+    };
+    Some(QdrantSettings { base: base?, key, collection: collection?, quantization })
 }
 
 /// `None` without a bucket or a key, which the checks have reported.
@@ -188,7 +203,7 @@ fn variables(names: &[&str], environment: &Environment<'_>) -> BTreeMap<String, 
     names.iter().filter_map(set).collect()
 }
 
-/// When two questions are similar enough, should that be looked for.
+/// When two questions are similar enough.
 fn semantic(params: &Layers<'_>) -> SemanticSettings {
     // LiteLLM's default where nothing is said of the model.
     let mut model = "text-embedding-ada-002".to_owned();
@@ -207,7 +222,7 @@ fn semantic(params: &Layers<'_>) -> SemanticSettings {
         embedding_model: model,
         timeout: params.seconds("semantic_cache_embedding_timeout").unwrap_or(EMBEDDING_PATIENCE),
         by_end_user: params.text("semantic_cache_scope").as_deref() == Some("end_user"),
-        qdrant: None,
+        vectors: VectorSettings::Memory,
     }
 }
 

@@ -41,8 +41,28 @@ pub struct SemanticSettings {
     pub timeout: Duration,
     /// `semantic_cache_scope`: answers are also kept apart by the `user` of the request.
     pub by_end_user: bool,
-    /// Where the vectors are, if not in this process's memory.
-    pub qdrant: Option<QdrantSettings>,
+    /// Where the vectors are.
+    pub vectors: VectorSettings,
+}
+
+/// Where vectors of questions are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VectorSettings {
+    /// In this process's memory.
+    Memory,
+    /// In Redis or Valkey, where it can search them.
+    Redis(Box<RedisVectorSettings>),
+    /// In Qdrant.
+    Qdrant(QdrantSettings),
+}
+
+/// Vectors in Redis or Valkey.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisVectorSettings {
+    /// The cache's own server.
+    pub server: RedisSettings,
+    /// `redis_semantic_cache_index_name`, `valkey_semantic_cache_index_name`: part of the names of indexes and keys.
+    pub index: String,
 }
 
 /// How Qdrant is reached.
@@ -54,6 +74,19 @@ pub struct QdrantSettings {
     pub key: Option<Secret>,
     /// `qdrant_collection_name`.
     pub collection: String,
+    /// `qdrant_quantization_config`: how a collection that is made keeps vectors in less memory.
+    pub quantization: Option<Quantization>,
+}
+
+/// Qdrant's kinds of smaller vectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quantization {
+    /// One bit a number.
+    Binary,
+    /// One byte a number.
+    Scalar,
+    /// A byte for several numbers.
+    Product,
 }
 
 /// `mode`.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::super::keys::{self, Section, Status};
 use super::super::{
-    CacheMode, LogFormat, LogLevel, MasterKey, ModelAlias, RedisTarget, Secret, StoreSettings, TlsVerify,
+    CacheMode, LogFormat, LogLevel, MasterKey, ModelAlias, ProblemKind, Quantization, RedisTarget, Secret,
+    SemanticSettings, StoreSettings, TlsVerify, VectorSettings,
 };
 use super::{config, load};
 use crate::config::resolve::consulted;
@@ -302,7 +303,12 @@ fn instances_share_through_the_routers_redis_else_the_caches() {
 #[test]
 fn a_cache_is_kept_where_it_says() {
     let cache = |params: &str| {
-        config(&format!("litellm_settings: {{cache: true, cache_params: {{{params}}}}}")).litellm.cache
+        let loaded = load(&format!("litellm_settings: {{cache: true, cache_params: {{{params}}}}}"));
+        let doubted =
+            loaded.report.problems.iter().any(|problem| problem.kind == ProblemKind::NotYetEffective);
+        let cache = loaded.config.expect("it has no errors").litellm.cache;
+        assert_eq!(cache.is_none(), doubted, "a cache is kept, or it is said that there is none: {params}");
+        cache
     };
     let local = cache("type: local, max_size_in_memory: 200").expect("it is on");
     assert_eq!(local.store, StoreSettings::Memory { max_entries: Some(200) });
@@ -315,12 +321,18 @@ fn a_cache_is_kept_where_it_says() {
     let semantic = similar.semantic.expect("it is semantic");
     assert!((semantic.threshold - 0.8).abs() < 1e-6);
     assert_eq!((semantic.embedding_model.as_str(), semantic.timeout), ("e", Duration::from_secs(1)));
+    assert_eq!(semantic.vectors, VectorSettings::Memory);
     let of_redis = cache(
         "type: redis-semantic, host: r, similarity_threshold: 0.8, redis_semantic_cache_embedding_model: e",
     );
     let of_redis = of_redis.expect("it is on");
     assert!(matches!(of_redis.store, StoreSettings::Redis(_)));
-    assert_eq!(of_redis.semantic.map(|semantic| semantic.embedding_model).as_deref(), Some("e"));
+    assert_eq!(index_of(of_redis.semantic.expect("it is semantic")), ("e".to_owned(), "default".to_owned()));
+    for kind in ["redis", "valkey"] {
+        let params = format!("type: {kind}-semantic, host: r, similarity_threshold: 0.8");
+        let named = cache(&format!("{params}, {kind}_semantic_cache_index_name: ours"));
+        assert_eq!(index_of(named.and_then(|cache| cache.semantic).expect("it is semantic")).1, "ours");
+    }
     assert_eq!(local.semantic, None);
     let key = "s3_aws_access_key_id: i, s3_aws_secret_access_key: s";
     let s3 = |params: &str| match cache(&format!("type: s3, {params}, {key}")).expect("it is on").store {
@@ -349,11 +361,23 @@ fn a_cache_is_kept_where_it_says() {
         other => panic!("{other:?}"),
     };
     assert_eq!((azure.account.as_str(), azure.container.as_str()), ("https://a.blob.core.windows.net", "c"));
-    let qdrant = "qdrant_api_base: 'http://q', qdrant_collection_name: c, similarity_threshold: 0.8";
+    let qdrant = "qdrant_api_base: 'http://q', qdrant_collection_name: c, similarity_threshold: 0.8, \
+                  qdrant_quantization_config: scalar";
     let qdrant = cache(&format!("type: qdrant-semantic, {qdrant}")).expect("it is on").semantic;
-    let qdrant = qdrant.expect("it is semantic").qdrant.expect("it is in Qdrant");
+    let VectorSettings::Qdrant(qdrant) = qdrant.expect("it is semantic").vectors else {
+        panic!("it is in Qdrant");
+    };
     assert_eq!((qdrant.base.as_str(), qdrant.collection.as_str(), qdrant.key), ("http://q", "c", None));
+    assert_eq!(qdrant.quantization, Some(Quantization::Scalar));
     assert_eq!(config("litellm_settings: {cache: false, cache_params: {type: local}}").litellm.cache, None);
+}
+
+/// The embedding model and the name of the index.
+fn index_of(semantic: SemanticSettings) -> (String, String) {
+    match semantic.vectors {
+        VectorSettings::Redis(vectors) => (semantic.embedding_model, vectors.index),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
