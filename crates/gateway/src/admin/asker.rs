@@ -140,10 +140,19 @@ pub(super) async fn members_of(store: &Store, user: &UserId) -> Result<Vec<Membe
     Ok(all::<Member>(store, &filter).await?.into_iter().map(|stored| stored.record).collect())
 }
 
-/// All that there are, up to [`MOST`], the oldest first.
+/// All that there are, the oldest first.
 pub(super) async fn all<R: Record>(store: &Store, filter: &Filter) -> Result<Vec<Stored<R>>, StoreError> {
     let sorting = Sorting { descending: false, ..Sorting::default() };
-    Ok(store.list(filter, sorting, 0, MOST).await?.items)
+    let mut found = Vec::new();
+    loop {
+        let before = i64::try_from(found.len()).unwrap_or(i64::MAX);
+        let page = store.list(filter, sorting, before, MOST).await?;
+        let (gone, there) = (page.items.is_empty(), page.total);
+        found.extend(page.items);
+        if gone || i64::try_from(found.len()).unwrap_or(i64::MAX) >= there {
+            return Ok(found);
+        }
+    }
 }
 
 impl Asker {

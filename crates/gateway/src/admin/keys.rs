@@ -16,7 +16,7 @@ use axum::routing::{get, post};
 use ledger::rules::account::Scope;
 use ledger::rules::entity::Key;
 use ledger::rules::time::Timestamp;
-use ledger::store::{Filter, SortBy, Sorting, Stored};
+use ledger::store::{Filter, SortBy, Sorting, StoreError, Stored};
 
 use serde_json::{Value, json};
 
@@ -90,16 +90,18 @@ pub(super) async fn full_row(asker: &Asker, stored: &Stored<Key>) -> Result<Valu
 }
 
 /// The key that a text means: itself, a hash of it, or its id.
+async fn find(asker: &Asker, text: &str) -> Result<Option<Stored<Key>>, StoreError> {
+    if let Some(hash) = issue::hash_of(text)
+        && let Some(found) = asker.store().key_by_hash(&hash, asker.now).await?
+    {
+        return Ok(Some(found));
+    }
+    asker.store().get::<Key>(text).await
+}
+
+/// The same, of which there has to be one.
 async fn named(asker: &Asker, field: &str, text: &str) -> Result<Stored<Key>, Refusal> {
-    let found = match issue::hash_of(text) {
-        Some(hash) => asker.store().key_by_hash(&hash, asker.now).await?,
-        None => None,
-    };
-    let found = match found {
-        Some(found) => Some(found),
-        None => asker.store().get::<Key>(text).await?,
-    };
-    found.ok_or_else(|| {
+    find(asker, text).await?.ok_or_else(|| {
         // The text may be a secret.
         let shown = if text.starts_with("sk-") { key::short_name(text) } else { text.to_owned() };
         Problem::not_found("Key", field, &shown).into()
@@ -212,7 +214,7 @@ async fn delete(asker: Asker, bytes: Bytes) -> Answer {
     }
     let mut found: Vec<(String, Stored<Key>)> = Vec::new();
     for text in keys {
-        if let Ok(stored) = named(&asker, "keys", &text).await {
+        if let Some(stored) = find(&asker, &text).await? {
             found.push((text, stored));
         }
     }
@@ -265,7 +267,7 @@ async fn infos(asker: Asker, bytes: Bytes) -> Answer {
     let keys = body.texts("keys").unwrap_or_default();
     let mut rows = Vec::new();
     for name in &keys {
-        if let Ok(stored) = named(&asker, "keys", name).await
+        if let Some(stored) = find(&asker, name).await?
             && asker.caller.may(asker.route, &key::object(&stored.record))
         {
             rows.push(full_row(&asker, &stored).await?);
