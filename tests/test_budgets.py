@@ -253,7 +253,7 @@ class TestBilledAttempts:
             assert [row["model_id"] for row in admin.get("/spend/logs", api_key=key)] == ["well"]
 
     @pytest.fixture
-    def hedging(self, start, site: Site) -> Iterator[Management]:
+    def hedging(self, start, site: Site, upstream: Upstream) -> Iterator[Management]:
         """A pair of which the first is known to be fast, so that the second is asked when it is not."""
         model_list = [site.at("pair", "first", order=1), site.at("pair", "second", order=2)]
         hedge = {"hedge": {"min_delay_ms": 100, "max_percent": 100}}

@@ -78,8 +78,9 @@ class TestSpeed:
             assert admin.get(path, api_key=admin.key_of())["data"] == []
         [slow] = admin.get("/model/metrics/slow_responses")
         assert (slow["model_id"], slow["total_count"], slow["slow_count"]) == ("east", 2, 0)
-        starts = [row["completionStartTime"] for row in admin.get("/spend/logs", api_key=key)]
-        assert starts[0] is not None and starts[1] is None, "of the stream alone"
+        of_stream, of_whole = admin.get("/spend/logs", api_key=key)
+        assert of_stream["startTime"] <= of_stream["completionStartTime"] <= of_stream["endTime"]
+        assert of_whole["completionStartTime"] == of_whole["endTime"], "all of it comes at once"
 
     def test_who_manages_nothing_sees_none_of_it(self, admin: Management):
         _, plain = admin.user()

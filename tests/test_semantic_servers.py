@@ -163,8 +163,11 @@ class TestSearchInRedis:
             assert "the cache fails" not in gateway.log, "that is no failure"
 
     def test_slow_searches_delay_nobody(self, start, provider_side, upstream: Upstream, server):
-        server.pause = 2.0
         with start(self.config(provider_side, server)) as gateway:
+            # Where nothing is known of a context nothing is searched.
+            ask(gateway, text=FIRST)
+            eventually(server.hashes, "the storing")
+            server.pause = 2.0
             took = seconds_of(gateway, 12)
             assert took[6] < 0.3 and took[-1] < 1, took
             # After five failures they are left alone, although all else succeeds.
