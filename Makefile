@@ -1,13 +1,13 @@
 # Everything that people and CI run. What is longer than a few lines is in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help run check test outer bench
+.PHONY: help run check test outer release bench
 
 # The newest Python that the official clients' pinned versions are tested with.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## Build and serve: the demo model, or what ARGS say (ARGS="--config config.yaml")
 	cargo build -p tollway-cli
@@ -24,8 +24,10 @@ outer: .venv/.complete .venv-litellm/.complete ## The outer suite alone; ARGS go
 	cargo build -p tollway-cli
 	.venv/bin/pytest tests $(or $(ARGS),-n auto)
 
-bench: ## Against nginx and a mock provider, in one table
-	cargo build --release -p tollway-cli -p tollway-bench
+release: ## Build target/release/tollway as it is shipped, laid out by a profile
+	scripts/build-release
+
+bench: release ## Against nginx and a mock provider, in one table
 	target/release/bench --gateway target/release/tollway $(ARGS)
 	cargo run --quiet --release -p tollway-routing --example choice
 
