@@ -17,6 +17,7 @@ use ledger::rules::id::{KeyId, ModelName, ProviderName, RequestId, TeamId};
 use ledger::rules::ledger::{Actual, Charge, Demand, Hold};
 use ledger::rules::time::Timestamp;
 use ledger::shared::{LeaseStore, RedisLeases};
+use ledger::store::Tally;
 use ledger::{Booking, Claims, Counters, Journal, Store, Tokens, journal};
 
 /// What the process that is killed is told: its folder, its name and the database.
@@ -148,6 +149,13 @@ fn false_refusals(before: i64, seen: &[Seen]) -> Vec<Seen> {
     seen.iter().filter(had_room).copied().collect()
 }
 
+/// What fails is tried again, as by a gateway: of several that write to one SQLite file, one may not get its turn in time.
+async fn drain(journal: &Journal, store: &Store, told: impl Fn(&[Tally])) {
+    while journal::drain_telling(journal, store, &told).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+}
+
 /// One life of an instance: serves callers until the budget refuses them, and says what they saw.
 async fn live(folder: &Path, name: &str, database: &str) {
     let store = Store::connect(database).await.unwrap();
@@ -156,7 +164,7 @@ async fn live(folder: &Path, name: &str, database: &str) {
         ..journal::Settings::new(folder.join(format!("journal-{name}")))
     };
     let journal = Arc::new(Journal::open(settings).unwrap().of(name.to_owned()));
-    journal::drain(&journal, &store).await.unwrap();
+    drain(&journal, &store, |_| ()).await;
     let leases = Leases::start(name, lease_store(&store).await, store.clone(), now()).await.unwrap();
     let kept = Arc::clone(&leases);
     let keeper = tokio::spawn(async move {
@@ -198,7 +206,7 @@ async fn live(folder: &Path, name: &str, database: &str) {
     }
     let drained = async {
         loop {
-            journal::drain_telling(&journal, &store, |booked| leases.booked(booked)).await.unwrap();
+            drain(&journal, &store, |booked| leases.booked(booked)).await;
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
     };
@@ -211,7 +219,7 @@ async fn live(folder: &Path, name: &str, database: &str) {
         () = served => {}
         () = drained => {}
     }
-    journal::drain_telling(&journal, &store, |booked| leases.booked(booked)).await.unwrap();
+    drain(&journal, &store, |booked| leases.booked(booked)).await;
     keeper.abort();
     leases.stop(now()).await.unwrap();
     store.close().await;
